@@ -1,0 +1,46 @@
+//! Who a verified token speaks for.
+
+use std::time::Duration;
+
+use crate::oauth::{Issuer, Scopes};
+
+/// Whoever a verified token speaks for. Only the authenticator makes one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Principal {
+    /// Who vouched for it.
+    pub issuer: Issuer,
+    /// `sub`: unique within the issuer.
+    pub subject: String,
+    /// `client_id`, else `azp`: the software that holds the token.
+    pub client_id: Option<String>,
+    /// `preferred_username`, for people to read; identifies nobody.
+    pub username: Option<String>,
+    /// What the token allows.
+    pub scopes: Scopes,
+    /// `exp`, since the epoch, without leeway.
+    pub expires_at: Duration,
+    /// `jti`.
+    pub token_id: Option<String>,
+}
+
+impl Principal {
+    /// The name to show a person: the username if there is one, else the subject.
+    pub fn display_name(&self) -> &str {
+        self.username.as_deref().unwrap_or(&self.subject)
+    }
+
+    /// A principal out of nothing, for tests and benches of what lies behind authentication.
+    #[cfg(any(test, feature = "internals"))]
+    pub fn for_tests(subject: &str, client_id: &str, scopes: &str) -> Self {
+        Self {
+            issuer: Issuer::parse("https://issuer.test").expect("a literal"),
+            subject: subject.to_owned(),
+            client_id: Some(client_id.to_owned()),
+            username: None,
+            scopes: Scopes::parse(scopes).expect("a literal"),
+            expires_at: Duration::MAX,
+            token_id: None,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! securemcp: OAuth 2.1 for the Model Context Protocol.
+//!
+//! # The map
+//!
+//! Layers are modules; a module may use those above it in this list, never those below (`tests/it/layers.rs` reads
+//! the imports and fails otherwise).
+//!
+//! | layer | modules | what lives there |
+//! |---|---|---|
+//! | 0, pure | [`clock`], [`secret`], [`hint`], [`oauth`], [`jose`] | no sockets, no environment; time comes in as an argument |
+//! | 1, the outside world | `config`, `telemetry`, `net`, `store` | settings, logs and audit, HTTP clients, files |
+//! | 2, who you are, how to get a token | `auth`, `client` | bearer token to [`Principal`](auth::Principal); discovery, grants, token keeping |
+//! | 3, what can be done | [`tools`], `issuer` | the tools, and the embedded authorization server |
+//! | 4, HTTP | [`server`] | every route, every layer, the only map from errors to HTTP |
+//! | 5, people | `cli` | one file per command |
+//!
+//! Siblings are strangers. `issuer` uses neither `auth` nor `client`, so it cannot share a bug with the verifier that
+//! judges its tokens. Only `cli::print` prints, only `config` reads the environment, only `net` builds HTTP clients,
+//! only `clock` reads time (`clippy.toml` enforces the last three).
+//!
+//! # The public surface
+//!
+//! Adding tools ([`tools`]), running a server ([`server`]), and the types that both need. Everything else is private;
+//! the feature `internals` opens it to tests and benches and carries no promise.
+
+/// Declares private modules that the feature `internals` opens to tests and benches.
+macro_rules! internal {
+    ($($name:ident),* $(,)?) => {$(
+        #[cfg(feature = "internals")]
+        pub mod $name;
+        #[cfg(not(feature = "internals"))]
+        mod $name;
+    )*};
+}
+
+pub mod auth;
+pub mod clock;
+pub mod hint;
+pub mod jose;
+pub mod oauth;
+pub mod secret;
+internal!(telemetry);

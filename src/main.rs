@@ -1,0 +1,3 @@
+//! The `securemcp` command.
+
+fn main() {}

@@ -1,0 +1,104 @@
+//! Security events: one enum, one log target (`audit`), never a secret.
+//!
+//! Every event is one line at level INFO. Fields carry names of parties and of tools, reasons and outcomes; no token, no
+//! secret, no argument of a tool. Request and correlation ids come from the surrounding span.
+
+use tracing::info;
+
+/// Who did it, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor<'a> {
+    /// The issuer that vouched for it.
+    pub issuer: &'a str,
+    /// `sub`.
+    pub subject: &'a str,
+    /// `client_id`, empty when the token names none.
+    pub client: &'a str,
+}
+
+/// One authentication or access decision.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A request was refused before anybody was known: no token, or one that is not good.
+    AuthenticationFailed {
+        /// Why, without quoting the token.
+        reason: &'a str,
+    },
+    /// A known caller was refused.
+    AccessDenied {
+        /// The caller.
+        actor: Actor<'a>,
+        /// What was asked for: a method and, for a call, the tool.
+        operation: &'a str,
+        /// Why: the missing scopes, or another owner's session.
+        reason: &'a str,
+    },
+    /// A tool ran, or refused its arguments.
+    ToolCalled {
+        /// The caller.
+        actor: Actor<'a>,
+        /// The tool.
+        tool: &'a str,
+        /// `ok`, `error`, `invalid_arguments`, `timeout`, `cancelled`, `input_required`.
+        outcome: &'a str,
+    },
+    /// The embedded issuer issued a token.
+    TokenIssued {
+        /// The client.
+        client: &'a str,
+        /// The granted scopes.
+        scope: &'a str,
+        /// The audience.
+        resource: &'a str,
+    },
+    /// The embedded issuer refused a request at one of its endpoints.
+    IssuerRefused {
+        /// `token`, `register`, `revoke`, `introspect`.
+        endpoint: &'a str,
+        /// The client as it named itself; it may be anybody.
+        client: &'a str,
+        /// The OAuth error code and the reason.
+        reason: &'a str,
+    },
+    /// The embedded issuer revoked a token.
+    TokenRevoked {
+        /// The client that asked.
+        client: &'a str,
+        /// The token's own name.
+        token_id: &'a str,
+    },
+    /// The embedded issuer registered a client.
+    ClientRegistered {
+        /// The new client.
+        client: &'a str,
+    },
+    /// A session of the 2025 revisions began.
+    SessionOpened {
+        /// Its owner.
+        actor: Actor<'a>,
+    },
+}
+
+/// Writes the event to the log, target `audit`.
+pub fn record(event: Event<'_>) {
+    match event {
+        Event::AuthenticationFailed { reason } => info!(target: "audit", reason, "authentication_failed"),
+        Event::AccessDenied { actor: Actor { issuer, subject, client }, operation, reason } => {
+            info!(target: "audit", issuer, subject, client, operation, reason, "access_denied");
+        }
+        Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, outcome } => {
+            info!(target: "audit", issuer, subject, client, tool, outcome, "tool_called");
+        }
+        Event::TokenIssued { client, scope, resource } => {
+            info!(target: "audit", client, scope, resource, "token_issued");
+        }
+        Event::IssuerRefused { endpoint, client, reason } => {
+            info!(target: "audit", endpoint, client, reason, "issuer_refused");
+        }
+        Event::TokenRevoked { client, token_id } => info!(target: "audit", client, token_id, "token_revoked"),
+        Event::ClientRegistered { client } => info!(target: "audit", client, "client_registered"),
+        Event::SessionOpened { actor: Actor { issuer, subject, client } } => {
+            info!(target: "audit", issuer, subject, client, "session_opened");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The product, driven in-process and as the real binary.
