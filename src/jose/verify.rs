@@ -1,0 +1,529 @@
+//! The judgement on an access token: RFC 9068 section 4, RFC 8725, and the issuer's and resource's names.
+//!
+//! A pure function of token, keys, expectation and time. The order is chosen so that nothing of a token is believed before
+//! its signature, and no key is looked for (which may cost a fetch) for a token that names another issuer.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Deserializer};
+
+use super::{KeySet, algorithm_named, jwk::NoKey};
+use crate::{
+    hint::Hint,
+    oauth::{Issuer, Scopes, client_auth::Audience},
+};
+
+/// Longest token that is looked at, in bytes. Real ones have 1 to 4 KiB.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Longest `kid` that is looked at, in bytes.
+const MAX_KID_BYTES: usize = 512;
+/// Deepest nesting of header and claims.
+const MAX_DEPTH: usize = 32;
+
+/// What a token must be to be good here.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// `iss`, byte for byte.
+    pub issuer: Issuer,
+    /// `aud` must contain one of these, byte for byte.
+    pub audiences: Vec<String>,
+    /// The algorithms that may be used at all; the key narrows them further.
+    pub algorithms: Vec<Algorithm>,
+    /// How far clocks may differ.
+    pub leeway: Duration,
+}
+
+/// What a good token says.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// `sub`.
+    pub subject: String,
+    /// `client_id`, else `azp`.
+    pub client_id: Option<String>,
+    /// `preferred_username`.
+    pub username: Option<String>,
+    /// `scope` and `scp`, whichever there is, string or array.
+    pub scopes: Scopes,
+    /// `exp`, since the epoch, fractions cut off.
+    pub expires_at: Duration,
+    /// `jti`.
+    pub token_id: Option<String>,
+}
+
+/// Why a token is not good here. The words are for logs and for `token inspect`; a caller over HTTP hears `invalid_token`.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refused {
+    /// Not a JWT in the compact serialisation with sane JSON in it.
+    #[error("token is not a signed JWT: {0}")]
+    Malformed(String),
+    /// `alg` is not allowed at all, or not for this key.
+    #[error("token is signed with `{0}`, which is not allowed for this issuer's key")]
+    Algorithm(String),
+    /// The header demands something this verifier must understand and does not (RFC 7515 section 4.1.11).
+    #[error("token header has `{0}`, which is not supported")]
+    UnsupportedHeader(&'static str),
+    /// The key is not in the issuer's set.
+    #[error("no key `{0}` in the key set of the issuer")]
+    UnknownKey(String),
+    /// There is no `kid` and not exactly one fitting key.
+    #[error("token names no key (`kid`) and the issuer has not exactly one that fits")]
+    AmbiguousKey,
+    /// The signature is not that key's.
+    #[error("token signature does not fit the issuer's key")]
+    Signature,
+    /// Another issuer's token.
+    #[error("`iss` is `{found}`, expected `{expected}`")]
+    Issuer {
+        /// What the token says.
+        found: String,
+        /// Who is trusted here.
+        expected: String,
+    },
+    /// A token for another resource.
+    #[error("`aud` is {found}, expected `{expected}`")]
+    Audience {
+        /// What the token says, as JSON.
+        found: String,
+        /// This resource.
+        expected: String,
+    },
+    /// `exp` is past.
+    #[error("token expired {0} s ago")]
+    Expired(u64),
+    /// `nbf` is in the future.
+    #[error("token is not valid for another {0} s")]
+    NotYetValid(u64),
+    /// `iat` is in the future.
+    #[error("token was issued {0} s in the future")]
+    IssuedInFuture(u64),
+    /// An ID token, a refresh token, a logout token, a client assertion.
+    #[error("not an access token: {0}")]
+    NotAnAccessToken(String),
+    /// `cnf`: the token works only with a proof of possession (RFC 9449, RFC 8705) and came without one.
+    #[error("token is bound to a key (`cnf`) and was presented as a plain bearer token")]
+    SenderConstrained,
+}
+
+impl Hint for Refused {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Malformed(_) | Self::UnsupportedHeader(_) => {
+                "send the access token itself, as the token endpoint returned it".to_owned()
+            }
+            Self::Algorithm(_) => "have the issuer sign with an algorithm of `issuer.algorithms`".to_owned(),
+            Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
+                "get a new token; if it persists, compare the issuer's `jwks_uri` with the server's".to_owned()
+            }
+            Self::Issuer { found, .. } => {
+                format!("get the token from the issuer that the server trusts, or set `issuer.url` to `{found}`")
+            }
+            Self::Audience { expected, .. } => {
+                format!(
+                    "ask for the token with `resource={expected}`, or map this audience in the issuer (Keycloak: an audience mapper on the `mcp:*` client scopes)"
+                )
+            }
+            Self::Expired(_) => {
+                "get a new token; if it was just issued, check the clocks of issuer and server".to_owned()
+            }
+            Self::NotYetValid(_) | Self::IssuedInFuture(_) => "check the clocks of issuer and server".to_owned(),
+            Self::NotAnAccessToken(_) => {
+                "send the `access_token` of the token response, not the ID or refresh token".to_owned()
+            }
+            Self::SenderConstrained => "have the issuer issue a plain bearer token to this client".to_owned(),
+        })
+    }
+}
+
+/// A parsed token of which nothing is believed yet.
+#[derive(Debug)]
+pub struct Unverified<'a> {
+    signing_input: &'a str,
+    signature: &'a str,
+    algorithm: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    claims: RawClaims,
+}
+
+#[derive(Deserialize)]
+struct RawHeader {
+    alg: String,
+    #[serde(default, deserialize_with = "present")]
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    cty: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    zip: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    enc: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawClaims {
+    iss: String,
+    #[serde(default, deserialize_with = "present")]
+    sub: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    aud: Option<Audience>,
+    exp: f64,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<f64>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<f64>,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    client_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    azp: Option<String>,
+    preferred_username: Option<String>,
+    scope: Option<ScopeClaim>,
+    scp: Option<ScopeClaim>,
+    typ: Option<String>,
+    nonce: Option<serde::de::IgnoredAny>,
+    at_hash: Option<serde::de::IgnoredAny>,
+    events: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    cnf: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum ScopeClaim {
+    Text(String),
+    List(Vec<String>),
+    Other(serde::de::IgnoredAny),
+}
+
+/// A member that may be absent but not null or of another type: `"kid":null` is an error, not "no kid".
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Unverified<'a> {
+    /// Takes a compact JWS apart. A member that occurs twice is an error: two parsers could read two tokens.
+    pub fn parse(token: &'a str) -> Result<Self, Refused> {
+        let malformed = |reason: &str| Refused::Malformed(reason.to_owned());
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(malformed("longer than 16 KiB"));
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or_else(|| malformed("no dots"))?;
+        let (header, payload) = signing_input.split_once('.').ok_or_else(|| malformed("one dot, expected two"))?;
+        if payload.contains('.') {
+            return Err(malformed("more than three parts; encrypted tokens are not supported"));
+        }
+        let header: RawHeader = read("header", header)?;
+        let unsupported = [
+            ("crit", header.crit.is_some()),
+            ("b64", header.b64.is_some()),
+            ("zip", header.zip.is_some()),
+            ("enc", header.enc.is_some()),
+            ("cty", header.cty.is_some()),
+        ];
+        if let Some((name, _)) = unsupported.into_iter().find(|(_, is_there)| *is_there) {
+            return Err(Refused::UnsupportedHeader(name));
+        }
+        if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+            return Err(malformed("`kid` is longer than 512 bytes"));
+        }
+        let claims = read("claims", payload)?;
+        Ok(Self { signing_input, signature, algorithm: header.alg, kid: header.kid, typ: header.typ, claims })
+    }
+
+    /// The key's name, if the header has one.
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
+    /// Whether the token at least claims to come from the expected issuer: asked before a key is looked for.
+    pub fn check_issuer(&self, expect: &Expect) -> Result<(), Refused> {
+        if self.claims.iss == expect.issuer.as_str() {
+            return Ok(());
+        }
+        Err(Refused::Issuer { found: printable(&self.claims.iss), expected: expect.issuer.to_string() })
+    }
+
+    /// Verifies everything.
+    ///
+    /// # Errors
+    /// The first rule of [`Refused`] that the token breaks. [`Refused::UnknownKey`] is worth one look at a newer key set.
+    pub fn verify(self, keys: &KeySet, expect: &Expect, now: Duration) -> Result<Claims, Refused> {
+        self.check_issuer(expect)?;
+        self.check_signature(keys, &expect.algorithms)?;
+        self.check_kind()?;
+        self.check_audience(expect)?;
+        self.check_times(expect.leeway, now)?;
+        if self.claims.cnf.is_some() {
+            return Err(Refused::SenderConstrained);
+        }
+        let claims = self.claims;
+        let subject = claims.sub.filter(|subject| !subject.is_empty());
+        Ok(Claims {
+            subject: subject.ok_or_else(|| Refused::NotAnAccessToken("it has no `sub`".to_owned()))?,
+            client_id: claims.client_id.or(claims.azp),
+            username: claims.preferred_username,
+            scopes: scopes([claims.scope.as_ref(), claims.scp.as_ref()]),
+            expires_at: Duration::try_from_secs_f64(claims.exp.floor()).unwrap_or(Duration::MAX),
+            token_id: claims.jti,
+        })
+    }
+
+    fn check_signature(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Refused> {
+        let not_allowed = || Refused::Algorithm(printable(&self.algorithm));
+        let algorithm =
+            algorithm_named(&self.algorithm).filter(|named| allowed.contains(named)).ok_or_else(not_allowed)?;
+        let key = keys.find(self.kid(), algorithm).map_err(|problem| match problem {
+            NoKey::UnknownKid => Refused::UnknownKey(printable(self.kid().unwrap_or_default())),
+            NoKey::WrongAlgorithm => not_allowed(),
+            NoKey::Ambiguous => Refused::AmbiguousKey,
+        })?;
+        let fits = jsonwebtoken::crypto::verify(self.signature, self.signing_input.as_bytes(), &key.key, algorithm);
+        if fits.unwrap_or(false) { Ok(()) } else { Err(Refused::Signature) }
+    }
+
+    /// RFC 9068 section 4 wants `at+jwt`; issuers that write plain `JWT` (Keycloak) are read by what else the token says.
+    fn check_kind(&self) -> Result<(), Refused> {
+        let typ = self.typ.as_deref().map(str::to_ascii_lowercase);
+        match typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ)) {
+            Some("at+jwt") => Ok(()),
+            None | Some("jwt") => match self.claims.typ.as_deref() {
+                Some("Bearer") => Ok(()),
+                Some(other) => Err(Refused::NotAnAccessToken(format!("its `typ` is `{}`", printable(other)))),
+                None if self.claims.nonce.is_some() || self.claims.at_hash.is_some() => {
+                    Err(Refused::NotAnAccessToken("it looks like an ID token".to_owned()))
+                }
+                None if self.claims.events.is_some() => {
+                    Err(Refused::NotAnAccessToken("it looks like a security event token".to_owned()))
+                }
+                None => Ok(()),
+            },
+            Some(other) => Err(Refused::NotAnAccessToken(format!("its header's `typ` is `{}`", printable(other)))),
+        }
+    }
+
+    fn check_audience(&self, expect: &Expect) -> Result<(), Refused> {
+        let named = |audience: &str| expect.audiences.iter().any(|ours| ours == audience);
+        if self.claims.aud.as_ref().is_some_and(|audience| audience.iter().any(named)) {
+            return Ok(());
+        }
+        let found = match &self.claims.aud {
+            None => "absent".to_owned(),
+            Some(audience) => printable(&serde_json::to_string(audience).unwrap_or_default()),
+        };
+        Err(Refused::Audience { found, expected: expect.audiences.join("` or `") })
+    }
+
+    fn check_times(&self, leeway: Duration, now: Duration) -> Result<(), Refused> {
+        let (now, leeway) = (now.as_secs_f64(), leeway.as_secs_f64());
+        if now >= self.claims.exp + leeway {
+            return Err(Refused::Expired(whole_seconds(now - self.claims.exp)));
+        }
+        match (self.claims.nbf, self.claims.iat) {
+            (Some(nbf), _) if nbf > now + leeway => Err(Refused::NotYetValid(whole_seconds(nbf - now))),
+            (_, Some(iat)) if iat > now + leeway => Err(Refused::IssuedInFuture(whole_seconds(iat - now))),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(part: &str, encoded: &str) -> Result<T, Refused> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_| Refused::Malformed(format!("its {part} is not base64url without padding")))?;
+    if depth(&bytes) > MAX_DEPTH {
+        return Err(Refused::Malformed(format!("its {part} is nested deeper than {MAX_DEPTH}")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Refused::Malformed(format!("its {part}: {error}")))
+}
+
+/// The deepest nesting of brackets outside strings.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn scopes(claims: [Option<&ScopeClaim>; 2]) -> Scopes {
+    Scopes::from_claims(claims.into_iter().flatten().flat_map(|claim| match claim {
+        ScopeClaim::Text(text) => text.split(' ').collect::<Vec<_>>(),
+        ScopeClaim::List(list) => list.iter().map(String::as_str).collect(),
+        ScopeClaim::Other(_) => Vec::new(),
+    }))
+}
+
+/// A stranger's text, safe to put into a log line: short, and without control characters.
+fn printable(text: &str) -> String {
+    text.chars().take(200).flat_map(char::escape_default).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is only shown to people")]
+fn whole_seconds(seconds: f64) -> u64 {
+    seconds.ceil() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::jose::SigningKey;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn expect() -> Expect {
+        Expect {
+            issuer: Issuer::parse("https://issuer.example").unwrap(),
+            audiences: vec!["https://mcp.example/mcp".to_owned()],
+            algorithms: crate::jose::ALGORITHMS.to_vec(),
+            leeway: Duration::from_secs(30),
+        }
+    }
+
+    fn good_claims() -> Value {
+        json!({"iss": "https://issuer.example", "aud": "https://mcp.example/mcp", "sub": "alice", "exp": NOW + 300,
+               "iat": NOW, "client_id": "cli", "scope": "mcp:read mcp:write", "jti": "1"})
+    }
+
+    fn judge(typ: &str, claims: &Value) -> Result<Claims, Refused> {
+        let key = SigningKey::generate();
+        let keys = KeySet::parse(json!({"keys": [key.public_jwk()]}).to_string().as_bytes()).unwrap();
+        let token = key.sign(typ, claims);
+        Unverified::parse(token.expose())?.verify(&keys, &expect(), Duration::from_secs(NOW))
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut claims = good_claims();
+        claims[name] = value;
+        claims
+    }
+
+    fn without(name: &str) -> Value {
+        let mut claims = good_claims();
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    }
+
+    #[test]
+    fn a_good_token_says_who_and_what() {
+        let claims = judge("at+jwt", &good_claims()).unwrap();
+        assert_eq!(claims.subject, "alice");
+        assert_eq!(claims.client_id.as_deref(), Some("cli"));
+        assert_eq!(claims.scopes.to_string(), "mcp:read mcp:write");
+        assert_eq!(claims.expires_at, Duration::from_secs(NOW + 300));
+    }
+
+    #[test]
+    fn audience_is_one_of_ours_exactly() {
+        for good in [json!("https://mcp.example/mcp"), json!(["account", "https://mcp.example/mcp"])] {
+            assert!(judge("at+jwt", &with("aud", good.clone())).is_ok(), "{good}");
+        }
+        let bad = [
+            json!(""),
+            json!("https://mcp.example/mc"),
+            json!("https://mcp.example/mcp2"),
+            json!("https://mcp.example/mcp/evil"),
+            json!("https://MCP.example/mcp"),
+            json!("https://mcp.example:8443/mcp"),
+            json!("https%3A%2F%2Fmcp.example%2Fmcp"),
+            json!(["account"]),
+            json!([]),
+        ];
+        for bad in bad {
+            assert!(matches!(judge("at+jwt", &with("aud", bad.clone())), Err(Refused::Audience { .. })), "{bad}");
+        }
+        assert!(matches!(judge("at+jwt", &without("aud")), Err(Refused::Audience { .. })));
+        for odd in [json!({"a": 1}), json!(null), json!(1), json!([1])] {
+            assert!(matches!(judge("at+jwt", &with("aud", odd.clone())), Err(Refused::Malformed(_))), "{odd}");
+        }
+    }
+
+    #[test]
+    fn expiry_is_a_number_and_has_leeway() {
+        for good in [json!(NOW + 1), json!(NOW - 29), json!(1_700_000_000.5)] {
+            assert!(judge("at+jwt", &with("exp", good.clone())).is_ok(), "{good}");
+        }
+        for late in [json!(NOW - 30), json!(-1), json!(0)] {
+            assert!(matches!(judge("at+jwt", &with("exp", late.clone())), Err(Refused::Expired(_))), "{late}");
+        }
+        for odd in [json!("never"), json!("99999999999"), json!(null), json!([]), json!(true)] {
+            assert!(matches!(judge("at+jwt", &with("exp", odd.clone())), Err(Refused::Malformed(_))), "{odd}");
+        }
+        assert!(matches!(judge("at+jwt", &without("exp")), Err(Refused::Malformed(_))));
+    }
+
+    #[test]
+    fn times_in_the_future_have_leeway_and_an_end() {
+        assert!(judge("at+jwt", &with("nbf", json!(NOW + 30))).is_ok());
+        assert!(matches!(judge("at+jwt", &with("nbf", json!(NOW + 31))), Err(Refused::NotYetValid(_))));
+        assert!(matches!(judge("at+jwt", &with("nbf", json!("soon"))), Err(Refused::Malformed(_))));
+        assert!(judge("at+jwt", &with("iat", json!(NOW + 30))).is_ok());
+        assert!(matches!(judge("at+jwt", &with("iat", json!(NOW + 31))), Err(Refused::IssuedInFuture(_))));
+    }
+
+    #[test]
+    fn only_access_tokens_pass() {
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "JWT"] {
+            assert!(judge(typ, &good_claims()).is_ok(), "{typ}");
+        }
+        for typ in ["logout+jwt", "dpop+jwt", "secevent+jwt", "oauth-id-jag+jwt", ""] {
+            assert!(matches!(judge(typ, &good_claims()), Err(Refused::NotAnAccessToken(_))), "{typ}");
+        }
+        assert!(judge("JWT", &with("typ", json!("Bearer"))).is_ok(), "Keycloak's access token");
+        for typ in ["Refresh", "ID", "Offline", "Logout"] {
+            assert!(matches!(judge("JWT", &with("typ", json!(typ))), Err(Refused::NotAnAccessToken(_))), "{typ}");
+        }
+        assert!(matches!(judge("JWT", &with("nonce", json!("n"))), Err(Refused::NotAnAccessToken(_))));
+        assert!(matches!(judge("at+jwt", &without("sub")), Err(Refused::NotAnAccessToken(_))));
+    }
+
+    #[test]
+    fn bound_tokens_are_not_bearer_tokens() {
+        assert_eq!(judge("at+jwt", &with("cnf", json!({"jkt": "x"}))).unwrap_err(), Refused::SenderConstrained);
+    }
+
+    #[test]
+    fn scopes_come_as_string_or_array() {
+        for (name, value) in [
+            ("scope", json!(["a", "b"])),
+            ("scp", json!("a b")),
+            ("scope", json!("a  b")),
+            ("scp", json!(["a", "b", "a b"])),
+        ] {
+            let mut claims = without("scope");
+            claims[name] = value;
+            assert_eq!(judge("at+jwt", &claims).unwrap().scopes.to_string(), "a b", "{claims}");
+        }
+        assert!(judge("at+jwt", &with("scope", json!(7))).unwrap().scopes.is_empty());
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        assert_eq!(depth(br#"{"a":[1,{"b":"[[[[\"[["}]}"#), 3);
+    }
+
+    #[test]
+    fn strangers_texts_are_escaped_in_messages() {
+        let refused = judge("at+jwt", &with("iss", json!("evil\n\u{1b}[31m"))).unwrap_err();
+        assert_eq!(refused.to_string(), r"`iss` is `evil\n\u{1b}[31m`, expected `https://issuer.example`");
+    }
+}

@@ -1,0 +1,177 @@
+//! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls.
+
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Method, StatusCode, header::HeaderMap, redirect};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::hint::Hint;
+
+/// Largest metadata document, key set or token response, in bytes, after decompression.
+pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An HTTP client for documents: whole answers of bounded size within a bounded time.
+///
+/// It never follows a redirect: a token request that did would hand its secret to another host, and a key set that did
+/// would come from one.
+#[derive(Clone, Debug)]
+pub struct Http {
+    client: Client,
+    timeout: Duration,
+}
+
+/// What is trusted and how long a request may take.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// One whole request, from connecting to the last byte.
+    pub timeout: Duration,
+    /// PEM certificates to trust beside the system's.
+    pub extra_roots: Vec<Certificate>,
+}
+
+impl Options {
+    /// The system's certificates only.
+    pub fn with_timeout(timeout: Duration) -> Self {
+        Self { timeout, extra_roots: Vec::new() }
+    }
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Document {
+    /// Whatever it was; errors too.
+    pub status: StatusCode,
+    /// The answer's headers.
+    pub headers: HeaderMap,
+    /// At most [`MAX_DOCUMENT_BYTES`].
+    pub body: Vec<u8>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The system's certificates or an extra one could not be used.
+    #[error("cannot set up TLS")]
+    Setup(#[source] reqwest::Error),
+    /// No connection.
+    #[error("cannot reach `{url}`")]
+    Unreachable {
+        /// Without query: it may carry secrets of others.
+        url: String,
+        /// The chain of causes.
+        source: reqwest::Error,
+    },
+    /// The time was up.
+    #[error("`{url}` did not answer within {}", seconds(*.timeout))]
+    TimedOut {
+        /// Without query.
+        url: String,
+        /// The bound that was set.
+        timeout: Duration,
+    },
+    /// The connection broke, or the answer was no HTTP.
+    #[error("the answer of `{url}` broke off")]
+    Broken {
+        /// Without query.
+        url: String,
+        /// The chain of causes.
+        source: reqwest::Error,
+    },
+    /// More than [`MAX_DOCUMENT_BYTES`].
+    #[error("the answer of `{0}` is larger than 1 MiB")]
+    TooLarge(String),
+}
+
+impl Hint for NetError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Setup(_) => Some("check the certificate file given by `--ca`".to_owned()),
+            Self::Unreachable { .. } => Some("check that it runs and that the address is right".to_owned()),
+            Self::TimedOut { .. } => Some("check that it is healthy, or give it longer with `--timeout`".to_owned()),
+            Self::Broken { .. } | Self::TooLarge(_) => None,
+        }
+    }
+}
+
+/// Builds the client that everything outgoing uses. It has no bound on a whole answer, since an event stream has none:
+/// bound it where it is used, or use [`Http`].
+pub fn client(options: &Options) -> Result<Client, NetError> {
+    let mut builder = {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+        Client::builder()
+    };
+    builder = builder
+        .user_agent(concat!("securemcp/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
+        .tcp_nodelay(true);
+    for root in &options.extra_roots {
+        builder = builder.add_root_certificate(root.clone());
+    }
+    builder.build().map_err(NetError::Setup)
+}
+
+impl Http {
+    /// Builds a client with these bounds.
+    pub fn new(options: &Options) -> Result<Self, NetError> {
+        Ok(Self { client: client(options)?, timeout: options.timeout })
+    }
+
+    /// A request to be completed and handed to [`send`](Self::send).
+    pub fn request(&self, method: Method, url: &Url) -> reqwest::RequestBuilder {
+        self.client.request(method, url.clone()).timeout(self.timeout)
+    }
+
+    /// Fetches a document.
+    pub async fn get(&self, url: &Url) -> Result<Document, NetError> {
+        self.send(self.request(Method::GET, url).header("accept", "application/json")).await
+    }
+
+    /// Sends the request and reads the whole answer, whatever its status.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Document, NetError> {
+        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+            // Counted after decompression: a small bomb is as large as what it becomes.
+            if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
+                return Err(NetError::TooLarge(without_query(response.url())));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Document { status, headers, body })
+    }
+
+    fn failed(&self, error: reqwest::Error) -> NetError {
+        let url = error.url().map(without_query).unwrap_or_default();
+        let source = error.without_url();
+        if source.is_timeout() {
+            NetError::TimedOut { url, timeout: self.timeout }
+        } else if source.is_connect() {
+            NetError::Unreachable { url, source }
+        } else {
+            NetError::Broken { url, source }
+        }
+    }
+}
+
+impl Document {
+    /// The body as JSON.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.body)
+    }
+}
+
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{} s", duration.as_secs_f64())
+}

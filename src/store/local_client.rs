@@ -1,0 +1,58 @@
+//! The client that the embedded issuer provisions for the command line of the same account.
+//!
+//! The issuer writes it, the command line reads it; both rooms know only this file. The private key is all there is: no
+//! reusable secret crosses the wire (RFC 7523).
+
+use serde::{Deserialize, Serialize};
+
+use super::{PrivateDir, StoreError};
+use crate::{oauth::Issuer, secret::Secret};
+
+const CLIENT_FILE: &str = "local-client.json";
+const INITIAL_ACCESS_TOKEN_FILE: &str = "initial-access-token";
+
+/// A `private_key_jwt` client and the one issuer it may be used with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LocalClient {
+    /// The only issuer that this key may be shown to.
+    pub issuer: Issuer,
+    /// The client's name there.
+    pub client_id: String,
+    /// PKCS#8 PEM, P-256.
+    pub private_key: Secret,
+}
+
+impl LocalClient {
+    /// Reads the record from the state directory; `None` if no embedded issuer ever ran there, or the record is of another
+    /// version.
+    pub fn load(state: &PrivateDir) -> Result<Option<Self>, StoreError> {
+        Ok(state.read(CLIENT_FILE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Writes the record.
+    pub fn save(&self, state: &PrivateDir) -> Result<(), StoreError> {
+        let text = serde_json::to_vec_pretty(self).expect("strings only");
+        state.write(CLIENT_FILE, &text)
+    }
+}
+
+/// The token that lets a client register at the embedded issuer (RFC 7591 section 3), made at the first ask.
+pub fn initial_access_token(state: &PrivateDir) -> Result<Secret, StoreError> {
+    state.create(INITIAL_ACCESS_TOKEN_FILE, Secret::random().expose().as_bytes())?;
+    let bytes = state.read(INITIAL_ACCESS_TOKEN_FILE)?.unwrap_or_default();
+    Ok(Secret::new(String::from_utf8_lossy(&bytes).trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_initial_access_token_is_made_once() {
+        let root = tempfile::tempdir().unwrap();
+        let state = PrivateDir::open(&root.path().join("state")).unwrap();
+        let first = initial_access_token(&state).unwrap();
+        assert_eq!(first.expose().len(), 43);
+        assert_eq!(initial_access_token(&state).unwrap().expose(), first.expose());
+    }
+}

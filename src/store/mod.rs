@@ -1,0 +1,7 @@
+//! What outlives the process: files of our own, in a directory that only this account can enter.
+
+mod local_client;
+mod private_dir;
+
+pub use local_client::{LocalClient, initial_access_token};
+pub use private_dir::{Lock, PrivateDir, StoreError};
