@@ -1,0 +1,354 @@
+//! An issuer's key set, kept fresh by one task.
+//!
+//! One task fetches, so there is one request in flight however many callers wait (single flight). A key set is refreshed
+//! every [`REFRESH`], so that a removed key dies; it is used while the issuer is down, up to [`MAX_STALE`]; an unknown `kid`
+//! brings one refetch in each [`COOLDOWN`], whoever asks, or a forger would drive our outbound traffic. The last good copy is
+//! kept on the disk, so that a restart during an outage still serves.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, watch};
+use tracing::{info, warn};
+use url::Url;
+
+use crate::{
+    clock::SharedClock,
+    jose::KeySet,
+    net::{Http, NetError},
+    oauth::{Issuer, ServerMetadata, is_https_or_loopback},
+    secret::sha256_base64url,
+    store::PrivateDir,
+};
+
+/// How often the key set is fetched anew. A key that the issuer removed is refused after this time.
+const REFRESH: Duration = Duration::from_mins(5);
+/// How long keys are used after the last time the issuer confirmed them.
+const MAX_STALE: Duration = Duration::from_hours(24);
+/// Between two refetches for an unknown `kid`.
+const COOLDOWN: Duration = Duration::from_secs(30);
+/// Between two tries while there are no usable keys at all.
+const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(2);
+/// Between two tries while there are keys but the issuer does not answer.
+const RETRY_WITH_KEYS: Duration = Duration::from_secs(30);
+
+/// Where an issuer is found.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its name, which its metadata must repeat.
+    pub issuer: Issuer,
+    /// Where it is reached, if not at its name.
+    pub backchannel_url: Option<Url>,
+    /// Where its keys are, if its metadata shall not be asked.
+    pub jwks_uri: Option<Url>,
+}
+
+/// A key set and its age.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The usable keys; never empty.
+    pub keys: KeySet,
+    /// Changes whenever the keys do.
+    pub generation: u64,
+    document: Vec<u8>,
+    /// When the issuer last confirmed it, on the stopwatch; a copy from the disk is already `age_at_load` old by then.
+    confirmed_at: Duration,
+    age_at_load: Duration,
+}
+
+/// The kept key set of one issuer.
+#[derive(Debug)]
+pub struct Jwks {
+    source: Source,
+    http: Http,
+    clock: SharedClock,
+    disk: Option<PrivateDir>,
+    current: RwLock<Option<Arc<Snapshot>>>,
+    /// The host that the keys first came from: it may not move while we run.
+    pinned_host: Mutex<Option<String>>,
+    wanted: Notify,
+    flight: Mutex<Flight>,
+    landed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Flight {
+    in_progress: bool,
+    /// When the last fetch for an unknown `kid` or at start began.
+    last_began: Option<Duration>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("`{url}` answered {status}")]
+    Status { url: Url, status: u16 },
+    #[error("`{url}` is not issuer metadata")]
+    NotMetadata { url: Url, source: serde_json::Error },
+    #[error("`{url}` says it is issuer `{found}`, expected `{expected}`")]
+    WrongIssuer { url: String, found: Issuer, expected: Issuer },
+    #[error("issuer metadata has no `jwks_uri`")]
+    NoJwksUri,
+    #[error("`jwks_uri` `{0}` must be https; http is for loopback and the back channel only")]
+    InsecureJwksUri(Url),
+    #[error("`jwks_uri` moved from host `{from}` to `{to}`; restart to accept that")]
+    HostMoved { from: String, to: String },
+    #[error("`{url}` is not a key set")]
+    NotAKeySet { url: Url, source: crate::jose::jwk::NotAKeySet },
+    #[error("`{0}` has no usable key")]
+    NoUsableKey(Url),
+}
+
+#[derive(Serialize, Deserialize)]
+struct LastGoodCopy {
+    issuer: Issuer,
+    /// Seconds since the epoch.
+    confirmed_at: u64,
+    document: String,
+}
+
+impl Jwks {
+    /// Keys of this issuer; a last good copy in `disk` is used at once. Nothing is fetched before [`run`](Self::run).
+    pub fn new(source: Source, http: Http, clock: SharedClock, disk: Option<PrivateDir>) -> Arc<Self> {
+        let jwks = Self {
+            source,
+            http,
+            clock,
+            disk,
+            current: RwLock::new(None),
+            pinned_host: Mutex::new(None),
+            wanted: Notify::new(),
+            flight: Mutex::new(Flight { in_progress: true, last_began: None }),
+            landed: watch::Sender::new(0),
+        };
+        jwks.load_last_good_copy();
+        Arc::new(jwks)
+    }
+
+    /// The keys, unless there are none or they are older than [`MAX_STALE`].
+    pub fn current(&self) -> Option<Arc<Snapshot>> {
+        let snapshot = self.current.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        (self.age(&snapshot) <= MAX_STALE).then_some(snapshot)
+    }
+
+    /// The keys; if there are none, waits for the fetch under way, if there is one.
+    pub async fn current_or_first(&self) -> Option<Arc<Snapshot>> {
+        if let Some(snapshot) = self.current() {
+            return Some(snapshot);
+        }
+        self.wait_for_flight().await;
+        self.current()
+    }
+
+    /// The keys after one more look at the issuer, if the cool-down allows one; else as they are.
+    pub async fn refetched_for_unknown_kid(&self) -> Option<Arc<Snapshot>> {
+        if self.begin_flight_unless_cooling_down() {
+            self.wanted.notify_one();
+        }
+        self.wait_for_flight().await;
+        self.current()
+    }
+
+    /// Fetches now and then, until the future is dropped.
+    pub async fn run(&self) {
+        loop {
+            let pause = match self.fetch_and_keep().await {
+                Ok(()) => REFRESH,
+                Err(error) => {
+                    let has_keys = self.current().is_some();
+                    warn!(issuer = %self.source.issuer, has_keys, error = chain(&error), "cannot fetch the issuer's keys");
+                    if has_keys { RETRY_WITH_KEYS } else { RETRY_WITHOUT_KEYS }
+                }
+            };
+            self.land();
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {
+                    self.flight.lock().unwrap_or_else(PoisonError::into_inner).in_progress = true;
+                }
+                () = self.wanted.notified() => {}
+            }
+        }
+    }
+
+    fn age(&self, snapshot: &Snapshot) -> Duration {
+        snapshot.age_at_load + self.clock.monotonic().saturating_sub(snapshot.confirmed_at)
+    }
+
+    /// Whether the caller is the one to ask for a fetch.
+    fn begin_flight_unless_cooling_down(&self) -> bool {
+        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.monotonic();
+        let cooling_down = flight.last_began.is_some_and(|began| now.saturating_sub(began) < COOLDOWN);
+        if flight.in_progress || cooling_down {
+            return false;
+        }
+        *flight = Flight { in_progress: true, last_began: Some(now) };
+        true
+    }
+
+    fn land(&self) {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner).in_progress = false;
+        self.landed.send_modify(|flights| *flights += 1);
+    }
+
+    async fn wait_for_flight(&self) {
+        let mut landed = self.landed.subscribe();
+        if self.flight.lock().unwrap_or_else(PoisonError::into_inner).in_progress {
+            // An error would mean that the sender is gone, and it is `self`.
+            let _ = landed.changed().await;
+        }
+    }
+
+    async fn fetch_and_keep(&self) -> Result<(), FetchError> {
+        let url = self.jwks_url().await?;
+        self.pin_host(&url)?;
+        let document = self.http.get(&url).await?;
+        if !document.status.is_success() {
+            return Err(FetchError::Status { url, status: document.status.as_u16() });
+        }
+        let keys =
+            KeySet::parse(&document.body).map_err(|source| FetchError::NotAKeySet { url: url.clone(), source })?;
+        // An empty set would refuse every token; an issuer without keys is a broken issuer.
+        if keys.is_empty() {
+            return Err(FetchError::NoUsableKey(url));
+        }
+        self.keep(keys, document.body);
+        Ok(())
+    }
+
+    async fn jwks_url(&self) -> Result<Url, FetchError> {
+        if let Some(url) = &self.source.jwks_uri {
+            return Ok(url.clone());
+        }
+        let metadata = self.metadata().await?;
+        let url = metadata.jwks_uri.ok_or(FetchError::NoJwksUri)?;
+        let url = match &self.source.backchannel_url {
+            Some(base) if url.origin() == self.source.issuer.url().origin() => moved_to(&url, base),
+            _ => url,
+        };
+        let on_backchannel = self.source.backchannel_url.as_ref().is_some_and(|base| base.origin() == url.origin());
+        if on_backchannel || is_https_or_loopback(&url) { Ok(url) } else { Err(FetchError::InsecureJwksUri(url)) }
+    }
+
+    async fn metadata(&self) -> Result<ServerMetadata, FetchError> {
+        let issuer = &self.source.issuer;
+        let base = self.source.backchannel_url.clone().unwrap_or_else(|| issuer.url());
+        let mut problem = None;
+        for url in Issuer::metadata_urls(&base) {
+            let document = self.http.get(&url).await?;
+            if !document.status.is_success() {
+                problem.get_or_insert(FetchError::Status { url, status: document.status.as_u16() });
+                continue;
+            }
+            let metadata: ServerMetadata = match document.json() {
+                Ok(metadata) => metadata,
+                Err(source) => {
+                    problem.get_or_insert(FetchError::NotMetadata { url, source });
+                    continue;
+                }
+            };
+            if metadata.issuer != *issuer {
+                return Err(FetchError::WrongIssuer {
+                    url: url.into(),
+                    found: metadata.issuer,
+                    expected: issuer.clone(),
+                });
+            }
+            return Ok(metadata);
+        }
+        Err(problem.expect("there are always two places to ask"))
+    }
+
+    fn pin_host(&self, url: &Url) -> Result<(), FetchError> {
+        let host = url.host_str().unwrap_or_default();
+        let mut pinned = self.pinned_host.lock().unwrap_or_else(PoisonError::into_inner);
+        match pinned.as_deref() {
+            Some(first) if first != host => Err(FetchError::HostMoved { from: first.to_owned(), to: host.to_owned() }),
+            Some(_) => Ok(()),
+            None => {
+                *pinned = Some(host.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    fn keep(&self, keys: KeySet, document: Vec<u8>) {
+        let previous = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let generation = match &previous {
+            Some(previous) if previous.document == document => previous.generation,
+            Some(previous) => previous.generation + 1,
+            None => 1,
+        };
+        if previous.is_none_or(|previous| previous.generation != generation) {
+            info!(issuer = %self.source.issuer, keys = keys.len(), "the issuer's key set is new");
+        }
+        self.save_last_good_copy(&document);
+        let confirmed_at = self.clock.monotonic();
+        let snapshot = Snapshot { keys, generation, document, confirmed_at, age_at_load: Duration::ZERO };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
+    }
+
+    fn file_name(&self) -> String {
+        format!("keys-{}.json", sha256_base64url(self.source.issuer.as_str().as_bytes()))
+    }
+
+    fn load_last_good_copy(&self) {
+        let Some(disk) = &self.disk else { return };
+        let copy = match disk.read(&self.file_name()) {
+            Ok(Some(bytes)) => serde_json::from_slice::<LastGoodCopy>(&bytes).ok(),
+            Ok(None) => None,
+            Err(error) => {
+                warn!(error = chain(&error), "cannot read the last good copy of the issuer's keys");
+                None
+            }
+        };
+        let Some(copy) = copy.filter(|copy| copy.issuer == self.source.issuer) else { return };
+        let Ok(keys) = KeySet::parse(copy.document.as_bytes()) else { return };
+        // A copy from the future was written under a wrong clock: its age is unknown, so it is as good as none.
+        let Some(age) = self.clock.since_epoch().checked_sub(Duration::from_secs(copy.confirmed_at)) else { return };
+        if keys.is_empty() || age > MAX_STALE {
+            return;
+        }
+        let document = copy.document.into_bytes();
+        let confirmed_at = self.clock.monotonic();
+        let snapshot = Snapshot { keys, generation: 1, document, confirmed_at, age_at_load: age };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
+    }
+
+    fn save_last_good_copy(&self, document: &[u8]) {
+        let (Some(disk), Ok(document)) = (self.disk.clone(), String::from_utf8(document.to_vec())) else { return };
+        let confirmed_at = self.clock.since_epoch().as_secs();
+        let copy = LastGoodCopy { issuer: self.source.issuer.clone(), confirmed_at, document };
+        let name = self.file_name();
+        tokio::task::spawn_blocking(move || {
+            let bytes = serde_json::to_vec(&copy).expect("strings and a number");
+            if let Err(error) = disk.write(&name, &bytes) {
+                warn!(error = chain(&error), "cannot keep a copy of the issuer's keys");
+            }
+        });
+    }
+}
+
+/// The same path at another origin.
+fn moved_to(url: &Url, base: &Url) -> Url {
+    let mut moved = base.clone();
+    moved.set_path(url.path());
+    moved.set_query(url.query());
+    moved
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
