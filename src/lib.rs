@@ -39,4 +39,5 @@ pub mod hint;
 pub mod jose;
 pub mod oauth;
 pub mod secret;
+pub mod tools;
 internal!(telemetry);
