@@ -34,6 +34,7 @@ pub mod hint;
 pub mod jose;
 pub mod oauth;
 pub mod secret;
+pub mod tools;
 
 #[cfg(feature = "internals")]
 pub mod config;
