@@ -39,4 +39,4 @@ pub mod hint;
 pub mod jose;
 pub mod oauth;
 pub mod secret;
-internal!(client, net, store, telemetry);
+internal!(client, config, net, store, telemetry);

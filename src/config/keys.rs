@@ -1,0 +1,375 @@
+//! The table of keys: every name that a person may write, once.
+
+use super::Purpose;
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Where it stands in the file: section and name.
+    pub path: &'static str,
+    /// Its environment variable.
+    pub variable: Option<&'static str>,
+    /// The names that the original program read; `originals` knows those that only mean something together.
+    pub original: &'static [&'static str],
+    /// Its flag. A secret's flag takes the path of a file.
+    pub flag: Option<&'static str>,
+    /// What holds when nobody says anything.
+    pub default: Fallback,
+    /// What it is for, in one line.
+    pub doc: &'static str,
+    /// Whether client commands read it too.
+    pub for_clients: bool,
+    /// Whether it is never shown; its variable then also has a `_FILE` form.
+    pub secret: bool,
+}
+
+/// What holds when nobody says anything.
+#[derive(Debug, Clone, Copy)]
+pub enum Fallback {
+    /// A value, read like one from a variable.
+    Value(&'static str),
+    /// No value; the words say what happens then.
+    Unset(&'static str),
+}
+
+impl Fallback {
+    /// For `--help` and the documentation.
+    pub const fn text(&self) -> &'static str {
+        match self {
+            Self::Value(text) | Self::Unset(text) => text,
+        }
+    }
+}
+
+impl Key {
+    /// The variable that names a file with the value; secrets only.
+    pub fn file_variable(&self) -> Option<String> {
+        self.variable.filter(|_| self.secret).map(|variable| format!("{variable}_FILE"))
+    }
+}
+
+impl Key {
+    /// Whether commands of this kind read it.
+    pub(super) fn is_for(&self, purpose: Purpose) -> bool {
+        self.for_clients || purpose == Purpose::Serve
+    }
+
+    /// Whether it is a secret that this variable holds.
+    pub(super) fn holds_secret_in(&self, variable: &str) -> bool {
+        self.secret && (self.variable == Some(variable) || self.original.contains(&variable))
+    }
+}
+
+/// Every key, in the order of the documentation.
+pub const fn keys() -> &'static [Key] {
+    KEYS
+}
+
+/// An access token from elsewhere: a variable of the environment only, without a key or a `_FILE` form.
+pub(super) const TOKEN_VARIABLE: &str = "SECUREMCP_TOKEN";
+
+/// What every variable of ours begins with.
+pub(super) const PREFIX: &str = "SECUREMCP_";
+
+/// Whether some key has this name.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// Every variable that begins with [`PREFIX`] and means something.
+pub(super) fn variables() -> impl Iterator<Item = String> {
+    let of_keys = KEYS.iter().flat_map(|key| key.variable.map(str::to_owned).into_iter().chain(key.file_variable()));
+    of_keys.chain([TOKEN_VARIABLE.to_owned()])
+}
+
+/// The candidate that was most likely meant, if any is near.
+pub(super) fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    candidates
+        .map(|candidate| {
+            let whole = distance(written, candidate);
+            // The right name in the wrong section.
+            let name = distance(&last(written), &last(candidate)) + 1;
+            (whole.min(name), candidate)
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= last(written).len() / 3 + 1)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many characters to add, drop or replace: Levenshtein.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, one) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = index + 1;
+        for (column, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(one != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+const PLAIN: Key = Key {
+    path: "",
+    variable: None,
+    original: &[],
+    flag: None,
+    default: Fallback::Unset("none"),
+    doc: "",
+    for_clients: false,
+    secret: false,
+};
+
+const KEYS: &[Key] = &[
+    Key {
+        path: "state_dir",
+        variable: Some("SECUREMCP_STATE_DIR"),
+        original: &["DCR_DATA_DIR"],
+        flag: Some("--state-dir"),
+        default: Fallback::Unset("`$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`"),
+        doc: "where keys, registrations and tokens are kept",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "server.listen",
+        variable: Some("SECUREMCP_LISTEN"),
+        original: &["HOST", "PORT"],
+        flag: Some("--listen"),
+        default: Fallback::Value("127.0.0.1:8000"),
+        doc: "IP address and port to listen on",
+        ..PLAIN
+    },
+    Key {
+        path: "server.resource",
+        variable: Some("SECUREMCP_RESOURCE"),
+        original: &["MCP_RESOURCE_IDENTIFIER"],
+        flag: Some("--resource"),
+        default: Fallback::Unset("the listening URL on loopback, else required"),
+        doc: "the URL that names this server: what tokens must be issued for",
+        ..PLAIN
+    },
+    Key {
+        path: "server.audiences",
+        variable: Some("SECUREMCP_AUDIENCES"),
+        original: &["OAUTH_AUDIENCE"],
+        doc: "list: audiences accepted besides the resource; each start logs them",
+        ..PLAIN
+    },
+    Key {
+        path: "server.trusted_proxies",
+        variable: Some("SECUREMCP_TRUSTED_PROXIES"),
+        flag: Some("--trusted-proxy"),
+        default: Fallback::Unset("none: forwarded headers are ignored"),
+        doc: "list: addresses or networks of the TLS proxies in front; required off loopback",
+        ..PLAIN
+    },
+    Key {
+        path: "server.allowed_hosts",
+        variable: Some("SECUREMCP_ALLOWED_HOSTS"),
+        default: Fallback::Unset("the resource's host; on loopback its three names"),
+        doc: "list: values of `Host` that are answered",
+        ..PLAIN
+    },
+    Key {
+        path: "server.allowed_origins",
+        variable: Some("SECUREMCP_ALLOWED_ORIGINS"),
+        original: &["CORS_ORIGINS"],
+        default: Fallback::Unset("the resource's origin; on loopback also MCP Inspector's"),
+        doc: "list: web origins that may call",
+        ..PLAIN
+    },
+    Key {
+        path: "server.max_body_bytes",
+        variable: Some("SECUREMCP_MAX_BODY_BYTES"),
+        default: Fallback::Value("4194304"),
+        doc: "the largest request body, 1 KiB to 64 MiB",
+        ..PLAIN
+    },
+    Key {
+        path: "server.drain_timeout",
+        variable: Some("SECUREMCP_DRAIN_TIMEOUT"),
+        default: Fallback::Value("25s"),
+        doc: "how long a stopping server waits for calls in flight",
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.url",
+        variable: Some("SECUREMCP_ISSUER"),
+        original: &["OAUTH_ISSUER", "KEYCLOAK_URL", "KEYCLOAK_REALM"],
+        flag: Some("--issuer"),
+        default: Fallback::Unset("none: the embedded issuer"),
+        doc: "the issuer's name, exactly as its tokens carry it; for clients the only issuer that may be used",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.backchannel_url",
+        variable: Some("SECUREMCP_ISSUER_BACKCHANNEL_URL"),
+        flag: Some("--issuer-backchannel-url"),
+        default: Fallback::Unset("`issuer.url`"),
+        doc: "where the issuer is reached from here",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.jwks_uri",
+        original: &["OAUTH_JWKS_URI"],
+        default: Fallback::Unset("from the issuer's metadata"),
+        doc: "where the issuer's keys are",
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.algorithms",
+        original: &["JWT_ALGORITHMS"],
+        default: Fallback::Value("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA"),
+        doc: "list: signature algorithms that count; asymmetric only",
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.leeway",
+        original: &["JWT_LEEWAY"],
+        default: Fallback::Value("30s"),
+        doc: "how far clocks may disagree, at most 60s",
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.allowed_clients",
+        variable: Some("SECUREMCP_ALLOWED_CLIENTS"),
+        default: Fallback::Unset("any"),
+        doc: "list: the only client ids whose tokens count",
+        ..PLAIN
+    },
+    Key {
+        path: "embedded.face_network",
+        flag: Some("--embedded-issuer-on-network"),
+        default: Fallback::Value("false"),
+        doc: "let the embedded issuer face the network",
+        ..PLAIN
+    },
+    Key {
+        path: "scopes.supported",
+        original: &["MCP_SUPPORTED_SCOPES"],
+        default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),
+        doc: "list: the scopes that the metadata names",
+        ..PLAIN
+    },
+    Key {
+        path: "limits.sessions_per_principal",
+        variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
+        default: Fallback::Value("50"),
+        doc: "open sessions of one caller",
+        ..PLAIN
+    },
+    Key {
+        path: "limits.sessions",
+        variable: Some("SECUREMCP_LIMITS_SESSIONS"),
+        default: Fallback::Value("10000"),
+        doc: "open sessions in all",
+        ..PLAIN
+    },
+    Key {
+        path: "limits.session_idle",
+        variable: Some("SECUREMCP_LIMITS_SESSION_IDLE"),
+        default: Fallback::Value("30m"),
+        doc: "a session unused for this long is closed",
+        ..PLAIN
+    },
+    Key {
+        path: "log.level",
+        variable: Some("SECUREMCP_LOG_LEVEL"),
+        original: &["LOG_LEVEL"],
+        flag: Some("--log-level"),
+        default: Fallback::Value("info"),
+        doc: "`error`, `warn`, `info`, `debug` or `trace`",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "log.format",
+        variable: Some("SECUREMCP_LOG_FORMAT"),
+        original: &["LOG_FORMAT"],
+        flag: Some("--log-format"),
+        default: Fallback::Value("auto"),
+        doc: "`text`, `json`, or `auto`: text on a terminal, json otherwise",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.server",
+        variable: Some("SECUREMCP_SERVER"),
+        original: &["MCP_SERVER_URL"],
+        flag: Some("--server"),
+        default: Fallback::Value("http://127.0.0.1:8000/mcp"),
+        doc: "the MCP server that commands talk to",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.id",
+        variable: Some("SECUREMCP_CLIENT_ID"),
+        original: &["KEYCLOAK_CLIENT_ID"],
+        flag: Some("--client-id"),
+        doc: "a client id registered beforehand",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.secret",
+        variable: Some("SECUREMCP_CLIENT_SECRET"),
+        original: &["KEYCLOAK_CLIENT_SECRET"],
+        flag: Some("--client-secret-file"),
+        doc: "its secret",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.initial_access_token",
+        variable: Some("SECUREMCP_INITIAL_ACCESS_TOKEN"),
+        original: &["DCR_INITIAL_ACCESS_TOKEN"],
+        flag: Some("--initial-access-token-file"),
+        doc: "opens the issuer's registration endpoint",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_used_once() {
+        let names: Vec<String> = KEYS
+            .iter()
+            .flat_map(|key| [Some(key.path), key.flag].into_iter().flatten().chain(key.original.iter().copied()))
+            .map(str::to_owned)
+            .chain(variables())
+            .collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        assert!(variables().all(|name| name.starts_with(PREFIX)));
+    }
+
+    #[test]
+    fn only_secrets_have_a_file_form() {
+        let forms: Vec<_> = variables().filter(|name| name.ends_with("_FILE")).collect();
+        assert_eq!(forms, ["SECUREMCP_CLIENT_SECRET_FILE", "SECUREMCP_INITIAL_ACCESS_TOKEN_FILE"]);
+    }
+
+    #[test]
+    fn the_nearest_key_is_found_across_sections_and_nothing_is_made_up() {
+        let nearest = |written| nearest(written, KEYS.iter().map(|key| key.path));
+        assert_eq!(nearest("server.lisen"), Some("server.listen"));
+        assert_eq!(nearest("listen"), Some("server.listen"));
+        assert_eq!(nearest("server.allowed_clients"), Some("issuer.allowed_clients"));
+        assert_eq!(nearest("server.colour"), None);
+    }
+}

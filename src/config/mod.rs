@@ -1,0 +1,209 @@
+//! Settings: what was written and where (`raw`), what it means (`validate`), and a [`Config`] that cannot be invalid.
+//!
+//! One table, [`keys()`], is the source of every name; no configuration crate reads it, because none of them reports
+//! all problems at once with the place that each value came from.
+
+mod document;
+mod dotenv;
+mod environment;
+mod files;
+mod keys;
+mod network;
+mod originals;
+#[cfg(test)]
+mod page;
+mod problem;
+mod raw;
+mod validate;
+mod values;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use jsonwebtoken::Algorithm;
+use url::Url;
+
+pub use environment::Environment;
+pub use keys::{Fallback, Key, keys};
+pub use network::{IpNetwork, NotANetwork};
+pub use problem::{Invalid, Problem};
+
+use crate::{
+    oauth::{Issuer, Resource, Scopes},
+    secret::Secret,
+};
+
+/// Every setting, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where state is kept; absolute.
+    pub state_dir: PathBuf,
+    /// The server's own settings. A client command sees the defaults here.
+    pub server: Server,
+    /// Who issues the tokens that the server accepts.
+    pub issuer: IssuerSettings,
+    /// The scopes that the metadata lists; `None`: those of the tools.
+    pub scopes_supported: Option<Scopes>,
+    /// Bounds on sessions.
+    pub limits: Limits,
+    /// What the log says and how.
+    pub log: Log,
+    /// How this account's commands reach a server.
+    pub client: ClientSettings,
+    /// What works but should be changed, one sentence each, for stderr.
+    pub warnings: Vec<String>,
+}
+
+/// Settings of `serve`.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The server's name; `None`: derive it from the listening address, which is then loopback.
+    pub resource: Option<Resource>,
+    /// What else `aud` may contain besides the resource.
+    pub audiences: Vec<String>,
+    /// Peers whose forwarded headers count.
+    pub trusted_proxies: Vec<IpNetwork>,
+    /// Values of `Host` besides the resource's own; lower case.
+    pub allowed_hosts: Vec<String>,
+    /// Values of `Origin`, as browsers write them; empty: the default of the resource.
+    pub allowed_origins: Vec<String>,
+    /// The largest request body.
+    pub max_body_bytes: usize,
+    /// How long a stopping server waits for calls in flight.
+    pub drain_timeout: Duration,
+}
+
+/// Who issues tokens.
+#[derive(Debug, Clone)]
+pub enum IssuerChoice {
+    /// The server itself.
+    Embedded {
+        /// Whether it may do so beyond loopback.
+        face_network: bool,
+    },
+    /// Somebody else.
+    External {
+        /// Its name, as tokens carry it.
+        url: Issuer,
+        /// Where it is reached, if not at its name.
+        backchannel_url: Option<Url>,
+        /// Where its keys are, if not where its metadata says.
+        jwks_uri: Option<Url>,
+    },
+}
+
+/// How tokens are judged.
+#[derive(Debug, Clone)]
+pub struct IssuerSettings {
+    /// Who issues them.
+    pub choice: IssuerChoice,
+    /// The signature algorithms that count; asymmetric, never empty.
+    pub algorithms: Vec<Algorithm>,
+    /// How far clocks may disagree; at most 60 s.
+    pub leeway: Duration,
+    /// The only clients whose tokens count; `None`: any.
+    pub allowed_clients: Option<Vec<String>>,
+}
+
+/// Bounds, none of them zero.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open sessions of one principal.
+    pub sessions_per_principal: usize,
+    /// Open sessions in all.
+    pub sessions: usize,
+    /// A session unused for this long is closed.
+    pub session_idle: Duration,
+}
+
+/// What the log says and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// How commands reach a server and get a token.
+#[derive(Debug, Clone)]
+pub struct ClientSettings {
+    /// The MCP server.
+    pub server: Resource,
+    /// A client id registered beforehand.
+    pub id: Option<String>,
+    /// Its secret.
+    pub secret: Option<Secret>,
+    /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
+    pub token: Option<Secret>,
+    /// What opens an issuer's registration endpoint.
+    pub initial_access_token: Option<Secret>,
+    /// The only issuer that may be used, if one is named.
+    pub issuer: Option<Issuer>,
+    /// Where that issuer is reached, if not at its name.
+    pub issuer_backchannel_url: Option<Url>,
+}
+
+/// For whom the settings are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// `serve`: every key, and a file from the working directory.
+    Serve,
+    /// Every other command: only keys for clients, and never a file from the working directory, so that a cloned
+    /// repository cannot redirect credentials.
+    Client,
+}
+
+/// One setting on the command line.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// The key's path.
+    pub key: &'static str,
+    /// As typed; `true` for a switch; for a secret the path of a file that holds it. A list's flag may be repeated.
+    pub value: String,
+    /// The flag's name with its dashes, for messages.
+    pub name: &'static str,
+}
+
+/// Everything that settings are read from.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// `--config`.
+    pub config_file: Option<PathBuf>,
+    /// `--env-file`.
+    pub env_file: Option<PathBuf>,
+    /// The other flags.
+    pub flags: Vec<Flag>,
+    /// The process environment.
+    pub environment: Environment,
+}
+
+/// Reads and checks all settings.
+///
+/// # Errors
+/// [`Invalid`] with every problem there is.
+pub fn load(purpose: Purpose, inputs: &Inputs) -> Result<Config, Invalid> {
+    let mut report = problem::Report::default();
+    let values = raw::collect(purpose, inputs, &mut report);
+    let config = validate::validate(purpose, &values, &inputs.environment, &mut report);
+    if report.problems.is_empty() {
+        Ok(Config { warnings: report.warnings, ..config })
+    } else {
+        Err(Invalid::new(report.problems))
+    }
+}
+
+#[cfg(test)]
+mod tests;
