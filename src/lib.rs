@@ -39,4 +39,6 @@ pub mod hint;
 pub mod jose;
 pub mod oauth;
 pub mod secret;
-internal!(client, config, net, store, telemetry);
+internal!(cli, client, config, net, store, telemetry);
+
+pub use cli::run;

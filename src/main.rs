@@ -1,3 +1,7 @@
 //! The `securemcp` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    securemcp::run()
+}
