@@ -40,6 +40,16 @@ pub mod server;
 pub mod tools;
 
 #[cfg(feature = "internals")]
+pub mod cli;
+#[cfg(not(feature = "internals"))]
+mod cli;
+
+#[cfg(feature = "internals")]
+pub mod client;
+#[cfg(not(feature = "internals"))]
+mod client;
+
+#[cfg(feature = "internals")]
 pub mod issuer;
 #[cfg(not(feature = "internals"))]
 mod issuer;
@@ -58,3 +68,5 @@ mod store;
 pub mod telemetry;
 #[cfg(not(feature = "internals"))]
 mod telemetry;
+
+pub use cli::run;

@@ -4,30 +4,22 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// For people.
-    Text,
-    /// One JSON object a line, for machines.
-    Json,
-}
+use crate::config::LogFormat;
 
-/// Starts logging at `level` (`error`, `warn`, `info`, `debug`, `trace`). A second call changes nothing.
+/// Starts logging at `level` (`error`, `warn`, `info`, `debug`, `trace`); whether the lines are JSON. A second call changes
+/// nothing.
 ///
 /// What libraries say is capped one step lower than our own words; the MCP library's info lines come once a request.
-pub fn start(level: &str, format: Format) {
+pub fn start(level: &str, format: LogFormat) -> bool {
     let libraries = if matches!(level, "error" | "warn") { level } else { "warn" };
     let filter = match level {
         "trace" => EnvFilter::new("trace"),
         level => EnvFilter::new(format!("{libraries},securemcp={level},audit={level}")),
     };
     let json = match format {
-        Format::Auto => !std::io::stderr().is_terminal(),
-        Format::Text => false,
-        Format::Json => true,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let layer = if json {
@@ -37,4 +29,5 @@ pub fn start(level: &str, format: Format) {
     };
     // Only fails when something, for instance a test, has started logging already.
     let _ = Registry::default().with(layer).try_init();
+    json
 }

@@ -15,7 +15,8 @@ fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("oauth", vec!["secret", "hint", "json"]),
         ("jose", vec!["secret", "hint", "json", "oauth"]),
         ("config", with(&[])),
-        ("telemetry", with(&[])),
+        // Siblings by exception: the log format is a setting, and one type says it.
+        ("telemetry", with(&["config"])),
         ("net", with(&[])),
         ("store", with(&[])),
         ("auth", with(&outside)),

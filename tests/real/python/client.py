@@ -11,9 +11,9 @@ import json
 import os
 import sys
 
+import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import CreateMessageResult, TextContent
 
 # `auto` asks `server/discover` first: the way the SDK's users reach 2026-07-28.
@@ -49,7 +49,7 @@ async def main(url, generation):
 
     token = os.environ.get("TEST_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with create_mcp_http_client(headers=headers) as http:
+    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
         transport = streamable_http_client(url, http_client=http)
         async with Client(transport, mode=MODES[generation], sampling_callback=sample) as client:
             return {

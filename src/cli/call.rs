@@ -1,0 +1,210 @@
+//! `securemcp call`: call a tool on any MCP server.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::{
+    arguments::{Signature, nearest},
+    exit::{Exit, Failure},
+    sampling::SamplingCommand,
+    surroundings::{Surroundings, Wanted, input, secret},
+    tools::{describe, input_schema, list, name},
+};
+use crate::client::{Client, Sampler, Session};
+
+const EXAMPLES: &str = "Arguments of the tool:
+  words           fill the required arguments in order; the last takes the rest if it is a list
+  --NAME VALUE    any argument by name; true-or-false ones need no VALUE, or are --no-NAME
+  --arg NAME=VALUE   the same, also for a name that is one of the flags below
+  --              what follows are words, even if it begins with a dash
+
+Examples:
+  securemcp call echo \"Hello!\"
+  securemcp call calculator add 2 -3 4
+  securemcp call echo --json '{\"message\":\"hi\"}' --output json
+  securemcp call echo --help                    what this tool takes; asks the server";
+
+/// Call a tool on any MCP server
+#[derive(Debug, Args)]
+#[command(
+    after_help = EXAMPLES,
+    disable_help_flag = true,
+    override_usage = "securemcp call [OPTIONS] <TOOL> [ARGUMENTS OF THE TOOL]..."
+)]
+pub(super) struct Options {
+    /// The tool's name; `securemcp tools` lists them
+    #[arg(required_unless_present = "help", hide = true)]
+    tool: Option<String>,
+    #[arg(last = true, hide = true)]
+    words: Vec<String>,
+    /// All arguments as one JSON object; `@FILE` or `-` read it from a file or standard input
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["words", "arg"])]
+    json: Option<String>,
+    /// One argument, by the name that the tool's schema gives it
+    #[arg(long, value_name = "NAME=VALUE")]
+    arg: Vec<String>,
+    /// Send the token in this file, or on standard input for `-` [env: `SECUREMCP_TOKEN`]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A shell command that answers when the tool asks for a model: request on its stdin, answer on its stdout
+    #[arg(long, value_name = "COMMAND")]
+    sampling_command: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
+    /// Print help, of the tool if there is one
+    #[arg(short, long)]
+    help: bool,
+}
+
+impl Options {
+    /// Whether help is wanted for the command itself and not for a tool.
+    pub(super) fn wants_own_help(&self) -> bool {
+        self.help && self.tool.is_none()
+    }
+}
+
+/// Calls the tool and prints what it answers.
+pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    let tool = options.tool.as_deref().unwrap_or_default();
+    let given = match &options.json {
+        Some(json) => Some(read_json(json).await?),
+        None => None,
+    };
+    let config = surroundings.config()?;
+    let mut settings = surroundings.client_settings(&config, &options.wanted)?;
+    if let Some(path) = &options.token_file {
+        settings.token = Some(secret(path).await?);
+    }
+    let client = Client::new(settings)?;
+    let sampler = options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
+    let session = client.connect(sampler).await?;
+    let ended = talk(options, tool, given, &session, surroundings).await;
+    session.close().await;
+    ended
+}
+
+async fn talk(
+    options: &Options,
+    tool: &str,
+    given: Option<Map<String, Value>>,
+    session: &Session,
+    surroundings: &Surroundings,
+) -> Result<Exit, Failure> {
+    let arguments = match given {
+        // The server judges; that spares asking it for the schema first.
+        Some(arguments) if !options.help => arguments,
+        _ => {
+            let tools = list(session).await?;
+            let found = find(&tools, tool)?;
+            if options.help {
+                return describe(found, surroundings);
+            }
+            let signature = Signature::of(tool, input_schema(found), &surroundings.own_flags);
+            signature.arguments(&options.words, &options.arg).map_err(|misfit| {
+                let hint = misfit.hint.clone();
+                Failure::new(Exit::Usage, misfit).hint(hint)
+            })?
+        }
+    };
+    let result = session.call_tool(tool, arguments).await?;
+    let result = serde_json::to_value(result).context("cannot read the result")?;
+    let text = text(&result);
+    let is_error = result.get("isError") == Some(&Value::Bool(true));
+    if surroundings.printer.is_json() {
+        surroundings.printer.document(&result)?;
+    } else if !is_error {
+        surroundings.printer.text(&text)?;
+    }
+    if is_error { Err(Failure::message(Exit::Failed, text)) } else { Ok(Exit::Done) }
+}
+
+fn find<'t>(tools: &'t [Value], wanted: &str) -> Result<&'t Value, Failure> {
+    tools.iter().find(|tool| name(tool) == wanted).ok_or_else(|| {
+        let similar = nearest(wanted, tools.iter().map(name));
+        let advice = similar.map(|similar| format!("did you mean `{similar}`? ")).unwrap_or_default();
+        Failure::message(Exit::Usage, format!("the server has no tool `{wanted}`"))
+            .hint(format!("{advice}`securemcp tools` lists them"))
+    })
+}
+
+async fn read_json(given: &str) -> Result<Map<String, Value>, Failure> {
+    let text = match given.strip_prefix('@') {
+        Some(path) => input(path.as_ref()).await?,
+        None if given == "-" => input(given.as_ref()).await?,
+        None => given.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| {
+        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object"))
+            .hint("write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned())
+    })
+}
+
+/// A result as a person reads it: its content, or the structured content if there is no other.
+fn text(result: &Value) -> String {
+    let blocks = result.get("content").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    match result.get("structuredContent").filter(|structured| blocks.is_empty() && !structured.is_null()) {
+        Some(structured) => format!("{structured:#}"),
+        None => blocks.iter().map(block).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+fn block(block: &Value) -> String {
+    let get = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let kind = get(block, "type").unwrap_or_default();
+    if kind == "text" {
+        return get(block, "text").unwrap_or_default();
+    }
+    // Base64 is 4 characters for 3 bytes, less its padding.
+    let decoded_len = |data: String| data.trim_end_matches('=').len() * 3 / 4;
+    let resource = block.get("resource").unwrap_or(block);
+    if let Some(text) = get(resource, "text") {
+        return text;
+    }
+    let data = get(resource, "data").or_else(|| get(resource, "blob"));
+    let words = [
+        get(resource, "uri"),
+        get(resource, "mimeType"),
+        data.map(|data| format!("{} bytes", decoded_len(data))),
+    ];
+    let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    format!("[{}]", format!("{kind} {words}").trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn text_blocks_are_printed_as_they_come() {
+        let content = json!([{"type": "text", "text": "Hello!"}, {"type": "text", "text": "twice\n"}]);
+        assert_eq!(text(&json!({"content": content, "structuredContent": {"echo": "Hello!"}})), "Hello!\ntwice\n");
+    }
+
+    #[test]
+    fn what_is_no_text_is_described_in_one_line() {
+        for (content, line) in [
+            (json!({"type": "image", "mimeType": "image/png", "data": "AAAAAA=="}), "[image image/png, 4 bytes]"),
+            (json!({"type": "audio", "mimeType": "audio/wav", "data": ""}), "[audio audio/wav, 0 bytes]"),
+            (json!({"type": "resource_link", "uri": "file:///a", "name": "a"}), "[resource_link file:///a]"),
+            (
+                json!({"type": "resource", "resource": {"uri": "x:1", "mimeType": "a/b", "blob": "AAAA"}}),
+                "[resource x:1, a/b, 3 bytes]",
+            ),
+            (json!({"type": "resource", "resource": {"uri": "x:1", "text": "inside"}}), "inside"),
+            (json!({"type": "hologram"}), "[hologram]"),
+        ] {
+            assert_eq!(text(&json!({ "content": [content] })), line);
+        }
+    }
+
+    #[test]
+    fn structured_content_stands_in_for_missing_content() {
+        assert_eq!(text(&json!({"content": [], "structuredContent": {"a": 1}})), "{\n  \"a\": 1\n}");
+        assert_eq!(text(&json!({})), "");
+    }
+}

@@ -1,0 +1,372 @@
+//! `securemcp health`: check server, issuer and keys, and say what to do about each failure.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use clap::Args;
+use reqwest::{Method, StatusCode, header};
+use serde::Serialize;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    exit::{Exit, Failure},
+    print::{Printer, Tone},
+    span,
+    surroundings::Surroundings,
+};
+use crate::{
+    clock::SystemClock,
+    config::ClientSettings,
+    hint::Hint as _,
+    jose::KeySet,
+    net::{Document, Http, NetError},
+    oauth::{Challenge, Issuer, Resource, ResourceMetadata, ServerMetadata},
+};
+
+/// How far clocks may differ before it is said: tokens tolerate more, but not by much.
+const MAX_SKEW_SECONDS: i64 = 10;
+
+/// The first pause of `--wait`; each is half as long again as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Without it, and without a token, a server that protects itself answers 401.
+const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+
+const EXAMPLES: &str = "Examples:
+  securemcp health
+  securemcp health --wait 60s && ./deploy-next-step
+  securemcp health --server https://mcp.example/mcp --output json";
+
+/// Check the server, its issuer and keys; say what to do about each failure
+///
+/// Ends with 5 if something fails; a warning is no failure.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    /// Check again until nothing fails, for this long
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    wait: Option<Duration>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Check {
+    state: State,
+    subject: &'static str,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// Checks, and prints a line for each check.
+pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    let config = surroundings.config()?;
+    let http = surroundings.http(surroundings.globals.timeout)?;
+    let checks = match options.wait {
+        None => checks(&http, &config.client).await,
+        Some(wait) => wait_for(&http, &config.client, wait).await,
+    };
+    print(&checks, surroundings.printer)?;
+    match checks.iter().filter(|check| check.state == State::Fail).count() {
+        0 => Ok(Exit::Done),
+        count => Err(Failure::message(Exit::Unreachable, format!("`{}` is not healthy: {count} of {} checks failed", config.client.server, checks.len()))),
+    }
+}
+
+async fn wait_for(http: &Http, client: &ClientSettings, wait: Duration) -> Vec<Check> {
+    let deadline = Instant::now() + wait;
+    let mut pause = FIRST_PAUSE;
+    let silent = format!("no answer within {} s", wait.as_secs_f64());
+    let mut last = vec![fail("server", silent, "give it longer with `--wait`, or see what it logs")];
+    while let Ok(checks) = tokio::time::timeout_at(deadline, checks(http, client)).await {
+        last = checks;
+        let is_healthy = last.iter().all(|check| check.state != State::Fail);
+        if is_healthy || Instant::now() + pause >= deadline {
+            break;
+        }
+        tokio::time::sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 3 / 2);
+    }
+    last
+}
+
+async fn checks(http: &Http, client: &ClientSettings) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut dates = Vec::new();
+    let found = if check_server(http, &client.server, &mut checks, &mut dates).await {
+        check_resource(http, &client.server, &mut checks).await
+    } else {
+        None
+    };
+    if let Some(issuer) = choose_issuer(client, found, &mut checks) {
+        check_issuer(http, client, &issuer, &mut checks, &mut dates).await;
+    }
+    checks.extend(dates.first().map(|_| clock_skew(&dates)));
+    checks
+}
+
+/// Whether it is there at all.
+async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, dates: &mut Vec<Skew>) -> bool {
+    for (subject, path) in [("server live", "health/live"), ("server ready", "health/ready")] {
+        // Beside the MCP endpoint, so that a prefix in front of both is kept.
+        let Ok(url) = server.url().join(path) else { continue };
+        checks.push(match http.get(&url).await {
+            Err(error) => {
+                let hint = "start it with `securemcp serve`, or name another with `--server`";
+                checks.push(Check { hint: Some(hint.to_owned()), ..unreachable(subject, &error) });
+                return false;
+            }
+            Ok(document) => {
+                dates.extend(skew("the server", &document));
+                match document.status {
+                    StatusCode::OK => ok(subject, url.to_string()),
+                    StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED => {
+                        warn(subject, format!("`{url}` does not exist"), "nothing to do if the server is not securemcp")
+                    }
+                    status => {
+                        let text = String::from_utf8_lossy(&document.body).chars().take(200).collect::<String>();
+                        fail(subject, format!("HTTP {}: {}", status.as_u16(), text.trim()), "see what the server logs")
+                    }
+                }
+            }
+        });
+    }
+    true
+}
+
+/// What a client without a token is told, and where that leads.
+async fn check_resource(http: &Http, server: &Resource, checks: &mut Vec<Check>) -> Option<ResourceMetadata> {
+    const SUBJECT: &str = "resource metadata";
+    let request = http
+        .request(Method::POST, &server.url())
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "application/json, text/event-stream")
+        .body(PING);
+    let (status, challenge) = match http.send(request).await {
+        Ok(document) => (document.status, challenge(&document)),
+        Err(error) => {
+            checks.push(unreachable(SUBJECT, &error));
+            return None;
+        }
+    };
+    let is_open = status != StatusCode::UNAUTHORIZED;
+    let named = challenge.and_then(|challenge| Url::parse(&challenge.resource_metadata?).ok());
+    if let Some(url) = named.as_ref().filter(|url| url.origin() != server.url().origin()) {
+        let hint = "set the server's resource (`--resource`) to the URL that clients call";
+        checks.push(fail(SUBJECT, format!("the server points to `{url}`, which is not of its own origin"), hint));
+        return None;
+    }
+    let url = named.unwrap_or_else(|| server.metadata_url());
+    let (check, metadata) = match http.get(&url).await {
+        Err(error) => (unreachable(SUBJECT, &error), None),
+        Ok(document) if is_open && !document.status.is_success() => {
+            (ok(SUBJECT, "none: the server asks for no token".to_owned()), None)
+        }
+        Ok(document) => match document.json::<ResourceMetadata>() {
+            _ if !document.status.is_success() => {
+                let detail = format!("`{url}` answered with HTTP {}", document.status.as_u16());
+                (fail(SUBJECT, detail, "see that a proxy in front passes `/.well-known/`"), None)
+            }
+            Err(error) => {
+                (fail(SUBJECT, format!("`{url}` is no RFC 9728 metadata: {error}"), "see what answers there"), None)
+            }
+            Ok(metadata) if metadata.resource != *server => {
+                let detail = format!("`resource` is `{}`, expected `{server}`", metadata.resource);
+                let hint = format!("call it as `--server {}`, or set the server's resource", metadata.resource);
+                (fail(SUBJECT, detail, &hint), None)
+            }
+            Ok(metadata) => (ok(SUBJECT, url.to_string()), Some(metadata)),
+        },
+    };
+    checks.push(check);
+    metadata
+}
+
+fn challenge(document: &Document) -> Option<Challenge> {
+    let values = document.headers.get_all(header::WWW_AUTHENTICATE);
+    values.iter().filter_map(|value| value.to_str().ok()).find_map(Challenge::parse)
+}
+
+/// The issuer to look at: the configured one, else the resource's first.
+fn choose_issuer(
+    client: &ClientSettings,
+    metadata: Option<ResourceMetadata>,
+    checks: &mut Vec<Check>,
+) -> Option<Issuer> {
+    const SUBJECT: &str = "issuer";
+    let listed = metadata.map(|metadata| metadata.authorization_servers);
+    match (&client.issuer, listed) {
+        (Some(ours), Some(listed)) if !listed.contains(ours) => {
+            let listed = listed.iter().map(|issuer| format!("`{issuer}`")).collect::<Vec<_>>().join(", ");
+            let detail = format!("the server trusts {listed}, expected `{ours}`");
+            checks.push(fail(SUBJECT, detail, "set `issuer.url` to the same name on both sides, byte for byte"));
+            Some(ours.clone())
+        }
+        (Some(ours), _) => Some(ours.clone()),
+        (None, Some(listed)) if listed.is_empty() => {
+            let hint = "name the issuer with `--issuer`";
+            checks.push(fail(SUBJECT, "the resource metadata names no authorization server".to_owned(), hint));
+            None
+        }
+        (None, listed) => listed.and_then(|listed| listed.into_iter().next()),
+    }
+}
+
+async fn check_issuer(
+    http: &Http,
+    client: &ClientSettings,
+    issuer: &Issuer,
+    checks: &mut Vec<Check>,
+    dates: &mut Vec<Skew>,
+) {
+    const SUBJECT: &str = "issuer metadata";
+    let base = client.issuer_backchannel_url.clone().unwrap_or_else(|| issuer.url());
+    let mut check = fail(SUBJECT, format!("`{base}` has no metadata"), "see that the issuer's name has its whole path");
+    for url in Issuer::metadata_urls(&base) {
+        match http.get(&url).await {
+            Err(error) => {
+                check = unreachable(SUBJECT, &error);
+                break;
+            }
+            Ok(document) if document.status.is_success() => {
+                dates.extend(skew("the issuer", &document));
+                match document.json::<ServerMetadata>() {
+                    Ok(metadata) => {
+                        checks.push(ok(SUBJECT, url.to_string()));
+                        checks.push(issuer_equality(&metadata.issuer, issuer));
+                        checks.push(check_keys(http, metadata.jwks_uri.as_ref()).await);
+                        return;
+                    }
+                    Err(error) => {
+                        let detail = format!("`{url}` is no RFC 8414 metadata: {error}");
+                        check = fail(SUBJECT, detail, "see what answers there");
+                    }
+                }
+            }
+            Ok(_) => {}
+        }
+    }
+    checks.push(check);
+}
+
+fn issuer_equality(found: &Issuer, expected: &Issuer) -> Check {
+    const SUBJECT: &str = "issuer equality";
+    if found == expected {
+        return ok(SUBJECT, format!("`{found}` on both sides"));
+    }
+    let hint = format!("set the server's `issuer.url` to `{found}`, and where it is reached to `issuer.backchannel_url`");
+    fail(SUBJECT, format!("the issuer calls itself `{found}`, expected `{expected}`"), &hint)
+}
+
+async fn check_keys(http: &Http, url: Option<&Url>) -> Check {
+    const SUBJECT: &str = "keys";
+    let hint = "see the issuer's realm keys; a server can verify RSA of 2048 bits and more, P-256, P-384 and Ed25519";
+    let Some(url) = url else {
+        return fail(SUBJECT, "the issuer metadata has no `jwks_uri`".to_owned(), hint);
+    };
+    match http.get(url).await {
+        Err(error) => unreachable(SUBJECT, &error),
+        Ok(document) if !document.status.is_success() => {
+            fail(SUBJECT, format!("`{url}` answered with HTTP {}", document.status.as_u16()), hint)
+        }
+        Ok(document) => match KeySet::parse(&document.body) {
+            Ok(keys) if !keys.is_empty() => ok(SUBJECT, format!("{} at `{url}`", keys.len())),
+            Ok(_) => fail(SUBJECT, format!("no usable key at `{url}`"), hint),
+            Err(error) => fail(SUBJECT, format!("`{url}` is {error}"), hint),
+        },
+    }
+}
+
+/// How far somebody's clock is ahead of ours.
+#[derive(Debug)]
+struct Skew {
+    whose: &'static str,
+    seconds: i64,
+}
+
+fn skew(whose: &'static str, document: &Document) -> Option<Skew> {
+    let date = document.headers.get(header::DATE)?.to_str().ok()?;
+    let theirs = DateTime::parse_from_rfc2822(date).ok()?.timestamp();
+    let ours = i64::try_from(SystemClock::shared().since_epoch().as_secs()).ok()?;
+    Some(Skew { whose, seconds: theirs - ours })
+}
+
+fn clock_skew(skews: &[Skew]) -> Check {
+    const SUBJECT: &str = "clock";
+    match skews.iter().max_by_key(|skew| skew.seconds.abs()) {
+        Some(Skew { whose, seconds }) if seconds.abs() > MAX_SKEW_SECONDS => {
+            let direction = if *seconds > 0 { "ahead of" } else { "behind" };
+            let detail = format!("{whose} is {} s {direction} this machine", seconds.abs());
+            warn(SUBJECT, detail, "synchronise the clocks (NTP): tokens have little tolerance")
+        }
+        _ => ok(SUBJECT, format!("within {MAX_SKEW_SECONDS} s")),
+    }
+}
+
+fn ok(subject: &'static str, detail: String) -> Check {
+    Check { state: State::Ok, subject, detail, hint: None }
+}
+
+fn warn(subject: &'static str, detail: String, hint: &str) -> Check {
+    Check { state: State::Warn, subject, detail, hint: Some(hint.to_owned()) }
+}
+
+fn fail(subject: &'static str, detail: String, hint: &str) -> Check {
+    Check { state: State::Fail, subject, detail, hint: Some(hint.to_owned()) }
+}
+
+fn unreachable(subject: &'static str, error: &NetError) -> Check {
+    let mut causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
+    let detail = causes.by_ref().last().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    Check { state: State::Fail, subject, detail, hint: error.hint() }
+}
+
+fn print(checks: &[Check], printer: Printer) -> Result<(), Failure> {
+    if printer.is_json() {
+        printer.document(&checks)?;
+        return Ok(());
+    }
+    let width = checks.iter().map(|check| check.subject.len()).max().unwrap_or_default();
+    for Check { state, subject, detail, hint } in checks {
+        let (tone, label) = match state {
+            State::Ok => (Tone::Good, "ok  "),
+            State::Warn => (Tone::Doubtful, "warn"),
+            State::Fail => (Tone::Bad, "fail"),
+        };
+        printer.labelled(tone, label, &format!(" {subject:width$}  {detail}"))?;
+        if let Some(hint) = hint {
+            printer.labelled(Tone::Advice, "      hint:", hint)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_a_warning() {
+        let at = |seconds| clock_skew(&[Skew { whose: "the issuer", seconds: 0 }, Skew { whose: "the server", seconds }]);
+        assert_eq!(at(10).state, State::Ok);
+        let late = at(-11);
+        assert_eq!((late.state, late.detail.as_str()), (State::Warn, "the server is 11 s behind this machine"));
+    }
+
+    #[test]
+    fn issuers_are_equal_byte_for_byte() {
+        let issuer = |text| Issuer::parse(text).unwrap();
+        assert_eq!(issuer_equality(&issuer("https://a.example"), &issuer("https://a.example")).state, State::Ok);
+        assert_eq!(issuer_equality(&issuer("https://a.example/"), &issuer("https://a.example")).state, State::Fail);
+    }
+}

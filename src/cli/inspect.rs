@@ -1,0 +1,214 @@
+//! `securemcp token inspect`: what a token says, and what a server would say to it.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, SecondsFormat};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::{
+    exit::{Exit, Failure},
+    print::{Printer, Tone},
+    surroundings::{Surroundings, Wanted, secret},
+};
+use crate::{
+    client::{Client, Discovery},
+    clock::SystemClock,
+    hint::Hint as _,
+    jose::{ALGORITHMS, Expect, KeySet, Refused, Unverified},
+    secret::Secret,
+};
+
+/// How far clocks may differ: the server's default.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+const EXAMPLES: &str = "Examples:
+  securemcp token inspect
+  securemcp token inspect --token-file token.txt --server https://mcp.example/mcp
+  pbpaste | securemcp token inspect --token-file - --output json";
+
+/// Show what a token says, and whether the server would accept it
+///
+/// The token itself is never printed. Ends with 4 if a server would refuse it.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    /// Look at the token in this file, or on standard input for `-` [default: the kept token] [env: `SECUREMCP_TOKEN`]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// Prints the report.
+pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    let config = surroundings.config()?;
+    let mut settings = surroundings.client_settings(&config, &options.wanted)?;
+    if let Some(path) = &options.token_file {
+        settings.token = Some(secret(path).await?);
+    }
+    let client = Client::new(settings)?;
+    let server = client.settings().resource().to_string();
+    let token = client.kept_token().await?.map(|token| token.secret).ok_or_else(|| {
+        Failure::message(Exit::NotAuthenticated, format!("no token is kept for `{server}`"))
+            .hint("`securemcp token get` gets one; `--token-file` looks at another".to_owned())
+    })?;
+    let now = SystemClock::shared().since_epoch();
+    let contents = Contents::of(&token).map_err(|refused| refusal(&server, refused))?;
+    let judged = judge(&token, &client, surroundings, now).await;
+    contents.print(&judged, now, surroundings.printer)?;
+    match judged? {
+        Verdict { refused: Some(refused), resource, .. } => Err(refusal(&resource, refused)),
+        Verdict { resource, keys_url, .. } => {
+            if !surroundings.printer.is_json() {
+                let words = format!("for `{resource}`; its signature fits a key of `{keys_url}`");
+                surroundings.printer.labelled(Tone::Good, "good", &words)?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+struct Verdict {
+    refused: Option<Refused>,
+    resource: String,
+    keys_url: String,
+}
+
+/// Judges as the server does: by its issuer's keys and its own name.
+async fn judge(
+    token: &Secret,
+    client: &Client,
+    surroundings: &Surroundings,
+    now: Duration,
+) -> Result<Verdict, Failure> {
+    let Discovery { resource, issuer, .. } = client.discover(None).await?;
+    let resource =
+        resource.map_or_else(|| client.settings().resource().to_string(), |(found, _)| found.resource.to_string());
+    let keys_url = issuer
+        .jwks_uri
+        .with_context(|| format!("the metadata of issuer `{}` has no `jwks_uri`", issuer.issuer))?;
+    let document = surroundings.http(surroundings.globals.timeout)?.get(&keys_url).await?;
+    if !document.status.is_success() {
+        let problem = format!("`{keys_url}` answered with HTTP {}", document.status.as_u16());
+        return Err(Failure::message(Exit::Unreachable, problem));
+    }
+    let keys = KeySet::parse(&document.body).with_context(|| format!("cannot use `{keys_url}`"))?;
+    let expect = Expect {
+        issuer: issuer.issuer,
+        audiences: vec![resource.clone()],
+        algorithms: ALGORITHMS.to_vec(),
+        leeway: LEEWAY,
+    };
+    let verdict = Unverified::parse(token.expose()).and_then(|token| token.verify(&keys, &expect, now));
+    Ok(Verdict { refused: verdict.err(), resource, keys_url: keys_url.to_string() })
+}
+
+fn refusal(server: &str, refused: Refused) -> Failure {
+    let hint = refused.hint();
+    let error = anyhow::Error::new(refused).context(format!("token is not good for `{server}`"));
+    Failure::new(Exit::NotAuthenticated, error).hint(hint)
+}
+
+/// The readable parts of a token, none of them believed.
+#[derive(Debug)]
+struct Contents {
+    header: Map<String, Value>,
+    claims: Map<String, Value>,
+}
+
+impl Contents {
+    fn of(token: &Secret) -> Result<Self, Refused> {
+        Unverified::parse(token.expose())?;
+        let mut parts = token.expose().split('.').map(|part| {
+            let bytes = URL_SAFE_NO_PAD.decode(part).unwrap_or_default();
+            serde_json::from_slice(&bytes).unwrap_or_default()
+        });
+        Ok(Self { header: parts.next().unwrap_or_default(), claims: parts.next().unwrap_or_default() })
+    }
+
+    fn print(&self, judged: &Result<Verdict, Failure>, now: Duration, printer: Printer) -> Result<(), Failure> {
+        let refused = judged.as_ref().ok().map(|verdict| &verdict.refused);
+        if printer.is_json() {
+            let reason = refused.and_then(Option::as_ref).map(ToString::to_string);
+            printer.document(&json!({
+                "header": self.header,
+                "claims": self.claims,
+                "accepted": refused.map(Option::is_none),
+                "reason": reason,
+            }))?;
+            return Ok(());
+        }
+        for (heading, members) in [("header", &self.header), ("claims", &self.claims)] {
+            printer.labelled(Tone::Heading, heading, "")?;
+            for (name, value) in members {
+                printer.text(&format!("  {name:10}  {}", in_words(name, value, now)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A member for a person to read; times are told as such.
+fn in_words(name: &str, value: &Value, now: Duration) -> String {
+    let time = match name {
+        "exp" | "iat" | "nbf" | "auth_time" => value.as_i64(),
+        _ => None,
+    };
+    let Some((seconds, date)) = time.and_then(|seconds| Some((seconds, DateTime::from_timestamp(seconds, 0)?))) else {
+        return value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    };
+    let ahead = seconds.saturating_sub(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let span = span(ahead.unsigned_abs());
+    let words = match (name, ahead > 0) {
+        ("exp", true) => format!("expires in {span}"),
+        ("exp", false) => format!("expired {span} ago"),
+        (_, true) => format!("in {span}"),
+        (_, false) => format!("{span} ago"),
+    };
+    format!("{words} ({})", date.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+/// A span of time in its largest unit: `14 minutes`.
+fn span(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..120 => (seconds, "second"),
+        120..7200 => (seconds / 60, "minute"),
+        7200..172_800 => (seconds / 3600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::SigningKey;
+
+    #[test]
+    fn times_are_told_in_words() {
+        let now = Duration::from_secs(1_700_000_000);
+        for (name, value, words) in [
+            ("exp", json!(1_700_000_840), "expires in 14 minutes (2023-11-14T22:27:20Z)"),
+            ("exp", json!(1_699_999_999), "expired 1 second ago (2023-11-14T22:13:19Z)"),
+            ("iat", json!(1_699_990_000), "2 hours ago (2023-11-14T19:26:40Z)"),
+            ("nbf", json!(1_700_864_000), "in 10 days (2023-11-24T22:13:20Z)"),
+            ("exp", json!("soon"), "soon"),
+            ("exp", json!(i64::MAX), "9223372036854775807"),
+            ("aud", json!(["a", "b"]), r#"["a","b"]"#),
+        ] {
+            assert_eq!(in_words(name, &value, now), words);
+        }
+    }
+
+    #[test]
+    fn contents_are_those_of_the_token() {
+        let token = SigningKey::generate().sign("at+jwt", &json!({"iss": "https://i.example", "exp": 1}));
+        let contents = Contents::of(&token).unwrap();
+        assert_eq!(contents.header["typ"], "at+jwt");
+        assert_eq!(contents.claims["iss"], "https://i.example");
+        assert!(matches!(Contents::of(&Secret::new("opaque")), Err(Refused::Malformed(_))));
+    }
+}

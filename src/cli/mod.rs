@@ -1,0 +1,243 @@
+//! The command line: one file for each command, and the only layer that people meet.
+
+mod arguments;
+mod call;
+mod dcr;
+mod exit;
+mod health;
+mod inspect;
+mod print;
+mod sampling;
+mod separate;
+mod serve;
+mod settings;
+mod shape;
+mod surroundings;
+mod token;
+mod tools;
+mod usage;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use self::{
+    exit::{Exit, Failure, report},
+    print::{Colour, Format, Printer},
+    separate::{Flags, separate},
+    surroundings::Surroundings,
+};
+use crate::config::Environment;
+
+const EXAMPLES: &str = "Examples:
+  securemcp serve                        run the server, with its own issuer, on http://127.0.0.1:8000
+  securemcp call echo \"Hello!\"           call one of its tools
+  TOKEN=$(securemcp token get)           get a token for something else to use
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 not authenticated, 5 unreachable or unhealthy,
+6 not permitted, 130 interrupted.";
+
+/// OAuth 2.1 for the Model Context Protocol: serve tools, get tokens, call tools
+#[derive(Debug, Parser)]
+#[command(name = "securemcp", version, after_help = EXAMPLES, max_term_width = 120)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags that every command understands, before or after its name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Globals {
+    /// Read settings from this file
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Read environment variables from this file, beside the process's own
+    #[arg(long, global = true, value_name = "FILE")]
+    env_file: Option<PathBuf>,
+    /// What stdout carries
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    output: Format,
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Log to stderr; twice for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// When to use colour [env: `NO_COLOR`]
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    color: Colour,
+    /// How long one request may take
+    #[arg(long, global = true, value_name = "TIME", value_parser = span, default_value = "30s")]
+    timeout: Duration,
+    /// Trust the certificates in this PEM file, beside the system's
+    #[arg(long, global = true, value_name = "FILE")]
+    ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Options),
+    Call(call::Options),
+    Tools(tools::Options),
+    #[command(subcommand)]
+    Token(token::Command),
+    Health(health::Options),
+    #[command(subcommand)]
+    Dcr(dcr::Command),
+}
+
+/// Runs the command that this process was started with.
+pub fn run() -> ExitCode {
+    let words = std::env::args_os().collect();
+    let environment = Environment::of_process();
+    match run_words(words, environment) {
+        Ok(exit) => exit.into(),
+        Err(Ended { failure, printer }) => report(&failure, printer),
+    }
+}
+
+/// A failure, and the printer of the format that it is to be told in.
+struct Ended {
+    failure: Failure,
+    printer: Printer,
+}
+
+fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, Ended> {
+    let mut tree = command();
+    let mut own_flags = Flags::default();
+    // Building the whole tree takes time that most commands need not spend.
+    let words = if words.iter().any(|word| word == "call" || word == "tools") {
+        tree.build();
+        own_flags = tree.find_subcommand("call").map(Flags::of).unwrap_or_default();
+        separate(words, &own_flags)
+    } else {
+        words
+    };
+    let early = usage::early_printer(&words, &environment);
+    let parsed = tree.try_get_matches_from_mut(&words).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches)?;
+        Ok((cli, settings::given(leaf(&matches))))
+    });
+    let (cli, flags) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return usage::end(&error, early).map_err(|failure| Ended { failure, printer: early }),
+    };
+    let globals = cli.globals;
+    let printer = Printer::new(globals.output, globals.color, globals.quiet, &environment);
+    let surroundings = Surroundings { printer, globals, flags, environment, own_flags };
+    let ended = match cli.command {
+        Command::Serve(options) => serve::run(&options, &surroundings),
+        Command::Call(options) if options.wants_own_help() => {
+            let help = tree.find_subcommand_mut("call").map(clap::Command::render_long_help).unwrap_or_default();
+            printer.help(&help).map(|()| Exit::Done).map_err(Failure::from)
+        }
+        Command::Call(options) => surroundings.block_on(call::run(&options, &surroundings)),
+        Command::Tools(options) => surroundings.block_on(tools::run(&options, &surroundings)),
+        Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
+        Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),
+        Command::Dcr(command) => surroundings.block_on(dcr::run(&command, &surroundings)),
+    };
+    ended.map_err(|failure| Ended { failure, printer })
+}
+
+/// The whole tree of commands, with the flags that come from the table of settings.
+fn command() -> clap::Command {
+    let with_client = |command| settings::with_flags(command, settings::CLIENT);
+    settings::with_global_flags(Cli::command())
+        .mut_subcommand("serve", |command| settings::with_flags(command, serve::SETTINGS))
+        .mut_subcommand("call", with_client)
+        .mut_subcommand("tools", with_client)
+        .mut_subcommand("token", |token| {
+            token
+                .mut_subcommand("get", with_client)
+                .mut_subcommand("inspect", with_client)
+                .mut_subcommand("revoke", with_client)
+                .mut_subcommand("forget", with_client)
+        })
+        .mut_subcommand("dcr", |dcr| {
+            dcr.mut_subcommand("register", |command| settings::with_flags(command, dcr::SETTINGS))
+        })
+}
+
+/// The matches of the innermost subcommand, which global flags reach too.
+fn leaf(matches: &clap::ArgMatches) -> &clap::ArgMatches {
+    matches.subcommand().map_or(matches, |(_, matches)| leaf(matches))
+}
+
+/// A span of time: `500ms`, `30s`, `5m`, `1h`.
+fn span(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_millis = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        _ => 0,
+    };
+    let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_millis));
+    // A day is more than any request takes, and far from where clocks overflow.
+    millis
+        .filter(|millis| (1..=24 * 60 * 60 * 1000).contains(millis))
+        .map(Duration::from_millis)
+        .ok_or_else(|| "expected a time with its unit, such as `500ms`, `30s` or `5m`, at most `24h`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verify_cli() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_of_the_settings_is_offered_somewhere() {
+        fn flags(command: &clap::Command, found: &mut Vec<String>) {
+            found.extend(command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))));
+            command.get_subcommands().for_each(|command| flags(command, found));
+        }
+        let mut found = Vec::new();
+        flags(&command(), &mut found);
+        for flag in crate::config::keys().iter().filter_map(|key| key.flag) {
+            assert!(found.iter().any(|name| name == flag), "{flag}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command) {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let is_group = command.get_subcommands().next().is_some() && command.get_name() != "securemcp";
+            assert!(is_group || examples.matches("securemcp ").count() >= 2, "{}", command.get_name());
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+    }
+
+    #[test]
+    fn no_flag_takes_a_secret() {
+        fn check(command: &clap::Command) {
+            for name in command.get_arguments().filter_map(clap::Arg::get_long) {
+                let is_secret = name.contains("token") || name.contains("secret") || name.contains("password");
+                assert!(!is_secret || name.ends_with("-file") || name.starts_with("show-"), "--{name}");
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&command());
+    }
+
+    #[test]
+    fn times_have_units() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("24h", 86_400_000)] {
+            assert_eq!(span(text), Ok(Duration::from_millis(millis)));
+        }
+        for text in ["", "30", "s", "0s", "-1s", "1.5s", "25h", "99999999999999999999h", "30 s", "1d"] {
+            assert!(span(text).is_err(), "{text}");
+        }
+    }
+}

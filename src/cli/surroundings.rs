@@ -1,0 +1,173 @@
+//! What every command finds: the printer, the settings, a runtime.
+
+use std::{
+    future::Future,
+    io::Read,
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use super::{
+    Globals,
+    exit::{Exit, Failure},
+    print::Printer,
+    separate::Flags,
+};
+use crate::{
+    client,
+    clock::SystemClock,
+    config::{self, Config, Environment, Flag, Inputs, Purpose},
+    net::{self, Http},
+    oauth::{Resource, Scopes},
+    secret::Secret,
+};
+
+/// The largest file or standard input that is read whole, in bytes.
+const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// One process, as its command sees it.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Prints.
+    pub(super) printer: Printer,
+    /// The flags that every command has.
+    pub(super) globals: Globals,
+    /// The settings that were given as flags.
+    pub(super) flags: Vec<Flag>,
+    /// The process environment.
+    pub(super) environment: Environment,
+    /// What `call` takes for itself instead of giving it to the tool.
+    pub(super) own_flags: Flags,
+}
+
+/// What a command wants of a token.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Wanted {
+    /// Scopes to ask for, separated by spaces [default: what the server asks for]
+    #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
+    scope: Option<Scopes>,
+    /// The resource to get the token for [default: what the server calls itself]
+    #[arg(long, value_name = "URL", value_parser = Resource::parse)]
+    resource: Option<Resource>,
+}
+
+impl Surroundings {
+    /// Runs a command of the client side, until it ends or is interrupted.
+    pub(super) fn block_on(&self, command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+        self.start_log();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime")?;
+        let ended = runtime.block_on(async {
+            tokio::select! {
+                ended = command => ended,
+                _ = tokio::signal::ctrl_c() => Err(Failure::message(Exit::Interrupted, "interrupted")),
+            }
+        });
+        // A thread that still waits for a lock or for standard input must not keep the process.
+        runtime.shutdown_background();
+        ended
+    }
+
+    /// The settings of client commands; warnings are said.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        let config = config::load(Purpose::Client, &self.inputs())?;
+        config.warnings.iter().for_each(|warning| self.printer.warning(warning));
+        Ok(config)
+    }
+
+    /// What the configuration is read from.
+    pub(super) fn inputs(&self) -> Inputs {
+        Inputs {
+            config_file: self.globals.config.clone(),
+            env_file: self.globals.env_file.clone(),
+            flags: self.flags.clone(),
+            environment: self.environment.clone(),
+        }
+    }
+
+    /// How the client room is to reach the server and to get tokens.
+    pub(super) fn client_settings(&self, config: &Config, wanted: &Wanted) -> Result<client::Settings, Failure> {
+        let client = config.client.clone();
+        Ok(client::Settings {
+            server: client.server,
+            issuer: client.issuer,
+            issuer_backchannel_url: client.issuer_backchannel_url,
+            client_id: client.id,
+            client_secret: client.secret,
+            token: client.token,
+            scopes: wanted.scope.clone(),
+            resource: wanted.resource.clone(),
+            state_dir: config.state_dir.clone(),
+            persist: true,
+            force_new: false,
+            timeout: self.globals.timeout,
+            extra_roots: self.extra_roots()?,
+            clock: SystemClock::shared(),
+        })
+    }
+
+    /// A client for documents.
+    pub(super) fn http(&self, timeout: Duration) -> Result<Http, Failure> {
+        Ok(Http::new(&net::Options { timeout, extra_roots: self.extra_roots()? })?)
+    }
+
+    fn extra_roots(&self) -> Result<Vec<reqwest::Certificate>, Failure> {
+        let Some(path) = &self.globals.ca else { return Ok(Vec::new()) };
+        let unusable = |error: anyhow::Error| {
+            Failure::new(Exit::Configuration, error).hint("`--ca` takes a file of PEM certificates".to_owned())
+        };
+        let pem = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display())).map_err(unusable)?;
+        let roots = reqwest::Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("`{}` has no usable certificate", path.display()))
+            .map_err(unusable)?;
+        if roots.is_empty() {
+            return Err(unusable(anyhow::anyhow!("`{}` has no certificate in it", path.display())));
+        }
+        Ok(roots)
+    }
+
+    /// Logs of our own at the level asked for; of others only what is wrong, since they may log what they send.
+    fn start_log(&self) {
+        let level = match self.globals.verbose {
+            0 => return,
+            1 => tracing::Level::INFO,
+            2 => tracing::Level::DEBUG,
+            _ => tracing::Level::TRACE,
+        };
+        let filter = Targets::new().with_target("securemcp", level).with_default(tracing::Level::WARN);
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(self.printer.colours_words());
+        // A second start in one process (a test) keeps the first one's.
+        let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    }
+}
+
+/// Reads a secret from a file, or from standard input for `-`; the end of its line is not part of it.
+pub(super) async fn secret(path: &Path) -> Result<Secret, Failure> {
+    let text = input(path).await?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || secret.contains(char::is_whitespace) {
+        let problem = format!("`{}` does not hold a secret in one line", path.display());
+        return Err(Failure::message(Exit::Usage, problem));
+    }
+    Ok(Secret::new(secret))
+}
+
+/// Reads a text from a file, or from standard input for `-`.
+pub(super) async fn input(path: &Path) -> Result<String, Failure> {
+    let path = path.to_owned();
+    let read = tokio::task::spawn_blocking(move || {
+        let context = || format!("cannot read `{}`", path.display());
+        let source: Box<dyn Read> =
+            if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(&path).with_context(context)?) };
+        let mut text = String::new();
+        source.take(MAX_INPUT_BYTES + 1).read_to_string(&mut text).with_context(context)?;
+        anyhow::ensure!(text.len() as u64 <= MAX_INPUT_BYTES, "`{}` is larger than 16 MiB", path.display());
+        Ok(text)
+    });
+    Ok(read.await.context("cannot read")??)
+}

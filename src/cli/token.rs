@@ -1,0 +1,125 @@
+//! `securemcp token`: get, look at, and end access tokens.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{
+    exit::{Exit, Failure},
+    inspect,
+    surroundings::{Surroundings, Wanted},
+};
+use crate::{
+    client::{AccessToken, Client},
+    clock::SystemClock,
+};
+
+const GET_EXAMPLES: &str = "Examples:
+  TOKEN=$(securemcp token get)
+  curl -H \"$(securemcp token get --header)\" http://127.0.0.1:8000/api/v1/me
+  securemcp token get --client-id ci --client-secret-file secret.txt --scope mcp:read";
+const REVOKE_EXAMPLES: &str = "Examples:
+  securemcp token revoke
+  securemcp token revoke --server https://mcp.example/mcp";
+const FORGET_EXAMPLES: &str = "Examples:
+  securemcp token forget
+  securemcp token forget --server https://mcp.example/mcp";
+
+/// Get an access token, look at it, end it
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Get(Get),
+    Inspect(inspect::Options),
+    Revoke(Revoke),
+    Forget(Forget),
+}
+
+/// Print an access token for the server, and nothing else
+///
+/// A kept token that is still good is used again.
+#[derive(Debug, Args)]
+#[command(after_help = GET_EXAMPLES)]
+pub(super) struct Get {
+    #[command(flatten)]
+    wanted: Wanted,
+    /// How to get it
+    #[arg(long, value_enum, default_value_t)]
+    grant: Grant,
+    /// Print a whole `Authorization: Bearer` header
+    #[arg(long)]
+    header: bool,
+    /// Get a new token although a good one is kept
+    #[arg(long)]
+    new: bool,
+}
+
+/// Ways to a token.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Grant {
+    /// For machines: with a client secret or key.
+    #[default]
+    ClientCredentials,
+}
+
+/// Revoke the kept token at its issuer, and forget it
+#[derive(Debug, Args)]
+#[command(after_help = REVOKE_EXAMPLES)]
+pub(super) struct Revoke {
+    #[command(flatten)]
+    wanted: Wanted,
+}
+
+/// Forget the kept tokens of the server, without telling the issuer
+#[derive(Debug, Args)]
+#[command(after_help = FORGET_EXAMPLES)]
+pub(super) struct Forget {}
+
+/// Does what was asked.
+pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    match command {
+        Command::Get(options) => get(options, surroundings).await,
+        Command::Inspect(options) => inspect::run(options, surroundings).await,
+        Command::Revoke(options) => {
+            let client = client(&options.wanted, surroundings)?;
+            let words = if client.revoke().await? { "revoked" } else { "there is no kept token to revoke" };
+            surroundings.printer.note(words);
+            Ok(Exit::Done)
+        }
+        Command::Forget(_) => {
+            let count = client(&Wanted::default(), surroundings)?.forget().await?;
+            surroundings.printer.note(&match count {
+                1 => "forgot 1 token".to_owned(),
+                _ => format!("forgot {count} tokens"),
+            });
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure> {
+    let Grant::ClientCredentials = options.grant;
+    let config = surroundings.config()?;
+    let mut settings = surroundings.client_settings(&config, &options.wanted)?;
+    settings.force_new = options.new;
+    let AccessToken { secret, scopes, expires_at, .. } = Client::new(settings)?.access_token(None).await?;
+    let printer = surroundings.printer;
+    if printer.is_json() {
+        let now = SystemClock::shared().since_epoch();
+        printer.document(&json!({
+            "access_token": secret.expose(),
+            "token_type": "Bearer",
+            "expires_in": expires_at.map(|at| at.saturating_sub(now).as_secs()),
+            "scope": scopes,
+        }))?;
+    } else if options.header {
+        printer.text(&format!("Authorization: Bearer {}", secret.expose()))?;
+    } else {
+        printer.text(secret.expose())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn client(wanted: &Wanted, surroundings: &Surroundings) -> Result<Client, Failure> {
+    let config = surroundings.config()?;
+    Ok(Client::new(surroundings.client_settings(&config, wanted)?)?)
+}

@@ -1,0 +1,200 @@
+//! Everything that can go wrong for a client, in words for the person who runs it.
+
+use std::time::Duration;
+
+use super::{TokenSourceKind, discover::DiscoverError};
+use crate::{
+    hint::Hint,
+    net::NetError,
+    oauth::{ErrorCode, Scopes},
+    store::StoreError,
+};
+
+/// Longest text of another party that is shown, in characters.
+const MAX_SAID: usize = 2_000;
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No connection, no time, no TLS.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// Our own files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The way from the server to its issuer is broken, or leads where it must not.
+    #[error(transparent)]
+    Discover(#[from] DiscoverError),
+    /// Nothing to prove ourselves with.
+    #[error("no client for the issuer `{issuer}`")]
+    NoIdentity {
+        /// Who would have to know us.
+        issuer: String,
+    },
+    /// The issuer's metadata does not list what is needed.
+    #[error("issuer `{issuer}` does not offer {what}")]
+    NotOffered {
+        /// Who.
+        issuer: String,
+        /// The end of the sentence.
+        what: String,
+    },
+    /// An OAuth error answer.
+    #[error("{action} was refused by `{url}`: {answer}")]
+    Refused {
+        /// What was asked: `the token request`, ..
+        action: &'static str,
+        /// The endpoint.
+        url: String,
+        /// The registered code.
+        code: ErrorCode,
+        /// Code and description, escaped and capped.
+        answer: String,
+    },
+    /// An answer that is not what the RFC says.
+    #[error("the answer of `{url}` to {action} is no good: {problem}")]
+    BadAnswer {
+        /// What was asked.
+        action: &'static str,
+        /// The endpoint.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// 401, and nothing is left to try.
+    #[error("`{server}` refused the {}{}", .source_kind.words(), because(.reason.as_deref()))]
+    TokenRefused {
+        /// Who refused.
+        server: String,
+        /// Where the token came from.
+        source_kind: TokenSourceKind,
+        /// The server's words, escaped and capped.
+        reason: Option<String>,
+    },
+    /// 403, and nothing is left to try.
+    #[error("`{server}` does not permit this{}{}", needs(.needed.as_ref()), because(.reason.as_deref()))]
+    NotPermitted {
+        /// Who refused.
+        server: String,
+        /// All scopes that the operation needs, if the server said.
+        needed: Option<Scopes>,
+        /// The server's words, escaped and capped.
+        reason: Option<String>,
+    },
+    /// There is no saved registration to show.
+    #[error("no registration is kept for the issuer `{issuer}`")]
+    NoRegistration {
+        /// At which issuer one was looked for.
+        issuer: String,
+    },
+    /// An HTTP status that is no MCP answer.
+    #[error("`{server}` answered with HTTP {status}{}", because(.body.as_deref()))]
+    Status {
+        /// Who.
+        server: String,
+        /// The status.
+        status: u16,
+        /// The beginning of the answer, escaped and capped.
+        body: Option<String>,
+    },
+    /// A JSON-RPC error: the server or the tool said no.
+    #[error("{message} (JSON-RPC {code})")]
+    Rpc {
+        /// The JSON-RPC code.
+        code: i32,
+        /// The server's words, escaped and capped.
+        message: String,
+    },
+    /// The server did not answer a call in time.
+    #[error("`{server}` did not answer within {} s", .timeout.as_secs_f64())]
+    TimedOut {
+        /// Who.
+        server: String,
+        /// The bound that was set.
+        timeout: Duration,
+    },
+    /// The connection ended, or what came over it is no MCP.
+    #[error("`{server}` does not speak MCP here: {problem}")]
+    NotMcp {
+        /// Who.
+        server: String,
+        /// What came instead, escaped and capped.
+        problem: String,
+    },
+}
+
+/// What kind of failure it is: one for each exit code of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The tool or the server answered with an error.
+    Server,
+    /// A setting that cannot work.
+    Usage,
+    /// Our own disk.
+    Local,
+    /// No usable way to get a token, or the token was refused.
+    NotAuthenticated,
+    /// No connection, no answer in time.
+    Unreachable,
+    /// The token is good, its scopes are not enough.
+    NotPermitted,
+}
+
+impl ClientError {
+    /// Which exit code it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Net(NetError::Setup(_)) => Kind::Usage,
+            Self::Net(_) | Self::TimedOut { .. } => Kind::Unreachable,
+            Self::Store(_) => Kind::Local,
+            Self::Discover(error) => error.kind(),
+            Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } | Self::NotPermitted { .. } => {
+                Kind::NotPermitted
+            }
+            Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. } => Kind::Unreachable,
+            Self::NoIdentity { .. }
+            | Self::NotOffered { .. }
+            | Self::Refused { .. }
+            | Self::BadAnswer { .. }
+            | Self::TokenRefused { .. }
+            | Self::NoRegistration { .. } => Kind::NotAuthenticated,
+            Self::Status { status: 502..=504, .. } => Kind::Unreachable,
+            Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } => Kind::Server,
+        }
+    }
+}
+
+impl Hint for ClientError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Net(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Discover(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+/// The words of another party, made safe to print: one line, no control or direction-changing characters, not endless.
+pub(super) fn said(text: &str) -> String {
+    let mut safe = String::new();
+    for character in text.chars().take(MAX_SAID) {
+        if character.is_control() || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            safe.extend(character.escape_default());
+        } else {
+            safe.push(character);
+        }
+    }
+    if text.chars().nth(MAX_SAID).is_some() {
+        safe.push_str(" ..");
+    }
+    safe
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+fn needs(scopes: Option<&Scopes>) -> String {
+    scopes.map(|scopes| format!(", it needs the scopes `{scopes}`")).unwrap_or_default()
+}

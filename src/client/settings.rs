@@ -1,0 +1,51 @@
+//! What a client run is told: which server, as whom, with what, and where its state lives.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use crate::{
+    clock::SharedClock,
+    oauth::{Issuer, Resource, Scopes},
+    secret::Secret,
+};
+
+/// Everything a [`Client`](super::Client) needs to know. Nothing is read from the environment here.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL that is called.
+    pub server: Resource,
+    /// If set, the only issuer that may be used, also where it is on this machine or in a private network.
+    pub issuer: Option<Issuer>,
+    /// Where the issuer is reached, when that is not its own name.
+    pub issuer_backchannel_url: Option<Url>,
+    /// A client that somebody registered before.
+    pub client_id: Option<String>,
+    /// The secret of [`client_id`](Self::client_id).
+    pub client_secret: Option<Secret>,
+    /// A token from elsewhere: used as it is, never stored, never renewed.
+    pub token: Option<Secret>,
+    /// Scopes to ask for, instead of those that the server names.
+    pub scopes: Option<Scopes>,
+    /// What tokens are asked for, when that is not the server's URL.
+    pub resource: Option<Resource>,
+    /// Where tokens and registrations are kept.
+    pub state_dir: PathBuf,
+    /// Whether tokens and what is known of servers may be kept on disk. Registrations always are.
+    pub persist: bool,
+    /// Asks for a new token, or registers anew, although a good one is kept.
+    pub force_new: bool,
+    /// Bounds one HTTP request, from connecting to the last byte.
+    pub timeout: Duration,
+    /// PEM certificates to trust beside the system's.
+    pub extra_roots: Vec<reqwest::Certificate>,
+    /// Tells when a token has expired.
+    pub clock: SharedClock,
+}
+
+impl Settings {
+    /// What tokens are asked for.
+    pub fn resource(&self) -> &Resource {
+        self.resource.as_ref().unwrap_or(&self.server)
+    }
+}
