@@ -7,7 +7,11 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::{separate::Flags, shape::Shape};
+use super::{
+    separate::Flags,
+    shape::Shape,
+    usage::{secret_advice, with_usage},
+};
 
 /// What a tool can be given.
 #[derive(Debug)]
@@ -240,13 +244,10 @@ impl<'a> Signature<'a> {
     }
 
     fn unknown_flag(&self, name: &str) -> Misfit {
-        let advice = match name {
-            "token" | "client-secret" | "secret" | "password" => {
-                Some("no secret is taken from the command line: use `--token-file`, `--client-secret-file` or `SECUREMCP_TOKEN`".to_owned())
-            }
-            _ => nearest(name, self.properties.iter().filter_map(|property| property.flag.as_deref()))
-                .map(|flag| format!("did you mean `--{flag}`?")),
-        };
+        let advice = secret_advice(name).map(str::to_owned).or_else(|| {
+            let flags = self.properties.iter().filter_map(|property| property.flag.as_deref());
+            nearest(name, flags).map(|flag| format!("did you mean `--{flag}`?"))
+        });
         self.misfit(format!("`{}` has no flag `--{name}`", self.tool), advice)
     }
 
@@ -255,8 +256,7 @@ impl<'a> Signature<'a> {
     }
 
     fn misfit(&self, message: String, advice: Option<String>) -> Misfit {
-        let usage = format!("usage: {}", self.usage());
-        Misfit { message, hint: advice.map_or(usage.clone(), |advice| format!("{advice}; {usage}")) }
+        Misfit { message, hint: with_usage(advice, format!("usage: {}", self.usage())) }
     }
 }
 

@@ -34,14 +34,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Without it, and without a token, a server that protects itself answers 401.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = "Ends with 5 if something fails; a warning is no failure.
+
+Examples:
   securemcp health
   securemcp health --wait 60s && ./deploy-next-step
   securemcp health --server https://mcp.example/mcp --output json";
 
 /// Check the server, its issuer and keys; say what to do about each failure
-///
-/// Ends with 5 if something fails; a warning is no failure.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {

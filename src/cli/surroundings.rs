@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use super::{
     separate::Flags,
 };
 use crate::{
-    client,
+    client::{self, Client},
     clock::SystemClock,
     config::{self, Config, Environment, Flag, Inputs, Purpose},
     net::{self, Http},
@@ -52,6 +52,17 @@ pub(super) struct Wanted {
     /// The resource to get the token for [default: what the server calls itself]
     #[arg(long, value_name = "URL", value_parser = Resource::parse)]
     resource: Option<Resource>,
+}
+
+/// A token from elsewhere.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Given {
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]"
+    )]
+    token_file: Option<PathBuf>,
 }
 
 impl Surroundings {
@@ -111,6 +122,15 @@ impl Surroundings {
         })
     }
 
+    /// A client that uses the token that was given, if there is one.
+    pub(super) async fn client(&self, wanted: &Wanted, given: &Given) -> Result<Client, Failure> {
+        let mut settings = self.client_settings(&self.config()?, wanted)?;
+        if let Some(path) = &given.token_file {
+            settings.token = Some(secret(path).await?);
+        }
+        Ok(Client::new(settings)?)
+    }
+
     /// A client for documents.
     pub(super) fn http(&self, timeout: Duration) -> Result<Http, Failure> {
         Ok(Http::new(&net::Options { timeout, extra_roots: self.extra_roots()? })?)
@@ -147,7 +167,7 @@ impl Surroundings {
 }
 
 /// Reads a secret from a file, or from standard input for `-`; the end of its line is not part of it.
-pub(super) async fn secret(path: &Path) -> Result<Secret, Failure> {
+async fn secret(path: &Path) -> Result<Secret, Failure> {
     let text = input(path).await?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() || secret.contains(char::is_whitespace) {
