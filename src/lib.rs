@@ -23,15 +23,10 @@
 //! Adding tools ([`tools`]), running a server ([`server`]), and the types that both need. Everything else is private;
 //! the feature `internals` opens it to tests and benches and carries no promise.
 
-/// Declares private modules that the feature `internals` opens to tests and benches.
-macro_rules! internal {
-    ($($name:ident),* $(,)?) => {$(
-        #[cfg(feature = "internals")]
-        pub mod $name;
-        #[cfg(not(feature = "internals"))]
-        mod $name;
-    )*};
-}
+#![cfg_attr(
+    not(feature = "internals"),
+    expect(unreachable_pub, reason = "private rooms are `pub` inside, for the feature that opens them")
+)]
 
 pub mod auth;
 pub mod clock;
@@ -39,6 +34,36 @@ pub mod hint;
 pub mod jose;
 pub mod oauth;
 pub mod secret;
-internal!(cli, client, config, net, store, telemetry);
+pub mod tools;
+
+#[cfg(feature = "internals")]
+pub mod cli;
+#[cfg(not(feature = "internals"))]
+mod cli;
+
+#[cfg(feature = "internals")]
+pub mod client;
+#[cfg(not(feature = "internals"))]
+mod client;
+
+#[cfg(feature = "internals")]
+pub mod config;
+#[cfg(not(feature = "internals"))]
+mod config;
+
+#[cfg(feature = "internals")]
+pub mod net;
+#[cfg(not(feature = "internals"))]
+mod net;
+
+#[cfg(feature = "internals")]
+pub mod store;
+#[cfg(not(feature = "internals"))]
+mod store;
+
+#[cfg(feature = "internals")]
+pub mod telemetry;
+#[cfg(not(feature = "internals"))]
+mod telemetry;
 
 pub use cli::run;

@@ -39,7 +39,7 @@ pub enum Event<'a> {
         actor: Actor<'a>,
         /// The tool.
         tool: &'a str,
-        /// `ok`, `error`, `invalid_arguments`, `timeout`, `cancelled`, `input_required`.
+        /// `ok`, `error`, `invalid_arguments`, `timeout`, `cancelled`, `input_required`, `unknown_tool`.
         outcome: &'a str,
     },
     /// The embedded issuer issued a token.

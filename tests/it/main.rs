@@ -1,1 +1,3 @@
 //! The product, driven in-process and as the real binary.
+
+mod tools;

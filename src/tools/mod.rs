@@ -1,0 +1,93 @@
+//! What can be called: one file for each tool, and one way to run it.
+//!
+//! A tool is a type that implements [`Tool`]; [`Tools`] is the list that the server shows and calls. `docs/TOOLS.md` shows
+//! how to add one, here or from another crate.
+
+mod ask;
+mod context;
+mod error;
+mod registry;
+mod schema;
+#[cfg(test)]
+mod trial;
+
+use std::pin::Pin;
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{
+    ask::{Ask, AskError, NoAsk, SampleRequest},
+    context::CallContext,
+    error::{CallError, ToolError, Violation},
+    registry::{Annotations, Definition, Tools},
+};
+
+/// The tools that every server has: a line names the file and the type in it.
+macro_rules! builtin {
+    ($($file:ident::$tool:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        impl Tools {
+            /// The tools that every server has.
+            pub fn builtin() -> Self {
+                Self::default()$(.with($file::$tool))*
+            }
+        }
+    };
+}
+
+builtin! {
+    echo::Echo,
+    timestamp::Timestamp,
+    calculator::Calculator,
+    summarize::Summarize,
+}
+
+/// A JSON object: arguments, and schemas.
+pub type JsonObject = serde_json::Map<String, serde_json::Value>;
+
+/// A future behind a pointer, for traits that are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A tool with typed input and output.
+///
+/// The doc comments of the fields of `Input` and `Output` become their descriptions in the schemas that callers see.
+/// `Input` and `Output` must be structs (or other types whose schema is an object).
+pub trait Tool: Send + Sync + 'static {
+    /// The arguments. They reach [`call`](Self::call) only if they fit the schema of this type; an argument that it does
+    /// not name is refused.
+    type Input: DeserializeOwned + JsonSchema + Send;
+    /// The result.
+    type Output: Serialize + JsonSchema;
+
+    /// What it is called by: 1 to 128 of `A-Z a-z 0-9 _ - .`
+    const NAME: &'static str;
+    /// A name for people.
+    const TITLE: Option<&'static str> = None;
+    /// What it does, for the person or the model that chooses among tools.
+    const DESCRIPTION: &'static str;
+    /// What a caller's token must allow: all of them. With none, every authenticated caller may call.
+    const SCOPES: &'static [&'static str];
+    /// Whether it changes nothing (`readOnlyHint`).
+    const READ_ONLY: bool = false;
+    /// Whether it may destroy, and not only add (`destructiveHint`).
+    const DESTRUCTIVE: bool = !Self::READ_ONLY;
+    /// Whether it deals with the world outside this server (`openWorldHint`).
+    const OPEN_WORLD: bool = true;
+    /// Whether it uses [`CallContext::ask`], and may therefore take 5 minutes instead of 30 seconds.
+    const ASKS: bool = false;
+
+    /// Runs the tool.
+    ///
+    /// The future is dropped at its next `await` when the time is up or the caller cancels. A panic is not caught here:
+    /// the HTTP layer answers it with an internal error.
+    ///
+    /// # Errors
+    /// [`ToolError`] says whether the arguments, the question to the caller or the tool itself was at fault.
+    fn call(
+        &self,
+        input: Self::Input,
+        context: &CallContext,
+    ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+}

@@ -1,0 +1,3 @@
+//! The product against other people's clients and servers.
+
+fn main() {}
