@@ -1,11 +1,12 @@
 //! From a server's URL, or its 401, to the issuer's metadata: RFC 9728, RFC 8414.
 
+use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Client, ClientError, Kind};
+use super::{Client, ClientError, Kind, error::said, reach::Reach};
 use crate::{
     hint::Hint,
-    oauth::{Challenge, ResourceMetadata, ServerMetadata},
+    oauth::{Challenge, Issuer, Resource, ResourceMetadata, ServerMetadata},
 };
 
 /// What was found, and where.
@@ -22,23 +23,281 @@ pub struct Discovery {
 /// Why no issuer may be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscoverError {
-    /// Not written yet.
-    #[error("discovery is not built yet")]
-    Unbuilt,
+    /// A challenge must not choose whom we ask.
+    #[error("`{server}` points to metadata at another origin: `{pointed}`")]
+    ForeignMetadata {
+        /// The server called.
+        server: Resource,
+        /// What its challenge says, escaped.
+        pointed: String,
+    },
+    /// Nothing at any of the well-known places.
+    #[error("`{0}` does not say who issues tokens for it: it publishes no protected resource metadata (RFC 9728)")]
+    NoResourceMetadata(Resource),
+    /// The server wants a token for somebody else.
+    #[error("`{url}` describes another resource: `resource` is `{found}`, expected `{expected}`")]
+    OtherResource {
+        /// The metadata.
+        url: String,
+        /// What it says.
+        found: Resource,
+        /// What was called.
+        expected: Resource,
+    },
+    /// The configured issuer is not one that the server trusts.
+    #[error("`{server}` does not accept tokens of `{issuer}`: its `authorization_servers` are {listed:?}")]
+    NotListed {
+        /// The server called.
+        server: Resource,
+        /// What is configured.
+        issuer: Issuer,
+        /// What the server lists.
+        listed: Vec<String>,
+    },
+    /// The server names nobody.
+    #[error("`{0}` lists no authorization server")]
+    NoIssuer(String),
+    /// A server out there sends us to a machine in here.
+    #[error("`{server}` sends its clients inward, to {what} `{target}`")]
+    Inward {
+        /// The server called.
+        server: Resource,
+        /// What it or its issuer names.
+        what: &'static str,
+        /// Where that is.
+        target: String,
+    },
+    /// Nothing at any of the three places.
+    #[error("issuer `{issuer}` publishes no metadata, asked at {}", listed(.tried))]
+    NoIssuerMetadata {
+        /// Whose.
+        issuer: Issuer,
+        /// Where.
+        tried: Vec<String>,
+    },
+    /// Somebody else's metadata (RFC 8414 section 3.3).
+    #[error("`{url}` describes another issuer: `issuer` is `{found}`, expected `{expected}`")]
+    OtherIssuer {
+        /// The metadata.
+        url: String,
+        /// What it says.
+        found: Issuer,
+        /// What was asked for.
+        expected: Issuer,
+    },
+    /// An endpoint that must not see a secret.
+    #[error("the {name} endpoint of issuer `{issuer}` is `{url}`: plain http to an origin that is not the issuer's")]
+    Endpoint {
+        /// Whose.
+        issuer: Issuer,
+        /// Which.
+        name: &'static str,
+        /// Where.
+        url: String,
+    },
+    /// Not the document it should be.
+    #[error("`{url}` is not {what}: {problem}")]
+    Document {
+        /// Where.
+        url: String,
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not, escaped and capped.
+        problem: String,
+    },
+    /// The server broke.
+    #[error("`{url}` answered with HTTP {status}")]
+    Status {
+        /// Where.
+        url: String,
+        /// What.
+        status: u16,
+    },
 }
 
 impl DiscoverError {
     pub(super) fn kind(&self) -> Kind {
-        Kind::NotAuthenticated
+        match self {
+            Self::Status { .. } => Kind::Unreachable,
+            _ => Kind::NotAuthenticated,
+        }
     }
 }
 
-impl Hint for DiscoverError {}
+impl Hint for DiscoverError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoResourceMetadata(_) => {
+                Some("name the issuer of its tokens with `--issuer`, or give a token in `SECUREMCP_TOKEN`".to_owned())
+            }
+            Self::OtherResource { found, expected, .. } if found.url().origin() == expected.url().origin() => {
+                Some(format!("call the server by its own name: `--server {found}`"))
+            }
+            Self::OtherResource { .. } | Self::ForeignMetadata { .. } => {
+                Some("check the URL of the server; if it is right, its operator has to correct its metadata".to_owned())
+            }
+            Self::NotListed { .. } => {
+                Some("set `--issuer` to one of these exactly as it is written there, or leave it out".to_owned())
+            }
+            Self::Inward { .. } => {
+                Some("if that is where you want to get tokens, name the issuer yourself with `--issuer`".to_owned())
+            }
+            Self::NoIssuerMetadata { .. } => {
+                Some("check the issuer's URL; for Keycloak it ends in `/realms/<name>`".to_owned())
+            }
+            Self::OtherIssuer { found, .. } => Some(format!(
+                "the issuer's name is compared exactly: if `{found}` is right, use that name everywhere, with \
+                 `--issuer-backchannel-url` for where it is reached"
+            )),
+            _ => None,
+        }
+    }
+}
 
 impl Client {
     /// Finds the issuer and checks every step of the way.
-    #[expect(clippy::unused_async, reason = "the body comes next")]
-    pub async fn discover(&self, _challenge: Option<&Challenge>) -> Result<Discovery, ClientError> {
-        Err(DiscoverError::Unbuilt.into())
+    ///
+    /// The metadata that a challenge names is asked first, then the well-known places of RFC 9728 section 3.1. No token
+    /// and no secret is sent.
+    ///
+    /// # Errors
+    /// [`ClientError::Discover`] if a step is missing, contradicts what was called, or leads where it must not.
+    pub async fn discover(&self, challenge: Option<&Challenge>) -> Result<Discovery, ClientError> {
+        let found = match self.resource_metadata(challenge).await {
+            // Whom to trust is settled; that the server is down is its own problem.
+            Err(ClientError::Net(_)) if self.settings.issuer.is_some() => None,
+            other => other?,
+        };
+        let issuer = self.choose_issuer(found.as_ref())?;
+        let (metadata, url) = self.issuer_metadata(&issuer).await?;
+        Ok(Discovery { resource: found, issuer: metadata, issuer_metadata_url: url })
     }
+
+    async fn resource_metadata(
+        &self,
+        challenge: Option<&Challenge>,
+    ) -> Result<Option<(ResourceMetadata, Url)>, ClientError> {
+        let server = &self.settings.server;
+        let mut candidates = Vec::new();
+        if let Some(pointed) = challenge.and_then(|challenge| challenge.resource_metadata.as_deref()) {
+            let url = Url::parse(pointed).ok().filter(|url| url.origin() == server.url().origin());
+            let foreign = || DiscoverError::ForeignMetadata { server: server.clone(), pointed: said(pointed) };
+            candidates.push(url.ok_or_else(foreign)?);
+        }
+        let mut root = server.url();
+        root.set_path("/.well-known/oauth-protected-resource");
+        root.set_query(None);
+        for url in [server.metadata_url(), root] {
+            if !candidates.contains(&url) {
+                candidates.push(url);
+            }
+        }
+        for url in candidates {
+            let Some(metadata) = self.document::<ResourceMetadata>(&url, "protected resource metadata").await? else {
+                continue;
+            };
+            if metadata.resource != *server && Some(&metadata.resource) != self.settings.resource.as_ref() {
+                let (url, found, expected) = (url.to_string(), metadata.resource, server.clone());
+                return Err(DiscoverError::OtherResource { url, found, expected }.into());
+            }
+            return Ok(Some((metadata, url)));
+        }
+        Ok(None)
+    }
+
+    fn choose_issuer(&self, found: Option<&(ResourceMetadata, Url)>) -> Result<Issuer, DiscoverError> {
+        let server = &self.settings.server;
+        match (&self.settings.issuer, found) {
+            (Some(issuer), None) => Ok(issuer.clone()),
+            (Some(issuer), Some((metadata, _))) if metadata.authorization_servers.contains(issuer) => {
+                Ok(issuer.clone())
+            }
+            (Some(issuer), Some((metadata, _))) => Err(DiscoverError::NotListed {
+                server: server.clone(),
+                issuer: issuer.clone(),
+                listed: metadata.authorization_servers.iter().map(|issuer| said(issuer.as_str())).collect(),
+            }),
+            (None, None) => Err(DiscoverError::NoResourceMetadata(server.clone())),
+            (None, Some((metadata, url))) => {
+                let issuer =
+                    metadata.authorization_servers.first().ok_or_else(|| DiscoverError::NoIssuer(url.to_string()))?;
+                self.check_reach("the issuer", &issuer.url())?;
+                Ok(issuer.clone())
+            }
+        }
+    }
+
+    /// A server may send us as far inside as it is itself; further only where the configuration says so.
+    fn check_reach(&self, what: &'static str, target: &Url) -> Result<(), DiscoverError> {
+        let server = &self.settings.server;
+        if self.settings.issuer.is_some() || Reach::of(target) >= Reach::of(&server.url()) {
+            return Ok(());
+        }
+        Err(DiscoverError::Inward { server: server.clone(), what, target: target.to_string() })
+    }
+
+    /// The metadata of this issuer, from where it is reached.
+    pub(super) async fn issuer_metadata(&self, issuer: &Issuer) -> Result<(ServerMetadata, Url), ClientError> {
+        let tried = Issuer::metadata_urls(&self.reached_at(issuer));
+        for url in &tried {
+            let Some(metadata) = self.document::<ServerMetadata>(url, "authorization server metadata").await? else {
+                continue;
+            };
+            if metadata.issuer != *issuer {
+                let (url, found, expected) = (url.to_string(), metadata.issuer, issuer.clone());
+                return Err(DiscoverError::OtherIssuer { url, found, expected }.into());
+            }
+            return Ok((metadata, url.clone()));
+        }
+        let tried = tried.iter().map(Url::to_string).collect();
+        Err(DiscoverError::NoIssuerMetadata { issuer: issuer.clone(), tried }.into())
+    }
+
+    /// Where this issuer is reached.
+    pub(super) fn reached_at(&self, issuer: &Issuer) -> Url {
+        self.settings.issuer_backchannel_url.clone().unwrap_or_else(|| issuer.url())
+    }
+
+    /// An endpoint of verified metadata, if a secret may be sent there: the issuer's own origin, the configured
+    /// back channel, or another https origin that does not lead inward.
+    pub(super) fn endpoint(
+        &self,
+        issuer: &Issuer,
+        name: &'static str,
+        url: Option<&Url>,
+    ) -> Result<Url, ClientError> {
+        let Some(url) = url else {
+            return Err(ClientError::NotOffered { issuer: issuer.to_string(), what: format!("a {name} endpoint") });
+        };
+        let backchannel = self.settings.issuer_backchannel_url.as_ref().map(Url::origin);
+        if url.origin() == issuer.url().origin() || Some(url.origin()) == backchannel {
+            return Ok(url.clone());
+        }
+        if url.scheme() != "https" {
+            return Err(DiscoverError::Endpoint { issuer: issuer.clone(), name, url: url.to_string() }.into());
+        }
+        self.check_reach("an endpoint", url)?;
+        Ok(url.clone())
+    }
+
+    /// A JSON document; `None` if it is not there.
+    async fn document<T: DeserializeOwned>(&self, url: &Url, what: &'static str) -> Result<Option<T>, ClientError> {
+        let document = self.web.at(url)?.get(url).await?;
+        if document.status.is_client_error() {
+            return Ok(None);
+        }
+        if !document.status.is_success() {
+            return Err(DiscoverError::Status { url: url.to_string(), status: document.status.as_u16() }.into());
+        }
+        let problem = |error: serde_json::Error| DiscoverError::Document {
+            url: url.to_string(),
+            what,
+            problem: said(&error.to_string()),
+        };
+        Ok(Some(document.json().map_err(problem)?))
+    }
+}
+
+fn listed(urls: &[String]) -> String {
+    urls.iter().map(|url| format!("`{url}`")).collect::<Vec<_>>().join(", ")
 }

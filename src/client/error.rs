@@ -31,6 +31,12 @@ pub enum ClientError {
         /// Who would have to know us.
         issuer: String,
     },
+    /// A client without secret and key cannot get a token for itself.
+    #[error("client `{client_id}` has nothing to prove itself with")]
+    NoProof {
+        /// Which client.
+        client_id: String,
+    },
     /// The issuer's metadata does not list what is needed.
     #[error("issuer `{issuer}` does not offer {what}")]
     NotOffered {
@@ -145,20 +151,21 @@ impl ClientError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Net(NetError::Setup(_)) => Kind::Usage,
-            Self::Net(_) | Self::TimedOut { .. } => Kind::Unreachable,
+            Self::Net(_)
+            | Self::TimedOut { .. }
+            | Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. }
+            | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Store(_) => Kind::Local,
             Self::Discover(error) => error.kind(),
-            Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } | Self::NotPermitted { .. } => {
-                Kind::NotPermitted
-            }
-            Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. } => Kind::Unreachable,
+            Self::NotPermitted { .. }
+            | Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } => Kind::NotPermitted,
             Self::NoIdentity { .. }
+            | Self::NoProof { .. }
             | Self::NotOffered { .. }
             | Self::Refused { .. }
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
-            Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } => Kind::Server,
         }
     }
@@ -166,13 +173,56 @@ impl ClientError {
 
 impl Hint for ClientError {
     fn hint(&self) -> Option<String> {
-        match self {
-            Self::Net(error) => error.hint(),
-            Self::Store(error) => error.hint(),
-            Self::Discover(error) => error.hint(),
-            _ => None,
-        }
+        let hint = match self {
+            Self::Net(error) => return error.hint(),
+            Self::Store(error) => return error.hint(),
+            Self::Discover(error) => return error.hint(),
+            Self::NoIdentity { .. } => {
+                "register one with `securemcp dcr register`, or set `SECUREMCP_CLIENT_ID` and \
+                 `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
+            }
+            Self::NoProof { .. } => "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`",
+            Self::Refused { code, .. } => refused_hint(code)?,
+            Self::TokenRefused { source_kind: TokenSourceKind::Given, .. } => {
+                "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this server"
+            }
+            Self::TokenRefused { .. } => {
+                "see what the server does not like about it with `securemcp token inspect`; server and issuer have to \
+                 agree on audience and keys"
+            }
+            Self::NotPermitted { .. } => {
+                "ask whoever runs the issuer to allow this client the scopes that the operation needs"
+            }
+            Self::NoRegistration { .. } => "register with `securemcp dcr register`",
+            Self::TimedOut { .. } => "check that the server is healthy, or give it longer with `--timeout`",
+            Self::Status { status: 404 | 405, .. } | Self::NotMcp { .. } => {
+                "check the path of the URL: MCP servers usually answer at `/mcp`"
+            }
+            Self::NotOffered { .. } | Self::BadAnswer { .. } | Self::Status { .. } | Self::Rpc { .. } => return None,
+        };
+        Some(hint.to_owned())
     }
+}
+
+/// What to do about an OAuth error, RFC 6749 section 5.2, RFC 8707 section 2, RFC 7591 section 3.2.2.
+fn refused_hint(code: &ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::InvalidClient => {
+            "check `SECUREMCP_CLIENT_ID` and its secret; a client that the issuer has forgotten is registered anew with \
+             `securemcp dcr register --new`"
+        }
+        ErrorCode::InvalidScope => {
+            "ask for scopes that this client may have with `--scope`, or have the missing ones assigned to it at the issuer"
+        }
+        ErrorCode::UnauthorizedClient => {
+            "allow this client the `client_credentials` grant at the issuer (Keycloak: \"Service accounts roles\")"
+        }
+        ErrorCode::InvalidTarget => {
+            "make the server's URL known to the issuer as a resource, or name the one that it knows with `--resource`"
+        }
+        ErrorCode::InvalidToken => "the registration endpoint needs a valid initial access token: `--initial-access-token-file`",
+        _ => return None,
+    })
 }
 
 /// The words of another party, made safe to print: one line, no control or direction-changing characters, not endless.

@@ -1,17 +1,99 @@
-//! Ending a token's life: RFC 7009, and our own files.
+//! After registration and grant: looking at the registration (RFC 7592), ending a token's life (RFC 7009).
 
-use super::{Client, ClientError, discover::DiscoverError};
+use reqwest::Method;
+
+use super::{
+    Client, ClientError,
+    error::said,
+    grant::ask,
+    register::SavedClient,
+    servers::KnownServer,
+    tokens::{KeptToken, folder},
+};
+use crate::oauth::RegisteredClient;
 
 impl Client {
-    /// Revokes the kept token at its issuer and drops it here; `false` if there was none.
-    #[expect(clippy::unused_async, reason = "the body comes next")]
-    pub async fn revoke(&self) -> Result<bool, ClientError> {
-        Err(DiscoverError::Unbuilt.into())
+    /// Asks the issuer what it knows of the kept registration (RFC 7592 section 2.1).
+    ///
+    /// # Errors
+    /// [`ClientError::NoRegistration`] if none is kept for this issuer; [`ClientError::NotOffered`] if its issuer gave no
+    /// way to ask.
+    pub async fn show_registration(&self) -> Result<RegisteredClient, ClientError> {
+        let issuer = self.issuer_to_register_at().await?.issuer;
+        let (here, reached_at, wanted) = (issuer.clone(), self.reached_at(&issuer), self.settings.client_id.clone());
+        let saved =
+            self.on_disk(move |state| SavedClient::newest(state, &here, &reached_at, wanted.as_deref())).await?;
+        let saved = saved.ok_or_else(|| ClientError::NoRegistration { issuer: issuer.to_string() })?;
+        Ok(self.look_at(saved).await?.client)
     }
 
-    /// Removes every kept token of this server from this machine; how many there were.
-    #[expect(clippy::unused_async, reason = "the body comes next")]
+    /// The registration as its issuer has it now. A registration access token that was replaced is saved first: the old
+    /// one may be dead already.
+    pub(super) async fn look_at(&self, mut saved: SavedClient) -> Result<SavedClient, ClientError> {
+        const ACTION: &str = "the question about the registration";
+        let (Some(token), Some(url)) =
+            (saved.client.registration_access_token.clone(), saved.client.registration_client_uri.clone())
+        else {
+            let what = "a way to look at this registration (RFC 7592)".to_owned();
+            return Err(ClientError::NotOffered { issuer: saved.issuer.to_string(), what });
+        };
+        let url = self.endpoint(&saved.issuer, "client configuration", Some(&url))?;
+        let http = self.web.at(&url)?;
+        let request =
+            http.request(Method::GET, &url).bearer_auth(token.expose()).header("accept", "application/json");
+        let document = ask(http, ACTION, &url, request).await?;
+        let bad = |problem: String| ClientError::BadAnswer { action: ACTION, url: url.to_string(), problem };
+        let now: RegisteredClient =
+            document.json().map_err(|_| bad("it is no registered client (RFC 7592 section 3)".to_owned()))?;
+        if now.client_id != saved.client.client_id {
+            return Err(bad(format!("it is about the client `{}`", said(&now.client_id))));
+        }
+        let old = std::mem::replace(&mut saved.client, now);
+        let new = &mut saved.client;
+        // An answer may leave out what did not change.
+        new.client_secret = new.client_secret.take().or(old.client_secret);
+        new.registration_access_token = new.registration_access_token.take().or(old.registration_access_token);
+        new.registration_client_uri = new.registration_client_uri.take().or(old.registration_client_uri);
+        self.keep_registration(saved).await
+    }
+
+    /// Revokes the kept token at its issuer and drops it here; `false` if there was none.
+    pub async fn revoke(&self) -> Result<bool, ClientError> {
+        const ACTION: &str = "the revocation";
+        let server = self.settings.server.clone();
+        let kept = self
+            .on_disk(move |state| {
+                let known = KnownServer::load(state, &server)?.and_then(|known| known.token);
+                let all = KeptToken::all(&folder(state)?, &server)?;
+                Ok(all.into_iter().find(|(_, kept)| Some(&kept.key) == known.as_ref()))
+            })
+            .await?;
+        let Some((name, kept)) = kept else { return Ok(false) };
+        let (issuer, _) = self.issuer_metadata(&kept.key.issuer).await?;
+        let url = self.endpoint(&issuer.issuer, "revocation", issuer.revocation_endpoint.as_ref())?;
+        let identity = self.identity(&issuer.issuer).await?;
+        let form =
+            vec![("token", kept.access_token.expose().to_owned()), ("token_type_hint", "access_token".to_owned())];
+        let http = self.web.at(&url)?;
+        let request = http.request(Method::POST, &url);
+        let request = identity.prove(request, form, &issuer, self.settings.clock.since_epoch())?;
+        ask(http, ACTION, &url, request).await?;
+        self.on_disk(move |state| folder(state)?.remove(&name)).await
+    }
+
+    /// Removes every kept token of this server from this machine, and what is remembered of it; how many tokens there
+    /// were. Nobody is told: they stay good until they expire.
     pub async fn forget(&self) -> Result<usize, ClientError> {
-        Err(DiscoverError::Unbuilt.into())
+        let server = self.settings.server.clone();
+        self.on_disk(move |state| {
+            let folder = folder(state)?;
+            let all = KeptToken::all(&folder, &server)?;
+            for (name, _) in &all {
+                folder.remove(name)?;
+            }
+            KnownServer::remove(state, &server)?;
+            Ok(all.len())
+        })
+        .await
     }
 }

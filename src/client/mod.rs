@@ -4,11 +4,20 @@
 
 mod discover;
 mod error;
+mod grant;
+mod identity;
 mod manage;
 mod mcp;
+mod reach;
 mod register;
+mod servers;
 mod settings;
 mod tokens;
+mod transport;
+
+use std::sync::{Arc, OnceLock};
+
+use url::Url;
 
 pub use discover::{DiscoverError, Discovery};
 pub use error::{ClientError, Kind};
@@ -17,20 +26,61 @@ pub use register::{Registered, RegistrationRequest};
 pub use settings::Settings;
 pub use tokens::{AccessToken, TokenSourceKind};
 
+use crate::{
+    net::{Http, NetError, Options},
+    store::{PrivateDir, StoreError},
+};
+
 /// Calls one MCP server, and gets tokens for it.
 #[derive(Clone, Debug)]
 pub struct Client {
-    settings: std::sync::Arc<Settings>,
+    settings: Arc<Settings>,
+    web: Arc<Web>,
+}
+
+/// The HTTP clients, each made when it is first needed.
+#[derive(Debug)]
+struct Web {
+    options: Options,
+    plain: OnceLock<Http>,
+    secure: OnceLock<Http>,
 }
 
 impl Client {
     /// A client for the server of these settings. Touches neither network nor disk.
     pub fn new(settings: Settings) -> Result<Self, ClientError> {
-        Ok(Self { settings: std::sync::Arc::new(settings) })
+        let options = Options { timeout: settings.timeout, extra_roots: settings.extra_roots.clone() };
+        let web = Arc::new(Web { options, plain: OnceLock::new(), secure: OnceLock::new() });
+        web.at(&settings.server.url())?;
+        Ok(Self { settings: Arc::new(settings), web })
     }
 
     /// What it was told.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Runs what blocks on the disk, given the state directory.
+    async fn on_disk<T, F>(&self, work: F) -> Result<T, ClientError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&PrivateDir) -> Result<T, StoreError> + Send + 'static,
+    {
+        let path = self.settings.state_dir.clone();
+        let done = tokio::task::spawn_blocking(move || work(&PrivateDir::open(&path)?)).await;
+        Ok(done.expect("work on the disk does not panic")?)
+    }
+}
+
+impl Web {
+    /// The client for this URL.
+    fn at(&self, url: &Url) -> Result<&Http, NetError> {
+        let (slot, make): (_, fn(&Options) -> _) =
+            if url.scheme() == "https" { (&self.secure, Http::new) } else { (&self.plain, Http::plain) };
+        if slot.get().is_none() {
+            let made = make(&self.options)?;
+            return Ok(slot.get_or_init(|| made));
+        }
+        Ok(slot.get().expect("it was there"))
     }
 }

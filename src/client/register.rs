@@ -2,16 +2,29 @@
 
 use std::path::PathBuf;
 
-use super::{Client, ClientError, discover::DiscoverError};
-use crate::{
-    oauth::{AuthMethod, Issuer, RegisteredClient, Scopes},
-    secret::Secret,
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use url::Url;
+
+use super::{
+    Client, ClientError,
+    grant::ask,
+    identity::{Identity, Proof},
 };
+use crate::{
+    jose::SigningKey,
+    oauth::{AuthMethod, ClientMetadata, ErrorCode, Issuer, RegisteredClient, Scopes, ServerMetadata},
+    secret::{Secret, sha256_base64url},
+    store::{self, LocalClient, PrivateDir, StoreError},
+};
+
+const FOLDER: &str = "clients";
 
 /// What to register.
 #[derive(Clone, Debug)]
 pub struct RegistrationRequest {
-    /// For people.
+    /// For people, and to tell several registrations at one issuer apart.
     pub name: String,
     /// The grants it will use.
     pub grants: Vec<String>,
@@ -21,7 +34,7 @@ pub struct RegistrationRequest {
     pub scopes: Option<Scopes>,
     /// How it will prove itself. For `private_key_jwt` a key is made and kept here.
     pub auth_method: AuthMethod,
-    /// Opens the registration endpoint (RFC 7591 section 3).
+    /// Opens the registration endpoint (RFC 7591 section 3). This account's own issuer opens without.
     pub initial_access_token: Option<Secret>,
 }
 
@@ -38,17 +51,192 @@ pub struct Registered {
     pub file: PathBuf,
 }
 
-impl Client {
-    /// Registers a client and keeps it; a kept one that still works is used again, unless
-    /// [`force_new`](super::Settings::force_new).
-    #[expect(clippy::unused_async, reason = "the body comes next")]
-    pub async fn register(&self, _request: RegistrationRequest) -> Result<Registered, ClientError> {
-        Err(DiscoverError::Unbuilt.into())
+/// A registration in its file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SavedClient {
+    pub(super) issuer: Issuer,
+    pub(super) reached_at: Url,
+    pub(super) name: String,
+    /// Seconds since the epoch.
+    pub(super) registered_at: u64,
+    /// What was asked for: a registration is used again only for the same.
+    pub(super) requested: ClientMetadata,
+    pub(super) client: RegisteredClient,
+    /// PKCS#8 PEM, of `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) private_key: Option<Secret>,
+}
+
+impl SavedClient {
+    fn file_name(&self) -> String {
+        file_name(&self.issuer, &self.reached_at, &self.name)
     }
 
-    /// Asks the issuer what it knows of the kept registration (RFC 7592 section 2.1).
-    #[expect(clippy::unused_async, reason = "the body comes next")]
-    pub async fn show_registration(&self) -> Result<RegisteredClient, ClientError> {
-        Err(DiscoverError::Unbuilt.into())
+    /// The newest registration at this issuer, or the one with this id. Damaged files are skipped.
+    pub(super) fn newest(
+        state: &PrivateDir,
+        issuer: &Issuer,
+        reached_at: &Url,
+        client_id: Option<&str>,
+    ) -> Result<Option<Self>, StoreError> {
+        let folder = state.child(FOLDER)?;
+        let mut newest: Option<Self> = None;
+        for name in folder.names()? {
+            let Some(saved) = folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok()) else {
+                continue;
+            };
+            let fits = saved.issuer == *issuer
+                && saved.reached_at == *reached_at
+                && client_id.is_none_or(|client_id| client_id == saved.client.client_id);
+            if fits && newest.as_ref().is_none_or(|newest| newest.registered_at < saved.registered_at) {
+                newest = Some(saved);
+            }
+        }
+        Ok(newest)
+    }
+
+    /// Who it makes us.
+    pub(super) fn identity(self) -> Identity {
+        let proof = match (&self.private_key, self.client.client_secret) {
+            (Some(pem), _) => Proof::key(pem),
+            (None, Some(secret)) => Proof::Secret(secret),
+            (None, None) => Proof::Nothing,
+        };
+        let registered_method = self.client.metadata.token_endpoint_auth_method;
+        Identity { client_id: self.client.client_id, registered_method, proof }
+    }
+
+    fn is_for(&self, requested: &ClientMetadata, now_seconds: u64) -> bool {
+        // The key is ours and new each time; everything else has to be the same.
+        let without_key = |metadata: &ClientMetadata| json!(ClientMetadata { jwks: None, ..metadata.clone() });
+        let expired = self.client.client_secret_expires_at.is_some_and(|at| at != 0 && at <= now_seconds);
+        !expired && without_key(&self.requested) == without_key(requested)
+    }
+}
+
+fn file_name(issuer: &Issuer, reached_at: &Url, name: &str) -> String {
+    sha256_base64url(&serde_json::to_vec(&(issuer, reached_at, name)).expect("strings"))
+}
+
+impl RegistrationRequest {
+    fn metadata(&self, key: Option<&SigningKey>) -> ClientMetadata {
+        let codes = self.grants.iter().any(|grant| grant == "authorization_code");
+        ClientMetadata {
+            client_name: Some(self.name.clone()),
+            grant_types: self.grants.clone(),
+            response_types: codes.then(|| "code".to_owned()).into_iter().collect(),
+            redirect_uris: self.redirect_uris.clone(),
+            token_endpoint_auth_method: Some(self.auth_method),
+            scope: self.scopes.clone(),
+            application_type: Some("native".to_owned()),
+            jwks: key.map(|key| json!({ "keys": [key.public_jwk()] })),
+            jwks_uri: None,
+        }
+    }
+}
+
+impl Client {
+    /// Registers a client and keeps it; a kept one of the same name that still works is used again, unless
+    /// [`force_new`](super::Settings::force_new).
+    ///
+    /// It is on the disk before it is returned: the secret is shown once, and whoever loses it leaves a dead client behind.
+    pub async fn register(&self, request: RegistrationRequest) -> Result<Registered, ClientError> {
+        let issuer = self.issuer_to_register_at().await?;
+        let key = (request.auth_method == AuthMethod::PrivateKeyJwt).then(SigningKey::generate);
+        let now_seconds = self.settings.clock.since_epoch().as_secs();
+        let (reached_at, requested) = (self.reached_at(&issuer.issuer), request.metadata(key.as_ref()));
+        let name = file_name(&issuer.issuer, &reached_at, &request.name);
+        // Held to the end: a second process of the same request then finds the first one's client.
+        let (_lock, kept) = self
+            .on_disk(move |state| {
+                let folder = state.child(FOLDER)?;
+                let lock = folder.lock(&name)?;
+                let kept = folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<SavedClient>(&bytes).ok());
+                Ok((lock, kept))
+            })
+            .await?;
+        if let Some(kept) = kept.filter(|kept| !self.settings.force_new && kept.is_for(&requested, now_seconds))
+            && let Some(kept) = self.still_works(kept).await?
+        {
+            return Ok(self.registered(kept, true));
+        }
+        let client = self.ask_to_register(&issuer, &requested, request.initial_access_token).await?;
+        let saved = SavedClient {
+            issuer: issuer.issuer,
+            reached_at,
+            name: request.name,
+            registered_at: now_seconds,
+            requested,
+            client,
+            private_key: key.as_ref().map(SigningKey::to_pem),
+        };
+        Ok(self.registered(self.keep_registration(saved).await?, false))
+    }
+
+    /// The configured issuer, else the server's.
+    pub(super) async fn issuer_to_register_at(&self) -> Result<ServerMetadata, ClientError> {
+        match &self.settings.issuer {
+            Some(issuer) => Ok(self.issuer_metadata(issuer).await?.0),
+            None => Ok(self.discover(None).await?.issuer),
+        }
+    }
+
+    async fn ask_to_register(
+        &self,
+        issuer: &ServerMetadata,
+        metadata: &ClientMetadata,
+        initial_access_token: Option<Secret>,
+    ) -> Result<RegisteredClient, ClientError> {
+        const ACTION: &str = "the registration";
+        let url = self.endpoint(&issuer.issuer, "registration", issuer.registration_endpoint.as_ref())?;
+        let token = match initial_access_token {
+            Some(token) => Some(token),
+            None => self.own_initial_access_token(&issuer.issuer).await?,
+        };
+        let http = self.web.at(&url)?;
+        let mut request = http.request(Method::POST, &url).header("accept", "application/json").json(metadata);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose());
+        }
+        let document = ask(http, ACTION, &url, request).await?;
+        // The parser's words would quote the answer, and with it perhaps the secret.
+        let problem = "it is no registered client (RFC 7591 section 3.2.1)".to_owned();
+        document.json().map_err(|_| ClientError::BadAnswer { action: ACTION, url: url.to_string(), problem })
+    }
+
+    /// The embedded issuer of this account left its initial access token beside its client; no other issuer sees it.
+    async fn own_initial_access_token(&self, issuer: &Issuer) -> Result<Option<Secret>, ClientError> {
+        let issuer = issuer.clone();
+        self.on_disk(move |state| match LocalClient::load(state)? {
+            Some(local) if local.issuer == issuer => store::initial_access_token(state).map(Some),
+            _ => Ok(None),
+        })
+        .await
+    }
+
+    /// Looks whether the issuer still knows a kept client. One that cannot be looked at counts as working.
+    async fn still_works(&self, kept: SavedClient) -> Result<Option<SavedClient>, ClientError> {
+        match self.look_at(kept.clone()).await {
+            Ok(kept) => Ok(Some(kept)),
+            Err(ClientError::NotOffered { .. }) => Ok(Some(kept)),
+            Err(ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. })
+            | Err(ClientError::Status { status: 401 | 403 | 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a registration to its file, and gives it back.
+    pub(super) async fn keep_registration(&self, saved: SavedClient) -> Result<SavedClient, ClientError> {
+        self.on_disk(move |state| {
+            let bytes = serde_json::to_vec_pretty(&saved).expect("strings, numbers and lists of them");
+            state.child(FOLDER)?.write(&saved.file_name(), &bytes)?;
+            Ok(saved)
+        })
+        .await
+    }
+
+    fn registered(&self, saved: SavedClient, reused: bool) -> Registered {
+        let file = self.settings.state_dir.join(FOLDER).join(saved.file_name());
+        Registered { issuer: saved.issuer, client: saved.client, reused, file }
     }
 }

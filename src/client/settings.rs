@@ -48,4 +48,9 @@ impl Settings {
     pub fn resource(&self) -> &Resource {
         self.resource.as_ref().unwrap_or(&self.server)
     }
+
+    /// Whether tokens and what is known of servers go to the disk. A token from elsewhere leaves no trace.
+    pub(super) fn keeps(&self) -> bool {
+        self.persist && self.token.is_none()
+    }
 }

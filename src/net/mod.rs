@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Method, StatusCode, header::HeaderMap, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, header::HeaderMap, redirect};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -86,6 +86,21 @@ pub enum NetError {
     TooLarge(String),
 }
 
+impl NetError {
+    /// What an error of the client underneath means, when a request was bounded by `timeout`.
+    pub fn of(error: reqwest::Error, timeout: Duration) -> Self {
+        let url = error.url().map(without_query).unwrap_or_default();
+        let source = error.without_url();
+        if source.is_timeout() {
+            Self::TimedOut { url, timeout }
+        } else if source.is_connect() {
+            Self::Unreachable { url, source }
+        } else {
+            Self::Broken { url, source }
+        }
+    }
+}
+
 impl Hint for NetError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -100,25 +115,40 @@ impl Hint for NetError {
 /// Builds the client that everything outgoing uses. It has no bound on a whole answer, since an event stream has none:
 /// bound it where it is used, or use [`Http`].
 pub fn client(options: &Options) -> Result<Client, NetError> {
-    let mut builder = {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-        Client::builder()
-    };
-    builder = builder
+    let builder = builder(options.timeout).tls_certs_merge(options.extra_roots.iter().cloned());
+    builder.build().map_err(NetError::Setup)
+}
+
+/// The same for http URLs only: it trusts no certificate at all, and so need not read the system's, which takes longer
+/// than a whole call on loopback.
+pub fn plain_client(options: &Options) -> Result<Client, NetError> {
+    builder(options.timeout).tls_certs_only([]).build().map_err(NetError::Setup)
+}
+
+fn builder(timeout: Duration) -> ClientBuilder {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    let builder = Client::builder();
+    builder
         .user_agent(concat!("securemcp/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
-        .tcp_nodelay(true);
-    for root in &options.extra_roots {
-        builder = builder.add_root_certificate(root.clone());
-    }
-    builder.build().map_err(NetError::Setup)
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        .tcp_nodelay(true)
 }
 
 impl Http {
     /// Builds a client with these bounds.
     pub fn new(options: &Options) -> Result<Self, NetError> {
         Ok(Self { client: client(options)?, timeout: options.timeout })
+    }
+
+    /// A client for http URLs only, as [`plain_client`] builds it.
+    pub fn plain(options: &Options) -> Result<Self, NetError> {
+        Ok(Self { client: plain_client(options)?, timeout: options.timeout })
+    }
+
+    /// The client underneath, with the same open connections, for answers that have no end.
+    pub fn unbounded(&self) -> &Client {
+        &self.client
     }
 
     /// A request to be completed and handed to [`send`](Self::send).
@@ -133,10 +163,10 @@ impl Http {
 
     /// Sends the request and reads the whole answer, whatever its status.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Document, NetError> {
-        let mut response = request.send().await.map_err(|error| self.failed(error))?;
+        let mut response = request.send().await.map_err(|error| NetError::of(error, self.timeout))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| NetError::of(error, self.timeout))? {
             // Counted after decompression: a small bomb is as large as what it becomes.
             if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
                 return Err(NetError::TooLarge(without_query(response.url())));
@@ -144,18 +174,6 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         Ok(Document { status, headers, body })
-    }
-
-    fn failed(&self, error: reqwest::Error) -> NetError {
-        let url = error.url().map(without_query).unwrap_or_default();
-        let source = error.without_url();
-        if source.is_timeout() {
-            NetError::TimedOut { url, timeout: self.timeout }
-        } else if source.is_connect() {
-            NetError::Unreachable { url, source }
-        } else {
-            NetError::Broken { url, source }
-        }
     }
 }
 
