@@ -1,6 +1,6 @@
 //! `securemcp call`: call a tool on any MCP server.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -10,22 +10,22 @@ use super::{
     arguments::{Signature, nearest},
     exit::{Exit, Failure},
     sampling::SamplingCommand,
-    surroundings::{Surroundings, Wanted, input, secret},
+    surroundings::{Given, Surroundings, Wanted, input},
     tools::{describe, input_schema, list, name},
 };
-use crate::client::{Client, Sampler, Session};
+use crate::client::{Sampler, Session};
 
 const EXAMPLES: &str = "Arguments of the tool:
-  words           fill the required arguments in order; the last takes the rest if it is a list
-  --NAME VALUE    any argument by name; true-or-false ones need no VALUE, or are --no-NAME
-  --arg NAME=VALUE   the same, also for a name that is one of the flags below
-  --              what follows are words, even if it begins with a dash
+  VALUE               fills the required ones in order; a list at their end takes the rest
+  --NAME VALUE        any of them; one that is true or false needs no VALUE, or is --no-NAME
+  --arg NAME=VALUE    the same, for a name that is one of the flags above
+  --                  what follows are values, even if they begin with dashes
 
 Examples:
   securemcp call echo \"Hello!\"
   securemcp call calculator add 2 -3 4
   securemcp call echo --json '{\"message\":\"hi\"}' --output json
-  securemcp call echo --help                    what this tool takes; asks the server";
+  securemcp call echo --help";
 
 /// Call a tool on any MCP server
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// The tool's name; `securemcp tools` lists them
     #[arg(required_unless_present = "help", hide = true)]
     tool: Option<String>,
-    #[arg(last = true, hide = true)]
+    #[arg(last = true, hide = true, value_name = "VALUE")]
     words: Vec<String>,
     /// All arguments as one JSON object; `@FILE` or `-` read it from a file or standard input
     #[arg(long, value_name = "JSON", conflicts_with_all = ["words", "arg"])]
@@ -46,14 +46,13 @@ pub(super) struct Options {
     /// One argument, by the name that the tool's schema gives it
     #[arg(long, value_name = "NAME=VALUE")]
     arg: Vec<String>,
-    /// Send the token in this file, or on standard input for `-` [env: `SECUREMCP_TOKEN`]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
     /// A shell command that answers when the tool asks for a model: request on its stdin, answer on its stdout
     #[arg(long, value_name = "COMMAND")]
     sampling_command: Option<String>,
     #[command(flatten)]
     wanted: Wanted,
+    #[command(flatten)]
+    given: Given,
     /// Print help, of the tool if there is one
     #[arg(short, long)]
     help: bool,
@@ -73,13 +72,9 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
         Some(json) => Some(read_json(json).await?),
         None => None,
     };
-    let config = surroundings.config()?;
-    let mut settings = surroundings.client_settings(&config, &options.wanted)?;
-    if let Some(path) = &options.token_file {
-        settings.token = Some(secret(path).await?);
-    }
-    let client = Client::new(settings)?;
-    let sampler = options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
+    let client = surroundings.client(&options.wanted, &options.given).await?;
+    let sampler =
+        options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
     let session = client.connect(sampler).await?;
     let ended = talk(options, tool, given, &session, surroundings).await;
     session.close().await;
@@ -137,8 +132,9 @@ async fn read_json(given: &str) -> Result<Map<String, Value>, Failure> {
         None => given.to_owned(),
     };
     serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object"))
-            .hint("write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned())
+        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object")).hint(
+            "write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned(),
+        )
     })
 }
 
@@ -164,11 +160,8 @@ fn block(block: &Value) -> String {
         return text;
     }
     let data = get(resource, "data").or_else(|| get(resource, "blob"));
-    let words = [
-        get(resource, "uri"),
-        get(resource, "mimeType"),
-        data.map(|data| format!("{} bytes", decoded_len(data))),
-    ];
+    let words =
+        [get(resource, "uri"), get(resource, "mimeType"), data.map(|data| format!("{} bytes", decoded_len(data)))];
     let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
     format!("[{}]", format!("{kind} {words}").trim())
 }

@@ -24,7 +24,9 @@ pub(super) const SETTINGS: &[Setting] = &[("client.initial_access_token", "FILE"
 /// What is shown of a registration only when asked for.
 const SECRETS: [&str; 2] = ["client_secret", "registration_access_token"];
 
-const REGISTER_EXAMPLES: &str = "Examples:
+const REGISTER_EXAMPLES: &str = "A kept registration that still works is used again.
+
+Examples:
   securemcp dcr register --name ci --scope \"mcp:read mcp:write\"
   securemcp dcr register --issuer https://kc.example/realms/mcp --initial-access-token-file iat.txt
   securemcp dcr register --auth-method private_key_jwt --new";
@@ -40,8 +42,6 @@ pub(super) enum Command {
 }
 
 /// Register a client and keep it for later commands
-///
-/// A kept registration that still works is used again. Nothing is printed before it is saved.
 #[derive(Debug, Args)]
 #[command(after_help = REGISTER_EXAMPLES)]
 pub(super) struct Register {
@@ -106,7 +106,8 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             let mut request = request(options);
             request.initial_access_token = opener(&config, &client).await?;
             let registered = client.register(request).await?;
-            let (verb, file) = (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
+            let (verb, file) =
+                (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
             surroundings.printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
             print(&registered.client, options.show_secrets, surroundings.printer)
         }

@@ -1,6 +1,6 @@
 //! `securemcp token inspect`: what a token says, and what a server would say to it.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     exit::{Exit, Failure},
     print::{Printer, Tone},
-    surroundings::{Surroundings, Wanted, secret},
+    surroundings::{Given, Surroundings, Wanted},
 };
 use crate::{
     client::{Client, Discovery},
@@ -24,32 +24,26 @@ use crate::{
 /// How far clocks may differ: the server's default.
 const LEEWAY: Duration = Duration::from_secs(30);
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = "Never prints the token itself. Ends with 4 if the server would refuse it.
+
+Examples:
   securemcp token inspect
   securemcp token inspect --token-file token.txt --server https://mcp.example/mcp
   pbpaste | securemcp token inspect --token-file - --output json";
 
 /// Show what a token says, and whether the server would accept it
-///
-/// The token itself is never printed. Ends with 4 if a server would refuse it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// Look at the token in this file, or on standard input for `-` [default: the kept token] [env: `SECUREMCP_TOKEN`]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
     #[command(flatten)]
     wanted: Wanted,
+    #[command(flatten)]
+    given: Given,
 }
 
 /// Prints the report.
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let config = surroundings.config()?;
-    let mut settings = surroundings.client_settings(&config, &options.wanted)?;
-    if let Some(path) = &options.token_file {
-        settings.token = Some(secret(path).await?);
-    }
-    let client = Client::new(settings)?;
+    let client = surroundings.client(&options.wanted, &options.given).await?;
     let server = client.settings().resource().to_string();
     let token = client.kept_token().await?.map(|token| token.secret).ok_or_else(|| {
         Failure::message(Exit::NotAuthenticated, format!("no token is kept for `{server}`"))
@@ -87,9 +81,8 @@ async fn judge(
     let Discovery { resource, issuer, .. } = client.discover(None).await?;
     let resource =
         resource.map_or_else(|| client.settings().resource().to_string(), |(found, _)| found.resource.to_string());
-    let keys_url = issuer
-        .jwks_uri
-        .with_context(|| format!("the metadata of issuer `{}` has no `jwks_uri`", issuer.issuer))?;
+    let keys_url =
+        issuer.jwks_uri.with_context(|| format!("the metadata of issuer `{}` has no `jwks_uri`", issuer.issuer))?;
     let document = surroundings.http(surroundings.globals.timeout)?.get(&keys_url).await?;
     if !document.status.is_success() {
         let problem = format!("`{keys_url}` answered with HTTP {}", document.status.as_u16());

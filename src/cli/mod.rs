@@ -30,16 +30,16 @@ use self::{
 use crate::config::Environment;
 
 const EXAMPLES: &str = "Examples:
-  securemcp serve                        run the server, with its own issuer, on http://127.0.0.1:8000
-  securemcp call echo \"Hello!\"           call one of its tools
-  TOKEN=$(securemcp token get)           get a token for something else to use
+  securemcp serve                  run the server, with its own issuer
+  securemcp call echo \"Hello!\"     call one of its tools
+  TOKEN=$(securemcp token get)     get a token for something else to use
 
-Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 not authenticated, 5 unreachable or unhealthy,
-6 not permitted, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 not authenticated,
+5 unreachable or unhealthy, 6 not permitted, 130 interrupted";
 
 /// OAuth 2.1 for the Model Context Protocol: serve tools, get tokens, call tools
 #[derive(Debug, Parser)]
-#[command(name = "securemcp", version, after_help = EXAMPLES, max_term_width = 120)]
+#[command(name = "securemcp", version, after_help = EXAMPLES, max_term_width = 120, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -61,13 +61,19 @@ struct Globals {
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
     output: Format,
     /// Print results and errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "quiet")]
     quiet: bool,
     /// Log to stderr; twice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    /// When to use colour [env: `NO_COLOR`]
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    #[arg(
+        long,
+        help = "When to use colour [env: NO_COLOR]",
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t
+    )]
     color: Colour,
     /// How long one request may take
     #[arg(long, global = true, value_name = "TIME", value_parser = span, default_value = "30s")]
@@ -82,10 +88,10 @@ enum Command {
     Serve(serve::Options),
     Call(call::Options),
     Tools(tools::Options),
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Token(token::Command),
     Health(health::Options),
-    #[command(subcommand)]
+    #[command(subcommand, arg_required_else_help = false)]
     Dcr(dcr::Command),
 }
 
@@ -131,7 +137,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
     let ended = match cli.command {
         Command::Serve(options) => serve::run(&options, &surroundings),
         Command::Call(options) if options.wants_own_help() => {
-            let help = tree.find_subcommand_mut("call").map(clap::Command::render_long_help).unwrap_or_default();
+            let help = tree.find_subcommand_mut("call").map(clap::Command::render_help).unwrap_or_default();
             printer.help(&help).map(|()| Exit::Done).map_err(Failure::from)
         }
         Command::Call(options) => surroundings.block_on(call::run(&options, &surroundings)),
@@ -167,13 +173,13 @@ fn leaf(matches: &clap::ArgMatches) -> &clap::ArgMatches {
     matches.subcommand().map_or(matches, |(_, matches)| leaf(matches))
 }
 
-/// A span of time: `500ms`, `30s`, `5m`, `1h`.
+/// A span of time: `500ms`, `30s`, `5m`, `1h`; seconds if there is no unit.
 fn span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_millis = match unit {
         "ms" => 1,
-        "s" => 1000,
+        "" | "s" => 1000,
         "m" => 60 * 1000,
         "h" => 60 * 60 * 1000,
         _ => 0,
@@ -183,7 +189,7 @@ fn span(text: &str) -> Result<Duration, String> {
     millis
         .filter(|millis| (1..=24 * 60 * 60 * 1000).contains(millis))
         .map(Duration::from_millis)
-        .ok_or_else(|| "expected a time with its unit, such as `500ms`, `30s` or `5m`, at most `24h`".to_owned())
+        .ok_or_else(|| "expected a time such as `500ms`, `30s` or `5m`, at most `24h`".to_owned())
 }
 
 #[cfg(test)]
@@ -232,11 +238,11 @@ mod tests {
     }
 
     #[test]
-    fn times_have_units() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("24h", 86_400_000)] {
+    fn times_have_units_or_are_seconds() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("30", 30_000), ("5m", 300_000), ("24h", 86_400_000)] {
             assert_eq!(span(text), Ok(Duration::from_millis(millis)));
         }
-        for text in ["", "30", "s", "0s", "-1s", "1.5s", "25h", "99999999999999999999h", "30 s", "1d"] {
+        for text in ["", "s", "0", "0s", "-1s", "1.5s", "25h", "99999999999999999999h", "30 s", "1d"] {
             assert!(span(text).is_err(), "{text}");
         }
     }

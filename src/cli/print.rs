@@ -20,25 +20,21 @@ use serde::Serialize;
 
 use crate::config::Environment;
 
-/// What stdout carries.
+/// What stdout carries: words for people, or one JSON document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    // No doc comments here: they would stretch the help of every flag over several lines.
     #[default]
     Text,
-    /// One JSON document.
     Json,
 }
 
-/// When to use colour.
+/// When to use colour; by itself on a terminal, unless `NO_COLOR` is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
     #[default]
     Auto,
-    /// Always.
     Always,
-    /// Never.
     Never,
 }
 

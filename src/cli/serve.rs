@@ -31,16 +31,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("log.format", "FORMAT"),
 ];
 
-const EXAMPLES: &str = "Examples:
+const EXAMPLES: &str = "Without settings it listens on loopback and issues tokens itself.
+
+Examples:
   securemcp serve
   securemcp serve --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp \\
       --listen 0.0.0.0:8000 --trusted-proxy 10.0.0.0/8
   securemcp serve --check --config /etc/securemcp.toml";
 
 /// Run the server
-///
-/// With no settings at all it listens on loopback and issues tokens itself, so that `securemcp call` works without
-/// further ado.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {

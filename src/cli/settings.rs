@@ -60,14 +60,18 @@ fn is_switch(key: &Key) -> bool {
 }
 
 fn help(key: &Key) -> String {
-    let doc = key.doc.strip_prefix("list: ").unwrap_or(key.doc);
-    let file = if key.secret { "file with: " } else { "" };
-    let mut help = format!("{file}{doc}");
+    let (doc, repeated) = key.doc.strip_prefix("list: ").map_or((key.doc, ""), |doc| (doc, "; repeatable"));
+    let file = if key.secret { "a file with " } else { "" };
+    let mut help = format!("{file}{doc}{repeated}");
+    if let Some(first) = help.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     if let Some(variable) = key.variable {
         let _ = write!(help, " [env: {variable}]");
     }
-    if !is_switch(key) && key.default.text() != "none" {
-        let _ = write!(help, " [default: {}]", key.default.text());
+    let default = key.default.text();
+    if !is_switch(key) && default != "none" {
+        let _ = write!(help, " [default: {}]", default.strip_prefix("none: ").unwrap_or(default));
     }
     help
 }

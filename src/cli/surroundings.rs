@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use super::{
     separate::Flags,
 };
 use crate::{
-    client,
+    client::{self, Client},
     clock::SystemClock,
     config::{self, Config, Environment, Flag, Inputs, Purpose},
     net::{self, Http},
@@ -54,14 +54,23 @@ pub(super) struct Wanted {
     resource: Option<Resource>,
 }
 
+/// A token from elsewhere.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Given {
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]"
+    )]
+    token_file: Option<PathBuf>,
+}
+
 impl Surroundings {
     /// Runs a command of the client side, until it ends or is interrupted.
     pub(super) fn block_on(&self, command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
         self.start_log();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let ended = runtime.block_on(async {
             tokio::select! {
                 ended = command => ended,
@@ -111,6 +120,15 @@ impl Surroundings {
         })
     }
 
+    /// A client that uses the token that was given, if there is one.
+    pub(super) async fn client(&self, wanted: &Wanted, given: &Given) -> Result<Client, Failure> {
+        let mut settings = self.client_settings(&self.config()?, wanted)?;
+        if let Some(path) = &given.token_file {
+            settings.token = Some(secret(path).await?);
+        }
+        Ok(Client::new(settings)?)
+    }
+
     /// A client for documents.
     pub(super) fn http(&self, timeout: Duration) -> Result<Http, Failure> {
         Ok(Http::new(&net::Options { timeout, extra_roots: self.extra_roots()? })?)
@@ -140,14 +158,15 @@ impl Surroundings {
             _ => tracing::Level::TRACE,
         };
         let filter = Targets::new().with_target("securemcp", level).with_default(tracing::Level::WARN);
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(self.printer.colours_words());
+        let lines =
+            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(self.printer.colours_words());
         // A second start in one process (a test) keeps the first one's.
         let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     }
 }
 
 /// Reads a secret from a file, or from standard input for `-`; the end of its line is not part of it.
-pub(super) async fn secret(path: &Path) -> Result<Secret, Failure> {
+async fn secret(path: &Path) -> Result<Secret, Failure> {
     let text = input(path).await?;
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() || secret.contains(char::is_whitespace) {
@@ -162,8 +181,11 @@ pub(super) async fn input(path: &Path) -> Result<String, Failure> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let context = || format!("cannot read `{}`", path.display());
-        let source: Box<dyn Read> =
-            if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(&path).with_context(context)?) };
+        let source: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(std::fs::File::open(&path).with_context(context)?)
+        };
         let mut text = String::new();
         source.take(MAX_INPUT_BYTES + 1).read_to_string(&mut text).with_context(context)?;
         anyhow::ensure!(text.len() as u64 <= MAX_INPUT_BYTES, "`{}` is larger than 16 MiB", path.display());

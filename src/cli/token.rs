@@ -6,14 +6,16 @@ use serde_json::json;
 use super::{
     exit::{Exit, Failure},
     inspect,
-    surroundings::{Surroundings, Wanted},
+    surroundings::{Given, Surroundings, Wanted},
 };
 use crate::{
     client::{AccessToken, Client},
     clock::SystemClock,
 };
 
-const GET_EXAMPLES: &str = "Examples:
+const GET_EXAMPLES: &str = "A kept token that is still good is used again.
+
+Examples:
   TOKEN=$(securemcp token get)
   curl -H \"$(securemcp token get --header)\" http://127.0.0.1:8000/api/v1/me
   securemcp token get --client-id ci --client-secret-file secret.txt --scope mcp:read";
@@ -34,8 +36,6 @@ pub(super) enum Command {
 }
 
 /// Print an access token for the server, and nothing else
-///
-/// A kept token that is still good is used again.
 #[derive(Debug, Args)]
 #[command(after_help = GET_EXAMPLES)]
 pub(super) struct Get {
@@ -56,7 +56,7 @@ pub(super) struct Get {
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Grant {
-    /// For machines: with a client secret or key.
+    // No doc comments here: they would stretch the help of every flag over several lines.
     #[default]
     ClientCredentials,
 }
@@ -80,13 +80,13 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
         Command::Get(options) => get(options, surroundings).await,
         Command::Inspect(options) => inspect::run(options, surroundings).await,
         Command::Revoke(options) => {
-            let client = client(&options.wanted, surroundings)?;
+            let client = surroundings.client(&options.wanted, &Given::default()).await?;
             let words = if client.revoke().await? { "revoked" } else { "there is no kept token to revoke" };
             surroundings.printer.note(words);
             Ok(Exit::Done)
         }
         Command::Forget(_) => {
-            let count = client(&Wanted::default(), surroundings)?.forget().await?;
+            let count = surroundings.client(&Wanted::default(), &Given::default()).await?.forget().await?;
             surroundings.printer.note(&match count {
                 1 => "forgot 1 token".to_owned(),
                 _ => format!("forgot {count} tokens"),
@@ -117,9 +117,4 @@ async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure
         printer.text(secret.expose())?;
     }
     Ok(Exit::Done)
-}
-
-fn client(wanted: &Wanted, surroundings: &Surroundings) -> Result<Client, Failure> {
-    let config = surroundings.config()?;
-    Ok(Client::new(surroundings.client_settings(&config, wanted)?)?)
 }

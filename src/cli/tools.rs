@@ -8,9 +8,9 @@ use super::{
     arguments::Signature,
     exit::{Exit, Failure},
     print::Tone,
-    surroundings::{Surroundings, Wanted},
+    surroundings::{Given, Surroundings, Wanted},
 };
-use crate::client::{Client, Session};
+use crate::client::Session;
 
 /// Widest column that is padded; what is longer pushes the rest of its line to the right.
 const MAX_COLUMN: usize = 60;
@@ -29,12 +29,13 @@ const EXAMPLES: &str = "Examples:
 pub(super) struct Options {
     #[command(flatten)]
     wanted: Wanted,
+    #[command(flatten)]
+    given: Given,
 }
 
 /// Prints the list.
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let config = surroundings.config()?;
-    let client = Client::new(surroundings.client_settings(&config, &options.wanted)?)?;
+    let client = surroundings.client(&options.wanted, &options.given).await?;
     let session = client.connect(None).await?;
     let tools = list(&session).await;
     session.close().await;
@@ -74,7 +75,8 @@ pub(super) fn describe(tool: &Value, surroundings: &Surroundings) -> Result<Exit
         printer.text(&format!("{}\n", description(tool).trim()))?;
     }
     printer.labelled(Tone::Heading, "Usage:", &signature.usage())?;
-    let rows: Vec<_> = signature.descriptions().into_iter().map(|(written, words)| [format!("  {written}"), words]).collect();
+    let rows: Vec<_> =
+        signature.descriptions().into_iter().map(|(written, words)| [format!("  {written}"), words]).collect();
     if !rows.is_empty() {
         printer.labelled(Tone::Heading, "\nArguments:", "")?;
         printer.text(&table(&rows))?;

@@ -13,21 +13,17 @@ use super::{
 };
 use crate::config::Environment;
 
-/// Names that people try for secrets.
-const SECRET_FLAGS: [&str; 5] = ["--token", "--client-secret", "--secret", "--password", "--initial-access-token"];
-
 /// The printer for errors of words that clap could not read: it takes `--output` and `--color` as they stand.
 pub(super) fn early_printer(words: &[OsString], environment: &Environment) -> Printer {
+    let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let value = |flag: &str| {
-        let words: Vec<_> = words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
         words.iter().enumerate().find_map(|(index, word)| match word.strip_prefix(flag)? {
             "" => words.get(index + 1).copied(),
             rest => rest.strip_prefix('='),
         })
-        .map(str::to_owned)
     };
-    let format = value("--output").and_then(|text| Format::from_str(&text, false).ok()).unwrap_or_default();
-    let colour = value("--color").and_then(|text| Colour::from_str(&text, false).ok()).unwrap_or_default();
+    let format = value("--output").and_then(|text| Format::from_str(text, false).ok()).unwrap_or_default();
+    let colour = value("--color").and_then(|text| Colour::from_str(text, false).ok()).unwrap_or_default();
     Printer::new(format, colour, false, environment)
 }
 
@@ -42,27 +38,51 @@ pub(super) fn end(error: &clap::Error, printer: Printer) -> Result<Exit, Failure
     }
 }
 
+/// Where a secret goes, for those who try to pass it as a flag (without its dashes).
+pub(super) fn secret_advice(flag: &str) -> Option<&'static str> {
+    Some(match flag {
+        "token" | "access-token" => "no secret is taken from the command line: use `--token-file` or `SECUREMCP_TOKEN`",
+        "client-secret" | "secret" | "password" => {
+            "no secret is taken from the command line: use `--client-secret-file` or `SECUREMCP_CLIENT_SECRET`"
+        }
+        "initial-access-token" => {
+            "no secret is taken from the command line: use `--initial-access-token-file` or \
+             `SECUREMCP_INITIAL_ACCESS_TOKEN`"
+        }
+        _ => return None,
+    })
+}
+
+/// A hint: what to do, then how the command is used.
+pub(super) fn with_usage(advice: Option<String>, usage: String) -> String {
+    match advice {
+        None => usage,
+        Some(question) if question.ends_with('?') => format!("{question} {usage}"),
+        Some(advice) => format!("{advice}; {usage}"),
+    }
+}
+
 fn failure(error: &clap::Error) -> Failure {
     let get = |kind| error.get(kind).map(text);
+    let quoted = |kind| error.get(kind).map(|value| format!("`{}`", text(value).replace(", ", "`, `")));
     let argument = get(ContextKind::InvalidArg).unwrap_or_default();
+    // `--output <FORMAT>` is how the help says it.
+    let argument = argument.split_once(" <").map_or(argument.as_str(), |(flag, _)| flag);
     let value = get(ContextKind::InvalidValue).unwrap_or_default();
-    let usage = get(ContextKind::Usage).map(|usage| usage.replacen("Usage:", "usage:", 1)).unwrap_or_default();
-    let usage = if usage.is_empty() { "`securemcp --help` lists the commands".to_owned() } else { usage };
     let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
-    let similar = similar.into_iter().find_map(get).map(|similar| format!("did you mean `{similar}`?"));
+    let similar = similar.into_iter().find_map(quoted).map(|similar| format!("did you mean {similar}?"));
     let (message, advice) = match error.kind() {
-        ErrorKind::UnknownArgument if SECRET_FLAGS.contains(&argument.as_str()) => (
-            format!("no secret is taken from the command line, so there is no `{argument}`"),
-            Some(format!("use `{argument}-file`, or the environment variable that `--help` shows with it")),
-        ),
-        ErrorKind::UnknownArgument if argument.starts_with('-') => (format!("unknown flag `{argument}`"), similar),
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let secret = secret_advice(argument.trim_start_matches('-')).map(str::to_owned);
+            (format!("unknown flag `{argument}`"), secret.or(similar))
+        }
         ErrorKind::UnknownArgument => (format!("unexpected argument `{argument}`"), similar),
         ErrorKind::InvalidSubcommand => {
-            (format!("unknown command `{}`", get(ContextKind::InvalidSubcommand).unwrap_or_default()), similar)
+            (format!("unknown command {}", quoted(ContextKind::InvalidSubcommand).unwrap_or_default()), similar)
         }
         ErrorKind::InvalidValue if value.is_empty() => (format!("`{argument}` needs a value"), None),
         ErrorKind::InvalidValue => {
-            let valid = get(ContextKind::ValidValue).unwrap_or_default();
+            let valid = quoted(ContextKind::ValidValue).unwrap_or_default();
             (format!("`{argument}` is `{value}`, expected one of {valid}"), similar)
         }
         ErrorKind::ValueValidation => {
@@ -70,13 +90,15 @@ fn failure(error: &clap::Error) -> Failure {
             (format!("`{argument}` is `{value}`: {cause}"), None)
         }
         ErrorKind::MissingRequiredArgument => (format!("`{argument}` is missing"), None),
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            ("a command is missing".to_owned(), None)
+        ErrorKind::MissingSubcommand => {
+            let valid = quoted(ContextKind::ValidSubcommand).unwrap_or_default();
+            ("a command is missing".to_owned(), Some(format!("one of {valid}")))
         }
         ErrorKind::ArgumentConflict => {
-            let other = get(ContextKind::PriorArg).filter(|other| *other != argument);
-            let with = other.map_or("given twice".to_owned(), |other| format!("not to be combined with `{other}`"));
-            (format!("`{argument}` is {with}"), None)
+            let other = quoted(ContextKind::PriorArg).unwrap_or_default();
+            let is_same = other.trim_matches('`').starts_with(argument);
+            let problem = if is_same { "given twice".to_owned() } else { format!("not to be combined with {other}") };
+            (format!("`{argument}` is {problem}"), None)
         }
         _ => {
             let rendered = error.to_string();
@@ -84,13 +106,17 @@ fn failure(error: &clap::Error) -> Failure {
             (line.strip_prefix("error: ").unwrap_or(line).to_owned(), None)
         }
     };
-    let hint = advice.map_or(usage.clone(), |advice| format!("{advice}; {usage}"));
+    let usage = get(ContextKind::Usage).map(|usage| usage.replacen("Usage:", "usage:", 1));
+    let hint = match usage {
+        Some(usage) => Some(with_usage(advice, usage)),
+        None => advice,
+    };
     Failure::message(Exit::Usage, message).hint(hint)
 }
 
 fn text(value: &ContextValue) -> String {
     match value {
-        ContextValue::Strings(strings) => strings.join("`, `"),
+        ContextValue::Strings(strings) => strings.join(", "),
         ContextValue::StyledStr(styled) => styled.to_string().trim().to_owned(),
         other => other.to_string(),
     }

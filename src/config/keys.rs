@@ -323,7 +323,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_CLIENT_SECRET"),
         original: &["KEYCLOAK_CLIENT_SECRET"],
         flag: Some("--client-secret-file"),
-        doc: "its secret",
+        doc: "the secret of `client.id`",
         for_clients: true,
         secret: true,
         ..PLAIN
@@ -333,7 +333,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_INITIAL_ACCESS_TOKEN"),
         original: &["DCR_INITIAL_ACCESS_TOKEN"],
         flag: Some("--initial-access-token-file"),
-        doc: "opens the issuer's registration endpoint",
+        doc: "the token that opens the issuer's registration endpoint",
         for_clients: true,
         secret: true,
         ..PLAIN
