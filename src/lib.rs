@@ -39,4 +39,4 @@ pub mod hint;
 pub mod jose;
 pub mod oauth;
 pub mod secret;
-internal!(net, store, telemetry);
+internal!(issuer, net, store, telemetry);

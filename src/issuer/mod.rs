@@ -1,0 +1,317 @@
+//! The embedded authorization server, for machines: `client_credentials`, registration, revocation, introspection.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `metadata` | the documents that anybody may read |
+//! | `call` | a request, and the form in it |
+//! | `client_auth`, `assertion`, `failures` | how a caller proves to be a client |
+//! | `token`, `access_token` | the token endpoint, and what it issues |
+//! | `register`, `clients` | registration, and what is kept of a client |
+//! | `revoke`, `introspect`, `revoked` | what became of a token |
+//! | `keys`, `expiring` | the signing key; names that matter until a time |
+//! | `error` | every way to say no |
+//!
+//! It is one process with its state in files below `issuer/` in the state directory. An answer is given when what it
+//! promises is on the disk, and what a reader sees in memory is on the disk already. It knows neither `auth` nor `client`,
+//! so it cannot share a bug with the verifier that judges its tokens. Body limits, timeouts, request ids and `Host` are the
+//! server's business.
+
+mod access_token;
+mod assertion;
+mod call;
+mod client_auth;
+mod clients;
+mod error;
+mod expiring;
+mod failures;
+mod introspect;
+mod keys;
+mod metadata;
+mod register;
+mod revoke;
+mod revoked;
+#[cfg(test)]
+mod testing;
+mod token;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    middleware::map_response,
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderValue, header};
+
+pub use access_token::ACCESS_TOKEN_LIFETIME;
+use clients::Clients;
+use error::RouteError;
+use expiring::Expiring;
+use failures::Failures;
+use keys::Keys;
+use revoked::Revoked;
+
+use crate::{
+    clock::SharedClock,
+    hint::Hint,
+    jose::sign::NotAKey,
+    oauth::{Issuer, Resource, Scopes},
+    secret::Secret,
+    store::{Lock, PrivateDir, StoreError, initial_access_token},
+};
+
+/// What the issuer is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name: the server's origin.
+    pub issuer: Issuer,
+    /// The values of `resource` that tokens are issued for. The first is meant when a request names none.
+    pub resources: Vec<Resource>,
+    /// Every scope that a client can have.
+    pub scopes: Scopes,
+    /// Tells the time.
+    pub clock: SharedClock,
+}
+
+/// Why the issuer cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the state directory.
+    #[error("another server uses the state directory `{path}`", path = .path.display())]
+    Taken {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// The signing key is damaged.
+    #[error("cannot use the signing key `{path}`", path = .path.display())]
+    BadKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NotAKey,
+    },
+    /// A registration is damaged, or of a newer version.
+    #[error("`{path}` is not the registration of a client", path = .path.display())]
+    BadRegistration {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The disk refused, or somebody else could read our files.
+    #[error("cannot use the embedded issuer's state")]
+    Store(#[from] StoreError),
+}
+
+impl Hint for OpenError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Taken { .. } => {
+                Some("stop the other server, or give this one its own `state_dir`".to_owned())
+            }
+            Self::BadKey { path, .. } => Some(format!(
+                "restore `{}` from a backup, or remove it: a new key is made and tokens issued so far stop working",
+                path.display()
+            )),
+            Self::BadRegistration { path } => {
+                Some(format!("restore `{}` from a backup, or remove it and register the client again", path.display()))
+            }
+            Self::Store(error) => error.hint(),
+        }
+    }
+}
+
+/// The issuer: its keys, its clients, and what it has to remember.
+pub struct Embedded {
+    settings: Settings,
+    /// When this process began, since the epoch.
+    started: Duration,
+    keys: Keys,
+    clients: Clients,
+    revoked: Revoked,
+    used_assertions: Mutex<Expiring>,
+    failures: Mutex<Failures>,
+    initial_access_token: Secret,
+    _lock: Lock,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Embedded").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Embedded {
+    /// Reads the state, or makes it: the signing key, this account's client, the initial access token.
+    ///
+    /// Blocks on the disk. The state directory belongs to this issuer until it is dropped.
+    pub fn open(state: &PrivateDir, settings: Settings) -> Result<Arc<Self>, OpenError> {
+        let taken = || OpenError::Taken { path: state.path().to_owned() };
+        let lock = state.try_lock("issuer")?.ok_or_else(taken)?;
+        let dir = state.child("issuer")?;
+        let started = settings.clock.since_epoch();
+        let clients = Clients::open(dir.child("clients")?)?;
+        clients.provision_local(state, &settings.issuer, &settings.scopes, started.as_secs())?;
+        Ok(Arc::new(Self {
+            started,
+            keys: Keys::open(&dir)?,
+            clients,
+            revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
+            used_assertions: Mutex::default(),
+            failures: Mutex::default(),
+            initial_access_token: initial_access_token(state)?,
+            _lock: lock,
+            settings,
+        }))
+    }
+
+    /// Every path of the issuer, and nothing else.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let secret = Router::new()
+            .route("/token", post(token::post))
+            .route("/register", post(register::post))
+            .route("/register/{client_id}", get(register::get))
+            .route("/revoke", post(revoke::post))
+            .route("/introspect", post(introspect::post))
+            .layer(map_response(never_stored));
+        Router::new()
+            .route("/.well-known/oauth-authorization-server", get(metadata::get))
+            .route("/jwks", get(metadata::get_keys))
+            .merge(secret)
+            .with_state(Arc::clone(self))
+    }
+
+    /// The published key set, as JSON.
+    pub fn key_set(&self) -> Vec<u8> {
+        self.keys.document().to_vec()
+    }
+
+    /// Whether the token of this `jti` was revoked. Cheap: memory only.
+    pub fn is_revoked(&self, token_id: &str) -> bool {
+        self.revoked.contains(token_id)
+    }
+
+    /// Does work that blocks on the disk. It runs to its end even if the caller goes away.
+    async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, RouteError> + Send + 'static,
+    ) -> Result<T, RouteError> {
+        let issuer = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&issuer)).await;
+        done.map_err(|error| RouteError::Broken(Box::new(error)))?
+    }
+}
+
+/// RFC 6749 section 5.1: what carries a credential is kept by nobody on the way.
+async fn never_stored(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::Mutex};
+
+    use http::{Method, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::issuer::testing::{FORM, Fixture};
+
+    #[tokio::test]
+    async fn a_second_server_on_the_same_state_is_told_so() {
+        let issuer = Fixture::new();
+        let refused = issuer.open_again().unwrap_err();
+        let path = issuer.state.path().display().to_string();
+        assert_eq!(refused.to_string(), format!("another server uses the state directory `{path}`"));
+        assert!(refused.hint().unwrap().contains("state_dir"));
+        issuer.restarted().local_token().await;
+    }
+
+    #[tokio::test]
+    async fn the_state_is_where_it_should_be() {
+        let issuer = Fixture::new();
+        assert_eq!(issuer.state.names().unwrap(), ["initial-access-token", "local-client.json"]);
+        let dir = issuer.state.child("issuer").unwrap();
+        assert_eq!(dir.names().unwrap(), ["signing-key.pem"]);
+        let token = issuer.local_token().await;
+        let key_set = issuer.embedded.key_set();
+        let issuer = issuer.restarted();
+        assert_eq!(issuer.embedded.key_set(), key_set);
+        assert_eq!(issuer.local("/introspect", &[("token", &token)]).await.json["active"], true);
+    }
+
+    #[tokio::test]
+    async fn there_are_no_other_paths() {
+        let issuer = Fixture::new();
+        for path in ["/", "/authorize", "/device", "/.well-known/openid-configuration", "/register/", "/token/x"] {
+            let answer = issuer.send(Method::GET, path, &[], "").await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        for (method, path) in [
+            (Method::POST, "/jwks"),
+            (Method::POST, "/.well-known/oauth-authorization-server"),
+            (Method::GET, "/register"),
+            (Method::DELETE, "/register/client-x"),
+            (Method::PUT, "/register/client-x"),
+            (Method::GET, "/revoke"),
+            (Method::GET, "/introspect"),
+        ] {
+            let answer = issuer.send(method, path, &[FORM], "").await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_tells_what_happened_and_no_secret() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let token = issuer.with_secret("/token", &id, &secret, &[]).await.json["access_token"].clone();
+        let token = token.as_str().unwrap();
+        issuer.with_secret("/revoke", &id, &secret, &[("token", token)]).await;
+        issuer.with_secret("/token", &id, "wrong-secret", &[]).await;
+        issuer.with_basic("/introspect", "evil\n\u{1b}[31m", "wrong-secret", &[]).await;
+        issuer.local("/token", &[("scope", "wrong-scope")]).await;
+        issuer.register(&json!({"redirect_uris": ["x"]})).await;
+        issuer.send(Method::POST, "/register", &[("authorization", "Bearer wrong-secret")], "").await;
+        std::fs::remove_dir_all(issuer.state.path().join("issuer/clients")).unwrap();
+        issuer.register(&json!({})).await;
+
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let count = |event: &str| log.lines().filter(|line| line.contains(&format!("\"message\":\"{event}\""))).count();
+        let counts = ["client_registered", "token_issued", "token_revoked", "issuer_refused"].map(count);
+        assert_eq!(counts, [1, 1, 1, 6], "{log}");
+        assert!(log.contains(&id) && log.contains("invalid_scope") && log.contains("No such file"), "{log}");
+        let assertion = issuer.local_client().private_key;
+        let initial = issuer.initial_access_token();
+        for hidden in [&secret, token, "wrong-s", assertion.expose(), &initial, "\u{1b}", "eyJ"] {
+            assert!(!log.contains(hidden), "{hidden} is in {log}");
+        }
+    }
+}
