@@ -36,4 +36,37 @@ pub mod jose;
 mod json;
 pub mod oauth;
 pub mod secret;
-internal!(issuer, net, store, telemetry);
+pub mod server;
+pub mod tools;
+
+#[cfg(feature = "internals")]
+pub mod cli;
+#[cfg(not(feature = "internals"))]
+mod cli;
+
+#[cfg(feature = "internals")]
+pub mod client;
+#[cfg(not(feature = "internals"))]
+mod client;
+
+#[cfg(feature = "internals")]
+pub mod issuer;
+#[cfg(not(feature = "internals"))]
+mod issuer;
+
+#[cfg(feature = "internals")]
+pub mod net;
+#[cfg(not(feature = "internals"))]
+mod net;
+
+#[cfg(feature = "internals")]
+pub mod store;
+#[cfg(not(feature = "internals"))]
+mod store;
+
+#[cfg(feature = "internals")]
+pub mod telemetry;
+#[cfg(not(feature = "internals"))]
+mod telemetry;
+
+pub use cli::run;
