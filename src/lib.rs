@@ -7,8 +7,8 @@
 //!
 //! | layer | modules | what lives there |
 //! |---|---|---|
-//! | 0, pure | [`clock`], [`secret`], [`hint`], [`oauth`], [`jose`] | no sockets, no environment; time comes in as an argument |
-//! | 1, the outside world | `config`, `telemetry`, `net`, `store` | settings, logs and audit, HTTP clients, files |
+//! | 0, pure | [`clock`], [`secret`], [`hint`], [`oauth`], [`jose`], `json` | no sockets, no environment; time comes in as an argument |
+//! | 1, the outside world | [`config`], `telemetry`, `net`, `store` | settings, logs and audit, HTTP clients, files |
 //! | 2, who you are, how to get a token | `auth`, `client` | bearer token to [`Principal`](auth::Principal); discovery, grants, token keeping |
 //! | 3, what can be done | [`tools`], `issuer` | the tools, and the embedded authorization server |
 //! | 4, HTTP | [`server`] | every route, every layer, the only map from errors to HTTP |
@@ -20,7 +20,7 @@
 //!
 //! # The public surface
 //!
-//! Adding tools ([`tools`]), running a server ([`server`]), and the types that both need. Everything else is private;
+//! Adding tools ([`tools`]), running a server ([`server`], [`config`]), and the types that both need. Everything else is private;
 //! the feature `internals` opens it to tests and benches and carries no promise.
 
 #![cfg_attr(
@@ -30,10 +30,13 @@
 
 pub mod auth;
 pub mod clock;
+pub mod config;
 pub mod hint;
 pub mod jose;
+mod json;
 pub mod oauth;
 pub mod secret;
+pub mod server;
 pub mod tools;
 
 #[cfg(feature = "internals")]
@@ -47,9 +50,9 @@ pub mod client;
 mod client;
 
 #[cfg(feature = "internals")]
-pub mod config;
+pub mod issuer;
 #[cfg(not(feature = "internals"))]
-mod config;
+mod issuer;
 
 #[cfg(feature = "internals")]
 pub mod net;

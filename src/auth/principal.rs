@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::oauth::{Issuer, Scopes};
+use crate::{
+    oauth::{Issuer, Scopes},
+    telemetry::audit::Actor,
+};
 
 /// Whoever a verified token speaks for. Only the authenticator makes one.
 #[derive(Clone, Debug)]
@@ -28,6 +31,15 @@ impl Principal {
     /// The name to show a person: the username if there is one, else the subject.
     pub fn display_name(&self) -> &str {
         self.username.as_deref().unwrap_or(&self.subject)
+    }
+
+    /// The principal as audit events name it.
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor {
+            issuer: self.issuer.as_str(),
+            subject: &self.subject,
+            client: self.client_id.as_deref().unwrap_or_default(),
+        }
     }
 
     /// A principal out of nothing, for tests and benches of what lies behind authentication.

@@ -10,6 +10,7 @@ use crate::{
     config::Invalid,
     hint::Hint,
     net::NetError,
+    server::StartError,
     store::StoreError,
 };
 
@@ -160,6 +161,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::hinted(Exit::Failed, error)
+    }
+}
+
 impl From<PrintError> for Failure {
     fn from(error: PrintError) -> Self {
         Self::new(if matches!(error, PrintError::Closed) { Exit::Done } else { Exit::Failed }, error)
@@ -200,8 +207,7 @@ mod tests {
 
     #[test]
     fn the_chain_is_shown_once_with_its_hint_last() {
-        let lines: Vec<_> =
-            failure().lines().into_iter().map(|(_, label, text)| format!("{label} {text}")).collect();
+        let lines: Vec<_> = failure().lines().into_iter().map(|(_, label, text)| format!("{label} {text}")).collect();
         assert_eq!(lines, ["error: no answer", "  caused by: cannot connect: refused", "hint: start it"]);
     }
 

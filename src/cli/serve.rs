@@ -1,11 +1,24 @@
 //! `securemcp serve`: run the server.
 
+use anyhow::Context as _;
 use clap::Args;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use super::{
     exit::{Exit, Failure},
+    print::Printer,
     settings::Setting,
     surroundings::Surroundings,
+};
+use crate::{
+    clock::SystemClock,
+    config::{self, Config, IssuerChoice, Purpose},
+    server::Server,
+    telemetry::logs,
+    tools::Tools,
 };
 
 /// Settings that have a flag here.
@@ -35,8 +48,72 @@ pub(super) struct Options {
     check: bool,
 }
 
-/// Serves until a signal ends it. `surroundings.inputs()` is what the configuration is to be read from.
+/// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends it at once.
 pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let _ = (options.check, surroundings);
-    Err(Failure::message(Exit::Failed, "this build has no server"))
+    let printer = surroundings.printer;
+    let config = config::load(Purpose::Serve, &surroundings.inputs())?;
+    config.warnings.iter().for_each(|warning| printer.warning(warning));
+    if options.check {
+        printer.note("the configuration is good");
+        return Ok(Exit::Done);
+    }
+    let is_json = logs::start(&config.log.level, config.log.format);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let server = Server::bind(&config, Tools::builtin(), SystemClock::shared()).await?;
+        announce(&server, &config, printer, is_json);
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let (stop, stopped) = oneshot::channel();
+        let mut serving = tokio::spawn(server.run(async {
+            // The sender is dropped only when this function has returned.
+            let _ = stopped.await;
+        }));
+        signals.next().await;
+        let _ = stop.send(());
+        tokio::select! {
+            ended = &mut serving => ended.context("the server broke").map(|()| Exit::Done).map_err(Failure::from),
+            () = signals.next() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
+        }
+    })
+}
+
+/// Says where the server is and how to call it: in lines for people, or as one log event where logs are JSON.
+fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
+    let names: Vec<_> = server.tools().list().iter().map(|tool| tool.name.as_ref()).collect();
+    let (resource, issuer, tools) = (server.resource(), server.issuer(), names.join(", "));
+    let kind = match config.issuer.choice {
+        IssuerChoice::Embedded { .. } => "embedded",
+        IssuerChoice::External { .. } => "external",
+    };
+    if is_json {
+        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, "listening");
+        return;
+    }
+    let default_server = "http://127.0.0.1:8000/mcp";
+    let at = if resource.as_str() == default_server { String::new() } else { format!(" --server {resource}") };
+    printer.note(&format!("securemcp {} serves {resource}", env!("CARGO_PKG_VERSION")));
+    printer.note(&format!("  issuer  {issuer} ({kind})"));
+    printer.note(&format!("  state   {}", config.state_dir.display()));
+    printer.note(&format!("  tools   {tools}"));
+    printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
+}
+
+/// The signals that ask a process to end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::{KeySet, algorithm_named, jwk::NoKey};
 use crate::{
     hint::Hint,
+    json::{depth, present},
     oauth::{Issuer, Scopes, client_auth::Audience},
 };
 
@@ -46,7 +47,7 @@ pub struct Claims {
     pub username: Option<String>,
     /// `scope` and `scp`, whichever there is, string or array.
     pub scopes: Scopes,
-    /// `exp`, since the epoch, fractions cut off.
+    /// `exp`, since the epoch.
     pub expires_at: Duration,
     /// `jti`.
     pub token_id: Option<String>,
@@ -203,11 +204,6 @@ enum ScopeClaim {
     Other(serde::de::IgnoredAny),
 }
 
-/// A member that may be absent but not null or of another type: `"kid":null` is an error, not "no kid".
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 impl<'a> Unverified<'a> {
     /// Takes a compact JWS apart. A member that occurs twice is an error: two parsers could read two tokens.
     pub fn parse(token: &'a str) -> Result<Self, Refused> {
@@ -271,7 +267,7 @@ impl<'a> Unverified<'a> {
             client_id: claims.client_id.or(claims.azp),
             username: claims.preferred_username,
             scopes: scopes([claims.scope.as_ref(), claims.scp.as_ref()]),
-            expires_at: Duration::try_from_secs_f64(claims.exp.floor()).unwrap_or(Duration::MAX),
+            expires_at: Duration::try_from_secs_f64(claims.exp).unwrap_or(Duration::MAX),
             token_id: claims.jti,
         })
     }
@@ -342,25 +338,6 @@ fn read<T: serde::de::DeserializeOwned>(part: &str, encoded: &str) -> Result<T, 
         return Err(Refused::Malformed(format!("its {part} is nested deeper than {MAX_DEPTH}")));
     }
     serde_json::from_slice(&bytes).map_err(|error| Refused::Malformed(format!("its {part}: {error}")))
-}
-
-/// The deepest nesting of brackets outside strings.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
 }
 
 fn scopes(claims: [Option<&ScopeClaim>; 2]) -> Scopes {
@@ -514,11 +491,6 @@ mod tests {
             assert_eq!(judge("at+jwt", &claims).unwrap().scopes.to_string(), "a b", "{claims}");
         }
         assert!(judge("at+jwt", &with("scope", json!(7))).unwrap().scopes.is_empty());
-    }
-
-    #[test]
-    fn depth_counts_brackets_outside_strings() {
-        assert_eq!(depth(br#"{"a":[1,{"b":"[[[[\"[["}]}"#), 3);
     }
 
     #[test]

@@ -56,9 +56,10 @@ pub enum StoreError {
 impl Hint for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unsafe { path, problem } if problem.contains("mode") => {
-                Some(format!("run `chmod go-rwx {}`, and replace the secrets in it if others may have read them", path.display()))
-            }
+            Self::Unsafe { path, problem } if problem.contains("mode") => Some(format!(
+                "run `chmod go-rwx {}`, and replace the secrets in it if others may have read them",
+                path.display()
+            )),
             Self::Unsafe { .. } => Some("point `state_dir` to a directory of your own".to_owned()),
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

@@ -1,3 +1,4 @@
 //! What the program says about itself while it runs: logs and audit events.
 
 pub mod audit;
+pub mod logs;

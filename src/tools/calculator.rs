@@ -73,6 +73,7 @@ impl Tool for Calculator {
     const DESCRIPTION: &'static str =
         "Adds, subtracts, multiplies, divides, raises to a power, takes square roots and factorials.";
     const SCOPES: &'static [&'static str] = &["mcp:write"];
+    const SHOWS: Option<&'static str> = Some("result");
     const READ_ONLY: bool = true;
     const OPEN_WORLD: bool = false;
 

@@ -38,6 +38,7 @@ impl Tool for Echo {
     const TITLE: Option<&'static str> = Some("Echo");
     const DESCRIPTION: &'static str = "Gives a message back, in upper case and with the time if wanted.";
     const SCOPES: &'static [&'static str] = &["mcp:read"];
+    const SHOWS: Option<&'static str> = Some("echo");
     const READ_ONLY: bool = true;
     const OPEN_WORLD: bool = false;
 

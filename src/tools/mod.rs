@@ -77,6 +77,9 @@ pub trait Tool: Send + Sync + 'static {
     const OPEN_WORLD: bool = true;
     /// Whether it uses [`CallContext::ask`], and may therefore take 5 minutes instead of 30 seconds.
     const ASKS: bool = false;
+    /// The member of `Output` that a person wants to read: it becomes the text beside the structured result. `None`: the
+    /// whole result, as JSON.
+    const SHOWS: Option<&'static str> = None;
 
     /// Runs the tool.
     ///

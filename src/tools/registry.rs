@@ -40,6 +40,8 @@ pub struct Definition {
     pub annotations: Annotations,
     /// Whether it asks its caller.
     pub asks: bool,
+    /// The member of the result that a person reads; `None`: all of it.
+    pub shows: Option<&'static str>,
 }
 
 /// What a tool does to the world, as MCP's tool annotations say it.
@@ -102,6 +104,7 @@ impl Tools {
                 open_world: T::OPEN_WORLD,
             },
             asks: T::ASKS,
+            shows: T::SHOWS,
         });
         self
     }

@@ -39,6 +39,7 @@ impl Tool for Summarize {
     const TITLE: Option<&'static str> = Some("Summarize");
     const DESCRIPTION: &'static str = "Summarises a text. The caller's own model does it, by sampling.";
     const SCOPES: &'static [&'static str] = &["mcp:infer"];
+    const SHOWS: Option<&'static str> = Some("summary");
     const READ_ONLY: bool = true;
     const ASKS: bool = true;
 

@@ -46,6 +46,7 @@ impl Tool for Timestamp {
     const TITLE: Option<&'static str> = Some("Timestamp");
     const DESCRIPTION: &'static str = "Tells the time, in a strftime format and an IANA time zone of choice.";
     const SCOPES: &'static [&'static str] = &["mcp:read"];
+    const SHOWS: Option<&'static str> = Some("timestamp");
     const READ_ONLY: bool = true;
     const OPEN_WORLD: bool = false;
 

@@ -1,3 +1,10 @@
-//! The product, driven in-process and as the real binary.
+//! The product, driven in this process and as the real binary. One file for each subject.
 
+mod harness;
+mod http;
+mod jwks;
+mod layers;
+mod mcp;
+mod sessions;
+mod tokens;
 mod tools;

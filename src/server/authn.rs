@@ -1,0 +1,103 @@
+//! Which token a request carries: RFC 6750 section 2.1, the header and nothing else.
+
+use axum::http::{HeaderMap, Uri, header};
+
+/// What the request says about its token.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Bearer<'a> {
+    /// Nothing that looks like a bearer token.
+    Absent,
+    /// A header that starts like one and is none.
+    Malformed,
+    /// More than one way at once, or a query parameter besides a header: RFC 6750 section 2 forbids it.
+    Ambiguous,
+    /// Exactly one, of the right characters. Not yet believed.
+    Token(&'a str),
+}
+
+impl<'a> Bearer<'a> {
+    /// Reads the `Authorization` header. A token in the query is never used (it ends up in logs); one there beside a
+    /// header is refused.
+    pub(super) fn of(headers: &'a HeaderMap, uri: &Uri) -> Self {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), second) = (values.next(), values.next()) else {
+            return Self::Absent;
+        };
+        if second.is_some() || has_token_in_query(uri) {
+            return Self::Ambiguous;
+        }
+        let Ok(value) = value.to_str() else {
+            return Self::Malformed;
+        };
+        let Some((scheme, token)) = value.split_once(' ') else {
+            return if value.eq_ignore_ascii_case("bearer") { Self::Malformed } else { Self::Absent };
+        };
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Self::Absent;
+        }
+        if is_b64token(token) { Self::Token(token) } else { Self::Malformed }
+    }
+}
+
+/// RFC 6750 section 2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_b64token(token: &str) -> bool {
+    let body = token.trim_end_matches('=');
+    !body.is_empty()
+        && body
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}
+
+fn has_token_in_query(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| {
+        url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name.eq_ignore_ascii_case("access_token"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn bearer(values: &[&'static str], uri: &str) -> String {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        format!("{:?}", Bearer::of(&headers, &uri.parse().unwrap()))
+    }
+
+    #[test]
+    fn the_scheme_is_case_insensitive_and_the_rest_is_exact() {
+        for good in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER a.b-c_d~e+f/g=="] {
+            assert_eq!(bearer(&[good], "/mcp"), r#"Token("a.b-c_d~e+f/g==")"#);
+        }
+        for bad in [
+            "Bearer  x y",
+            "Bearer  x",
+            "Bearer",
+            "Bearer ",
+            "Bearer x,y",
+            "Bearer x, Bearer y",
+            "Bearer x\ty",
+            "Bearer =",
+            "Bearer <script>",
+        ] {
+            assert_eq!(bearer(&[bad], "/mcp"), "Malformed", "{bad}");
+        }
+        for other in ["", "Token x", "Basic eDp5", "x.y.z", "none"] {
+            assert_eq!(bearer(&[other], "/mcp"), "Absent", "{other}");
+        }
+        assert_eq!(bearer(&[], "/mcp"), "Absent");
+    }
+
+    #[test]
+    fn one_token_in_one_place() {
+        assert_eq!(bearer(&["Bearer x", "Bearer x"], "/mcp"), "Ambiguous");
+        assert_eq!(bearer(&["Bearer x"], "/mcp?a=1&access_token=x"), "Ambiguous");
+        assert_eq!(bearer(&["Bearer x"], "/mcp?a%63cess_token=x"), "Ambiguous");
+        assert_eq!(bearer(&[], "/mcp?access_token=x"), "Absent");
+        assert_eq!(bearer(&["Bearer x"], "/mcp?a=1"), r#"Token("x")"#);
+    }
+}

@@ -1,0 +1,105 @@
+//! What anybody may read: protected resource metadata (RFC 9728), the front page, health.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use serde_json::json;
+
+use super::{App, layers::ResourceIndex, names::Names};
+use crate::oauth::{Issuer, Resource, ResourceMetadata, Scopes};
+
+/// Documents made once at start, one for each name of the server.
+#[derive(Debug)]
+pub(super) struct Documents {
+    resources: Vec<ResourceDocuments>,
+}
+
+#[derive(Debug)]
+struct ResourceDocuments {
+    metadata: Bytes,
+    metadata_url: String,
+    front_page: Bytes,
+}
+
+impl Documents {
+    pub(super) fn new(names: &Names, issuer: &Issuer, scopes: &Scopes) -> Self {
+        let resources = names.resources().map(|resource| ResourceDocuments::new(resource, issuer, scopes)).collect();
+        Self { resources }
+    }
+
+    /// Where the metadata of the addressed resource is, for challenges.
+    pub(super) fn metadata_url(&self, resource: usize) -> &str {
+        &self.resources[resource].metadata_url
+    }
+}
+
+impl ResourceDocuments {
+    fn new(resource: &Resource, issuer: &Issuer, scopes: &Scopes) -> Self {
+        let metadata = ResourceMetadata {
+            resource: resource.clone(),
+            authorization_servers: vec![issuer.clone()],
+            scopes_supported: scopes.iter().map(str::to_owned).collect(),
+            bearer_methods_supported: vec!["header".to_owned()],
+            resource_name: Some("securemcp".to_owned()),
+            resource_documentation: None,
+        };
+        let front_page = json!({
+            "service": "securemcp",
+            "version": env!("CARGO_PKG_VERSION"),
+            "mcp": resource,
+            "resource_metadata": resource.metadata_url(),
+            "authorization_servers": [issuer],
+            "health": "/health",
+        });
+        Self {
+            metadata: serde_json::to_vec(&metadata).expect("strings only").into(),
+            metadata_url: resource.metadata_url().into(),
+            front_page: front_page.to_string().into(),
+        }
+    }
+}
+
+/// `GET /.well-known/oauth-protected-resource` and `.../mcp`: the same bytes.
+pub(super) async fn resource_metadata(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let document = app.documents.resources[ResourceIndex::of(&parts)].metadata.clone();
+    let mut response = json_response(StatusCode::OK, document);
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+/// `GET /`: what this is.
+pub(super) async fn front_page(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    json_response(StatusCode::OK, app.documents.resources[ResourceIndex::of(&parts)].front_page.clone())
+}
+
+/// `GET /health` and `/health/live`: the process answers.
+pub(super) async fn live() -> Response<Body> {
+    json_response(StatusCode::OK, Bytes::from_static(br#"{"status":"healthy"}"#))
+}
+
+/// `GET /health/ready`: whether it makes sense to send work here. Names the part that is not ready, never a URL.
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
+    let failing: Vec<&str> =
+        [(app.draining.load(Ordering::Relaxed), "draining"), (!app.authenticator.is_ready(), "issuer_keys")]
+            .into_iter()
+            .filter_map(|(is_failing, name)| is_failing.then_some(name))
+            .collect();
+    if failing.is_empty() {
+        return json_response(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#));
+    }
+    let body = json!({"status": "unready", "failing": failing});
+    json_response(StatusCode::SERVICE_UNAVAILABLE, body.to_string().into())
+}
+
+fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

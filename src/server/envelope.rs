@@ -1,0 +1,212 @@
+//! A first, borrowed look at a JSON-RPC message: enough to decide who may do it, before the MCP library sees it.
+//!
+//! The decision is made on the body, never on the headers that mirror it (MCP 2026-07-28): a request whose header says one
+//! tool and whose body says another is judged by its body.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use super::error::{INVALID_REQUEST, PARSE_ERROR, Refusal};
+use crate::json::{depth, present};
+use axum::http::StatusCode;
+
+/// Deepest nesting of a body.
+const MAX_DEPTH: usize = 64;
+/// Longest JSON-RPC id, in bytes.
+const MAX_ID_BYTES: usize = 256;
+
+/// What a message asks for.
+#[derive(Debug)]
+pub(super) struct Envelope<'a> {
+    /// The request's id; notifications and answers have none here.
+    pub(super) id: Option<&'a RawValue>,
+    /// `None` for an answer to something the server asked.
+    pub(super) method: Option<Cow<'a, str>>,
+    /// For `tools/call`: the tool.
+    pub(super) tool: Option<Cow<'a, str>>,
+    /// Whether it is a message of 2026-07-28 or later: it carries its protocol version itself and has no session.
+    pub(super) is_stateless: bool,
+}
+
+#[derive(Deserialize)]
+struct RawMessage<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    result: Option<IgnoredAny>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+struct RawParams<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    name: Option<&'a RawValue>,
+    #[serde(default, rename = "_meta")]
+    meta: Option<RawMeta>,
+}
+
+#[derive(Deserialize)]
+struct RawMeta {
+    #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
+    protocol_version: Option<IgnoredAny>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// 400 with -32700 for what is not JSON in UTF-8, 400 with -32600 for what is JSON and not one JSON-RPC message: batches,
+    /// doubled members, odd ids, too deep nesting.
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|_| bad(PARSE_ERROR, "the body is not UTF-8"))?;
+        if text.trim_start().starts_with('[') {
+            return Err(bad(INVALID_REQUEST, "batches are not supported; send one message in each request"));
+        }
+        if depth(body) > MAX_DEPTH {
+            return Err(bad(INVALID_REQUEST, "the body is nested too deeply"));
+        }
+        let message: RawMessage<'a> = serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => bad(INVALID_REQUEST, &format!("not a JSON-RPC message: {error}")),
+            _ => bad(PARSE_ERROR, &format!("the body is not JSON: {error}")),
+        })?;
+        if message.jsonrpc != "2.0" {
+            return Err(bad(INVALID_REQUEST, "`jsonrpc` must be \"2.0\""));
+        }
+        if let Some(id) = message.id {
+            check_id(id)?;
+        }
+        let is_answer = message.result.is_some() || message.error.is_some();
+        if message.method.is_none() && !is_answer {
+            return Err(bad(INVALID_REQUEST, "the message has no `method`"));
+        }
+        let params = params(message.params)?;
+        let tool = match (message.method.as_deref(), params.name) {
+            (Some("tools/call"), Some(name)) => Some(tool_name(name)?),
+            (Some("tools/call"), None) => return Err(bad(INVALID_REQUEST, "`tools/call` needs a `name`")),
+            _ => None,
+        };
+        let is_stateless = params.meta.is_some_and(|meta| meta.protocol_version.is_some());
+        Ok(Self { id: message.id, method: message.method, tool, is_stateless })
+    }
+}
+
+/// Parameters that are an object; an array has neither a name nor metadata, and rmcp refuses it by itself.
+fn params(raw: Option<&RawValue>) -> Result<RawParams<'_>, Refusal> {
+    match raw {
+        Some(raw) if raw.get().starts_with('{') => serde_json::from_str(raw.get())
+            .map_err(|error| bad(INVALID_REQUEST, &format!("not the parameters of a request: {error}"))),
+        _ => Ok(RawParams::default()),
+    }
+}
+
+fn tool_name(raw: &RawValue) -> Result<Cow<'_, str>, Refusal> {
+    let name: Cow<'_, str> =
+        serde_json::from_str(raw.get()).map_err(|_| bad(INVALID_REQUEST, "`name` must be a string"))?;
+    if name.chars().any(char::is_control) {
+        return Err(bad(INVALID_REQUEST, "`name` has control characters"));
+    }
+    Ok(name)
+}
+
+fn check_id(id: &RawValue) -> Result<(), Refusal> {
+    let text = id.get();
+    let is_string = text.starts_with('"');
+    let is_integer = text.parse::<i64>().is_ok();
+    if (is_string || is_integer) && text.len() <= MAX_ID_BYTES {
+        return Ok(());
+    }
+    Err(bad(INVALID_REQUEST, "`id` must be a string or an integer of at most 256 bytes"))
+}
+
+fn bad(code: i64, message: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(body: &[u8]) -> String {
+        format!("{:?}", Envelope::parse(body).expect_err("must be refused"))
+    }
+
+    #[test]
+    fn the_tool_is_read_from_the_body() {
+        let body =
+            br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ech\u006f","arguments":{"name":"x"}}}"#;
+        let envelope = Envelope::parse(body).unwrap();
+        assert_eq!(envelope.tool.as_deref(), Some("echo"));
+        assert_eq!(envelope.id.unwrap().get(), "1");
+        assert!(!envelope.is_stateless);
+    }
+
+    #[test]
+    fn new_messages_carry_their_version() {
+        let body = br#"{"jsonrpc":"2.0","id":"a","method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
+        assert!(Envelope::parse(body).unwrap().is_stateless);
+    }
+
+    #[test]
+    fn notifications_and_answers_have_no_id_or_method() {
+        assert!(Envelope::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap().id.is_none());
+        let answer = Envelope::parse(br#"{"jsonrpc":"2.0","id":7,"result":{"method":"x"}}"#).unwrap();
+        assert!(answer.method.is_none() && answer.tool.is_none());
+    }
+
+    #[test]
+    fn what_two_parsers_could_read_differently_is_refused() {
+        for body in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","name":"calculator"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"},"params":{"name":"x"}}"#,
+        ] {
+            assert!(refused(body.as_bytes()).contains("-32600"), "{body}");
+        }
+    }
+
+    #[test]
+    fn odd_ids_are_refused() {
+        let long = format!("\"{}\"", "x".repeat(1_000_000));
+        for id in ["null", "{}", "[1]", "1.5", "1e999", "true", long.as_str()] {
+            let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#);
+            assert!(refused(body.as_bytes()).contains("-32600"), "{}", &body[..40]);
+        }
+        for id in ["0", "-1", "\"a\"", "9007199254740993"] {
+            assert!(Envelope::parse(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#).as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
+    fn garbage_is_a_parse_error_and_structure_an_invalid_request() {
+        for body in [
+            &b"\xff{}"[..],
+            b"{",
+            b"",
+            b"<html>",
+            br#"{"jsonrpc":"2.0","id":1,"method":"a\ud800"}"#,
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"ec\0ho\"}}",
+        ] {
+            assert!(refused(body).contains("-32700"), "{}", String::from_utf8_lossy(body));
+        }
+        let deep =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+        for body in [
+            b"[]".as_slice(),
+            b" [{}]",
+            b"{}",
+            b"5",
+            br#"{"jsonrpc":"1.0","id":1,"method":"x"}"#,
+            br#"{"jsonrpc":"2.0","id":1,"method":"tools/call"}"#,
+            deep.as_bytes(),
+        ] {
+            assert!(refused(body).contains("-32600"), "{}", String::from_utf8_lossy(&body[..body.len().min(60)]));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The only map from our errors to HTTP. What a caller reads here never holds a path, a secret, or why exactly a token was
+//! refused; that is in the log.
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use serde_json::json;
+
+use crate::{
+    auth::Denied,
+    oauth::{Challenge, Scopes},
+};
+
+/// JSON-RPC: the body is not JSON.
+pub(super) const PARSE_ERROR: i64 = -32700;
+/// JSON-RPC: the body is JSON but not a request.
+pub(super) const INVALID_REQUEST: i64 = -32600;
+/// For refusals that JSON-RPC has no code for (first of the range left to implementations).
+pub(super) const REFUSED: i64 = -32000;
+
+/// A refusal at `/mcp`: an HTTP status with a JSON-RPC error as its body.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    status: StatusCode,
+    code: i64,
+    message: String,
+    challenge: Option<String>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal without challenge.
+    pub(super) fn new(status: StatusCode, code: i64, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), challenge: None, retry_after_seconds: None }
+    }
+
+    /// 401: no token came, or none that is good (`invalid_token`).
+    pub(super) fn unauthorized(was_sent: bool, scope: &Scopes, resource_metadata: &str) -> Self {
+        let message = if was_sent {
+            "the access token is missing, expired, or not for this server"
+        } else {
+            "an access token is needed; the WWW-Authenticate header says where to get one"
+        };
+        let challenge = Challenge {
+            error: was_sent.then(|| "invalid_token".to_owned()),
+            error_description: None,
+            scope: Some(scope.clone()),
+            resource_metadata: Some(resource_metadata.to_owned()),
+        };
+        Self::new(StatusCode::UNAUTHORIZED, REFUSED, message).with_challenge(&challenge)
+    }
+
+    /// 400: more than one token, or one in the query (RFC 6750 section 3.1).
+    pub(super) fn ambiguous_token(resource_metadata: &str) -> Self {
+        let challenge = Challenge {
+            error: Some("invalid_request".to_owned()),
+            resource_metadata: Some(resource_metadata.to_owned()),
+            ..Challenge::default()
+        };
+        Self::new(StatusCode::BAD_REQUEST, REFUSED, "send one access token, in one Authorization header")
+            .with_challenge(&challenge)
+    }
+
+    /// 403: a good token without the scopes of this operation. Names all that it needs, not only those missing.
+    pub(super) fn insufficient_scope(operation: &str, needed: &Scopes, resource_metadata: &str) -> Self {
+        let message = format!("`{operation}` needs scope `{needed}`");
+        let challenge = Challenge {
+            error: Some("insufficient_scope".to_owned()),
+            error_description: Some(message.clone()),
+            scope: Some(needed.clone()),
+            resource_metadata: Some(resource_metadata.to_owned()),
+        };
+        Self::new(StatusCode::FORBIDDEN, REFUSED, message).with_challenge(&challenge)
+    }
+
+    /// What a refused token becomes.
+    pub(super) fn denied(denied: &Denied, scope: &Scopes, resource_metadata: &str) -> Self {
+        match denied {
+            Denied::Refused(_) | Denied::Revoked => Self::unauthorized(true, scope, resource_metadata),
+            Denied::ClientNotAllowed(_) => {
+                Self::new(StatusCode::FORBIDDEN, REFUSED, "this client is not allowed at this server")
+            }
+            Denied::KeysUnavailable => Self {
+                retry_after_seconds: Some(5),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    REFUSED,
+                    "tokens cannot be checked at the moment; keep the token and try again",
+                )
+            },
+        }
+    }
+
+    /// 429: the caller has as many sessions as it may.
+    pub(super) fn too_many_sessions(message: &str) -> Self {
+        Self { retry_after_seconds: Some(60), ..Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message) }
+    }
+
+    fn with_challenge(mut self, challenge: &Challenge) -> Self {
+        self.challenge = Some(challenge.to_string());
+        self
+    }
+
+    /// The answer, correlated with the request's `id` if that is known.
+    pub(super) fn with_id(self, id: Option<&serde_json::value::RawValue>) -> Response<Body> {
+        let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": self.code, "message": self.message}});
+        let mut response =
+            (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response<Body> {
+        self.with_id(None)
+    }
+}
+
+/// An RFC 9457 problem document, for everything that is neither MCP nor OAuth.
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}

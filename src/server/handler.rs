@@ -1,0 +1,171 @@
+//! The MCP server proper: what rmcp asks us when a message has passed every check.
+
+use std::sync::Arc;
+
+use axum::http::request::Parts;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
+        MetaObject, PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+    },
+    service::RequestContext,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::ask::{RoundTripAsk, SessionAsk};
+use crate::{
+    auth::Principal,
+    clock::SharedClock,
+    secret::sha256_base64url,
+    tools::{Ask, AskError, CallContext, CallError, Definition, Tools},
+};
+
+/// In a tool's `_meta`: the scopes that calling it needs.
+const SCOPES_META_KEY: &str = "io.securemcp/scopes";
+
+/// Cheap to clone: rmcp makes one for every stateless request.
+#[derive(Clone)]
+pub(super) struct Handler {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    tools: Arc<Tools>,
+    listed: Vec<Tool>,
+    info: ServerConfig,
+    state_codec: RequestStateCodec,
+    clock: SharedClock,
+}
+
+impl Handler {
+    pub(super) fn new(tools: Arc<Tools>, clock: SharedClock) -> Self {
+        let listed = tools.list().iter().map(listed).collect();
+        let info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(Implementation::new("securemcp", env!("CARGO_PKG_VERSION")));
+        // A new key with each start: a question left open across a restart is asked again.
+        let key = crate::secret::Secret::random();
+        let state_codec =
+            RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
+        Self { shared: Arc::new(Shared { tools, listed, info, state_codec, clock }) }
+    }
+
+    async fn run(
+        &self,
+        request: CallToolRequestParams,
+        principal: Arc<Principal>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let shared = &self.shared;
+        let arguments = request.arguments.unwrap_or_default();
+        // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
+        let Some(capabilities) = context.meta.client_capabilities() else {
+            let ask = Arc::new(SessionAsk::new(context.peer));
+            let call = self.call_context(principal, context.ct, ask);
+            return self.answer(&request.name, shared.tools.call(&request.name, arguments, &call).await);
+        };
+        let binding = binding(&principal, &request.name, &arguments);
+        let can_sample = capabilities.sampling.is_some();
+        let state = request.request_state.as_deref();
+        let ask = RoundTripAsk::new(&shared.state_codec, &binding, can_sample, state, request.input_responses)
+            .map_err(|_| ErrorData::invalid_params("`requestState` is not one of this server for this call", None))?;
+        let ask = Arc::new(ask);
+        let call = self.call_context(principal, context.ct, Arc::clone(&ask) as _);
+        let result = shared.tools.call(&request.name, arguments, &call).await;
+        if let Err(CallError::Ask(AskError::Pending)) = &result
+            && let Some(question) = ask.input_required(&shared.state_codec, &binding)
+        {
+            return Ok(question.into());
+        }
+        self.answer(&request.name, result)
+    }
+
+    fn answer(&self, tool: &str, result: Result<Value, CallError>) -> Result<CallToolResponse, ErrorData> {
+        match result {
+            Ok(value) => {
+                let shows = self.shared.tools.find(tool).and_then(|definition| definition.shows);
+                let text = for_people(&value, shows);
+                let mut result = CallToolResult::structured(value);
+                result.content = vec![ContentBlock::text(text)];
+                Ok(result.into())
+            }
+            Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
+            // Told as a result, so that a model reads it and can do better.
+            Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
+        }
+    }
+
+    fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {
+        let mut call = CallContext::new(principal, Arc::clone(&self.shared.clock));
+        (call.cancel, call.ask) = (cancel, ask);
+        call
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        self.shared.info.clone()
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.shared.listed.iter().find(|tool| tool.name == name).cloned()
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.shared.listed.clone()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        // Who asks is read from this very request, never from what a session knew when it began.
+        let principal = context
+            .extensions
+            .get::<Parts>()
+            .and_then(|parts| parts.extensions.get::<Arc<Principal>>())
+            .cloned()
+            .ok_or_else(|| ErrorData::internal_error("the request has no principal", None))?;
+        self.run(request, principal, context).await
+    }
+}
+
+/// A result as a person reads it: the one member that the tool shows, else all of it.
+fn for_people(result: &Value, shows: Option<&str>) -> String {
+    match shows.and_then(|member| result.get(member)) {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => result.to_string(),
+    }
+}
+
+/// What a `requestState` is good for: this caller, this tool, these arguments.
+fn binding(principal: &Principal, tool: &str, arguments: &rmcp::model::JsonObject) -> Vec<u8> {
+    let arguments = serde_json::to_vec(arguments).expect("JSON values");
+    let parts = json!([principal.issuer, principal.subject, principal.client_id, tool, sha256_base64url(&arguments)]);
+    parts.to_string().into_bytes()
+}
+
+fn listed(definition: &Definition) -> Tool {
+    let scopes: Vec<_> = definition.scopes.iter().collect();
+    let mut meta = MetaObject::new();
+    meta.insert(SCOPES_META_KEY.to_owned(), json!(scopes));
+    let hints = definition.annotations;
+    let mut annotations = ToolAnnotations::new();
+    annotations.read_only_hint = Some(hints.read_only);
+    annotations.destructive_hint = Some(hints.destructive);
+    annotations.open_world_hint = Some(hints.open_world);
+    let (name, description) = (definition.name.clone(), definition.description.clone());
+    let mut tool = Tool::new(name, description, Arc::clone(&definition.input_schema));
+    tool.title = definition.title.as_ref().map(ToString::to_string);
+    tool.output_schema = Some(Arc::clone(&definition.output_schema));
+    tool.annotations = Some(annotations);
+    tool.meta = Some(meta);
+    tool
+}

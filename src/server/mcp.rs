@@ -1,0 +1,258 @@
+//! `/mcp`: every decision about a request, then rmcp.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts},
+};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use serde_json::value::RawValue;
+
+use super::{
+    App,
+    authn::Bearer,
+    envelope::Envelope,
+    error::{INVALID_REQUEST, PARSE_ERROR, REFUSED, Refusal},
+    in_flight::Guard,
+    layers::ResourceIndex,
+    sessions::{Full as SessionsFull, Owner, Reservation},
+};
+use crate::{
+    auth::Principal,
+    telemetry::audit::{self, Event},
+};
+
+const SESSION_ID: &str = "mcp-session-id";
+const LAST_EVENT_ID: &str = "last-event-id";
+/// What rmcp wants to read in `Accept`, literally.
+const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+/// How long a client may take to send its body.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Authentication, then body, session and scope, in this order; each refusal is final and costs no more than it must.
+pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    // A listening stream is no work under way: a drain ends it instead of waiting for it.
+    let in_flight = (parts.method != Method::GET).then(|| app.in_flight.enter());
+    let principal = match authenticate(&app, &parts).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.with_id(None),
+    };
+    // The token has done its work: nothing behind this point sees it.
+    parts.headers.remove(header::AUTHORIZATION);
+    parts.extensions.insert(Arc::clone(&principal));
+    let response = match parts.method {
+        Method::POST => post(&app, parts, body, &principal).await,
+        Method::GET | Method::DELETE => without_body(&app, parts, &principal).await,
+        _ => method_not_allowed(),
+    };
+    match in_flight {
+        Some(guard) => held_until_sent(&app, response, guard),
+        None => response,
+    }
+}
+
+/// A call is under way until the last byte of its answer is out; while draining, the connection ends with it.
+fn held_until_sent(app: &App, response: Response<Body>, guard: Guard) -> Response<Body> {
+    let mut response = response.map(|body| Body::new(body.map_frame(move |frame| guard.kept_by(frame))));
+    if app.draining.load(Ordering::Relaxed) && response.version() <= Version::HTTP_11 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
+    let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
+    let scopes = app.tools.scopes_supported();
+    let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
+        Bearer::Token(token) => match app.authenticator.authenticate(token).await {
+            Ok(principal) => return Ok(principal),
+            Err(denied) => (denied.to_string(), Refusal::denied(&denied, scopes, metadata)),
+        },
+        Bearer::Absent => ("no token".to_owned(), Refusal::unauthorized(false, scopes, metadata)),
+        Bearer::Malformed => {
+            ("malformed Authorization header".to_owned(), Refusal::unauthorized(true, scopes, metadata))
+        }
+        Bearer::Ambiguous => ("more than one token".to_owned(), Refusal::ambiguous_token(metadata)),
+    };
+    audit::record(Event::AuthenticationFailed { reason: &reason });
+    Err(refusal)
+}
+
+async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -> Response<Body> {
+    if !is_json(&parts.headers) {
+        let message = "Content-Type must be application/json";
+        return Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message).with_id(None);
+    }
+    let bytes = match read(app, &parts.headers, body).await {
+        Ok(bytes) => bytes,
+        Err(refusal) => return refusal.with_id(None),
+    };
+    let envelope = match Envelope::parse(&bytes) {
+        Ok(envelope) => envelope,
+        Err(refusal) => return refusal.with_id(None),
+    };
+    match admit(app, parts, &envelope, principal) {
+        Ok((parts, reservation)) => forward(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
+        Err(refusal) => refusal.with_id(envelope.id),
+    }
+}
+
+/// Session, scope and `Accept`.
+fn admit(
+    app: &App,
+    mut parts: Parts,
+    envelope: &Envelope<'_>,
+    principal: &Arc<Principal>,
+) -> Result<(Parts, Option<Reservation>), Refusal> {
+    let begins_session = !envelope.is_stateless && envelope.method.as_deref() == Some("initialize");
+    if envelope.is_stateless || begins_session {
+        // Neither has a session yet; an id chosen by the client is nobody's.
+        parts.headers.remove(SESSION_ID);
+    } else {
+        check_session(app, &parts.headers, principal)?;
+    }
+    check_scope(app, ResourceIndex::of(&parts), envelope, principal)?;
+    if accepts_anything(&parts.headers) {
+        parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
+    }
+    let reservation = if begins_session { Some(reserve(app, principal)?) } else { None };
+    Ok((parts, reservation))
+}
+
+async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -> Response<Body> {
+    if let Err(refusal) = check_session(app, &parts.headers, principal) {
+        return refusal.with_id(None);
+    }
+    if let Some(id) = parts.headers.get(LAST_EVENT_ID)
+        && !is_event_id(id)
+    {
+        return Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, "Last-Event-ID is not one of this server")
+            .with_id(None);
+    }
+    if accepts_anything(&parts.headers) {
+        parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
+    }
+    forward(app, parts, Bytes::new(), None, None, principal).await
+}
+
+async fn forward(
+    app: &App,
+    parts: Parts,
+    bytes: Bytes,
+    id: Option<&RawValue>,
+    reservation: Option<Reservation>,
+    principal: &Principal,
+) -> Response<Body> {
+    let response = app.mcp.handle(Request::from_parts(parts, Full::new(bytes))).await;
+    if let (Some(reservation), Some(session)) = (reservation, response.headers().get(SESSION_ID))
+        && let Ok(session) = session.to_str()
+    {
+        reservation.claim(session);
+        audit::record(Event::SessionOpened { actor: principal.actor() });
+    }
+    in_json(response, id).await
+}
+
+/// rmcp says some refusals in plain text; a JSON-RPC client reads JSON.
+async fn in_json(
+    response: Response<http_body_util::combinators::BoxBody<Bytes, std::convert::Infallible>>,
+    id: Option<&RawValue>,
+) -> Response<Body> {
+    let status = response.status();
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    if is_json || !(status.is_client_error() || status.is_server_error()) {
+        return response.map(Body::new);
+    }
+    // rmcp calls a body that fits no message 415, which is about its type; and it was JSON.
+    let status = if status == StatusCode::UNSUPPORTED_MEDIA_TYPE { StatusCode::BAD_REQUEST } else { status };
+    let Ok(text) = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
+    let text = String::from_utf8_lossy(&text);
+    let message = text.trim_start_matches("Bad Request: ").trim_start_matches("Not Found: ");
+    Refusal::new(status, INVALID_REQUEST, message).with_id(id)
+}
+
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    let too_large = || {
+        let message = format!("the body is larger than {} bytes", app.max_body_bytes);
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, REFUSED, message)
+    };
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > app.max_body_bytes) {
+        return Err(too_large());
+    }
+    let reading = Limited::new(body, app.max_body_bytes).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, "the body broke off")),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, REFUSED, "the body took longer than 30 s")),
+    }
+}
+
+/// A session id is good only for its owner; to anybody else the session does not exist.
+fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> Result<(), Refusal> {
+    let Some(id) = headers.get(SESSION_ID) else { return Ok(()) };
+    let owner = Owner::of(principal);
+    if id.to_str().is_ok_and(|id| app.sessions.belongs_to(id, &owner)) {
+        return Ok(());
+    }
+    audit::record(Event::AccessDenied {
+        actor: principal.actor(),
+        operation: "session",
+        reason: "no such session of this caller",
+    });
+    Err(Refusal::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "no such session; begin a new one with `initialize`"))
+}
+
+/// The scopes of a tool, decided on the body. An unknown tool is for rmcp to answer: -32602, never a challenge.
+fn check_scope(app: &App, resource: usize, envelope: &Envelope<'_>, principal: &Arc<Principal>) -> Result<(), Refusal> {
+    let Some(definition) = envelope.tool.as_deref().and_then(|tool| app.tools.find(tool)) else { return Ok(()) };
+    if principal.scopes.covers(&definition.scopes) {
+        return Ok(());
+    }
+    let reason = format!("needs scope `{}`, has `{}`", definition.scopes, principal.scopes);
+    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &definition.name, reason: &reason });
+    let metadata = app.documents.metadata_url(resource);
+    Err(Refusal::insufficient_scope(&definition.name, &definition.scopes, metadata))
+}
+
+fn reserve(app: &App, principal: &Principal) -> Result<Reservation, Refusal> {
+    app.sessions.reserve(Owner::of(principal)).map_err(|full| match full {
+        SessionsFull::Principal => Refusal::too_many_sessions("this caller has too many sessions; end one with DELETE"),
+        SessionsFull::Server => {
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, "this server has too many sessions; try again later")
+        }
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// No `Accept` or `*/*` accepts everything (RFC 9110 section 12.5.1); probes of real clients send that.
+fn accepts_anything(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_none_or(|value| value.as_bytes().trim_ascii() == b"*/*")
+}
+
+/// rmcp's event ids: `index` or `index/request`.
+fn is_event_id(value: &HeaderValue) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    value.to_str().is_ok_and(|text| match text.split_once('/') {
+        Some((index, request)) => is_number(index) && is_number(request),
+        None => is_number(text),
+    })
+}
+
+fn method_not_allowed() -> Response<Body> {
+    let mut response =
+        Refusal::new(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "use POST, GET or DELETE").with_id(None);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+    response
+}

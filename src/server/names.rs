@@ -1,0 +1,97 @@
+//! What this server is called: its resource identifiers, and the hosts and origins that may be used with it.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use url::Url;
+
+use crate::{config, oauth::Resource};
+
+/// Where MCP is served.
+pub(super) const MCP_PATH: &str = "/mcp";
+/// MCP Inspector's pages, which a developer runs beside a loopback server.
+const INSPECTOR_ORIGINS: [&str; 2] = ["http://localhost:6274", "http://127.0.0.1:6274"];
+
+/// The names of this server. On loopback there are three, a closed set; anywhere else there is the configured one. Never is
+/// anything taken from `Host` but the choice among them.
+#[derive(Debug)]
+pub(super) struct Names {
+    /// Every resource and the authority (`host:port`, lower case) it answers to. The first is the principal one.
+    resources: Vec<(String, Resource)>,
+    hosts: BTreeSet<String>,
+    origins: BTreeSet<String>,
+}
+
+impl Names {
+    /// Names for a server that listens on `address`.
+    pub(super) fn new(settings: &config::Server, address: SocketAddr) -> Self {
+        let resources: Vec<Resource> = match &settings.resource {
+            Some(resource) => vec![resource.clone()],
+            None => loopback_hosts(address)
+                .iter()
+                .map(|host| format!("http://{host}:{}{MCP_PATH}", address.port()))
+                .map(|name| Resource::parse(&name).expect("http on loopback"))
+                .collect(),
+        };
+        let resources: Vec<_> = resources.into_iter().map(|resource| (authority(&resource.url()), resource)).collect();
+        let mut hosts: BTreeSet<String> = resources.iter().map(|(host, _)| host.clone()).collect();
+        hosts.extend(settings.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()));
+        let mut origins: BTreeSet<String> =
+            resources.iter().map(|(_, resource)| resource.url().origin().ascii_serialization()).collect();
+        if settings.allowed_origins.is_empty() && settings.resource.is_none() {
+            origins.extend(INSPECTOR_ORIGINS.map(str::to_owned));
+        }
+        let configured = settings.allowed_origins.iter().filter_map(|origin| Url::parse(origin).ok());
+        origins.extend(configured.map(|url| url.origin().ascii_serialization()));
+        Self { resources, hosts, origins }
+    }
+
+    /// The principal resource.
+    pub(super) fn resource(&self) -> &Resource {
+        &self.resources[0].1
+    }
+
+    /// All resources.
+    pub(super) fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().map(|(_, resource)| resource)
+    }
+
+    /// The index of the resource that answers to this host; the principal one for other allowed hosts.
+    pub(super) fn resource_index(&self, host: &str) -> usize {
+        self.resources.iter().position(|(name, _)| name.eq_ignore_ascii_case(host)).unwrap_or_default()
+    }
+
+    /// Whether a request may name this host. A default port may be written or left out.
+    pub(super) fn allows_host(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let bare = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(&host);
+        self.hosts.contains(&host) || self.hosts.contains(bare)
+    }
+
+    /// Whether a page of this origin may call.
+    pub(super) fn allows_origin(&self, origin: &str) -> bool {
+        // Browsers send exactly the serialisation of RFC 6454 section 6.2; whatever differs from it is not a browser's.
+        self.origins.contains(origin)
+    }
+}
+
+fn loopback_hosts(address: SocketAddr) -> Vec<String> {
+    let own = match address {
+        SocketAddr::V4(v4) => v4.ip().to_string(),
+        SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
+    };
+    let mut hosts = vec![own];
+    for name in ["127.0.0.1", "localhost", "[::1]"] {
+        if !hosts.iter().any(|host| host == name) {
+            hosts.push(name.to_owned());
+        }
+    }
+    hosts
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}

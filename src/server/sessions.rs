@@ -1,0 +1,261 @@
+//! Sessions of the 2025 revisions, each with one owner.
+//!
+//! rmcp keeps sessions but does not ask whose they are: any good token with a stolen id would be let in. So the owner is
+//! recorded here when a session begins and asked before rmcp sees a request. The owner is who the token speaks for
+//! (issuer, subject, client), not the token: a refreshed token keeps its session.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_core::Stream;
+use rmcp::{
+    model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
+    transport::streamable_http_server::session::{
+        RestoreOutcome, ServerSseMessage, SessionId, SessionManager,
+        local::{LocalSessionManager, LocalSessionManagerError},
+    },
+};
+
+use crate::{auth::Principal, config::Limits, secret::Secret};
+
+/// Whoever a session belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    issuer: String,
+    subject: String,
+    client: Option<String>,
+}
+
+impl Owner {
+    pub(super) fn of(principal: &Principal) -> Self {
+        Self {
+            issuer: principal.issuer.as_str().to_owned(),
+            subject: principal.subject.clone(),
+            client: principal.client_id.clone(),
+        }
+    }
+}
+
+/// The sessions of this process and their owners.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    inner: LocalSessionManager,
+    limits: Limits,
+    owners: Arc<Mutex<Owners>>,
+}
+
+#[derive(Debug, Default)]
+struct Owners {
+    by_session: HashMap<String, Owner>,
+    /// Sessions and reservations of each owner.
+    counts: HashMap<Owner, usize>,
+    total: usize,
+}
+
+/// A place among the sessions, given back when dropped unless it was claimed.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    owner: Option<Owner>,
+    owners: Arc<Mutex<Owners>>,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// This owner has `limits.sessions_per_principal`.
+    Principal,
+    /// The process has `limits.sessions`.
+    Server,
+}
+
+impl Sessions {
+    pub(super) fn new(limits: Limits) -> Self {
+        let mut inner = LocalSessionManager::default();
+        inner.session_config.keep_alive = Some(limits.session_idle);
+        Self { inner, limits, owners: Arc::default() }
+    }
+
+    /// Takes a place for a session that is about to begin.
+    pub(super) fn reserve(&self, owner: Owner) -> Result<Reservation, Full> {
+        let mut owners = lock(&self.owners);
+        if owners.total >= self.limits.sessions {
+            return Err(Full::Server);
+        }
+        if owners.counts.get(&owner).copied().unwrap_or_default() >= self.limits.sessions_per_principal {
+            return Err(Full::Principal);
+        }
+        owners.total += 1;
+        *owners.counts.entry(owner.clone()).or_default() += 1;
+        Ok(Reservation { owner: Some(owner), owners: Arc::clone(&self.owners) })
+    }
+
+    /// Whether this session exists and is this owner's. To anybody else it does not exist.
+    pub(super) fn belongs_to(&self, session: &str, owner: &Owner) -> bool {
+        lock(&self.owners).by_session.get(session) == Some(owner)
+    }
+}
+
+impl Reservation {
+    /// The session has begun: the place is its owner's until rmcp closes it.
+    pub(super) fn claim(mut self, session: &str) {
+        if let Some(owner) = self.owner.take() {
+            lock(&self.owners).by_session.insert(session.to_owned(), owner);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner.take() {
+            lock(&self.owners).give_back(&owner);
+        }
+    }
+}
+
+impl Owners {
+    fn close(&mut self, session: &str) {
+        if let Some(owner) = self.by_session.remove(session) {
+            self.give_back(&owner);
+        }
+    }
+
+    fn give_back(&mut self, owner: &Owner) {
+        self.total = self.total.saturating_sub(1);
+        if let Some(count) = self.counts.get_mut(owner) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(owner);
+            }
+        }
+    }
+}
+
+fn lock(owners: &Mutex<Owners>) -> std::sync::MutexGuard<'_, Owners> {
+    owners.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// rmcp's own manager, with ids of 256 random bits instead of its 122, and told when a session ends.
+impl SessionManager for Sessions {
+    type Error = LocalSessionManagerError;
+    type Transport = <LocalSessionManager as SessionManager>::Transport;
+
+    async fn create_session(&self) -> Result<(SessionId, Self::Transport), Self::Error> {
+        loop {
+            let id: SessionId = Secret::random().expose().into();
+            // Restoring is beginning under a chosen id.
+            if let RestoreOutcome::Restored(transport) = self.inner.restore_session(id.clone()).await? {
+                return Ok((id, transport));
+            }
+        }
+    }
+
+    async fn initialize_session(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<ServerJsonRpcMessage, Self::Error> {
+        self.inner.initialize_session(id, message).await
+    }
+
+    async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
+        self.inner.has_session(id).await
+    }
+
+    async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
+        lock(&self.owners).close(id);
+        self.inner.close_session(id).await
+    }
+
+    async fn create_stream(
+        &self,
+        id: &SessionId,
+        message: ClientJsonRpcMessage,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        self.inner.create_stream(id, message).await
+    }
+
+    async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
+        self.inner.accept_message(id, message).await
+    }
+
+    async fn create_standalone_stream(
+        &self,
+        id: &SessionId,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        self.inner.create_standalone_stream(id).await
+    }
+
+    async fn resume(
+        &self,
+        id: &SessionId,
+        last_event_id: String,
+    ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
+        self.inner.resume(id, last_event_id).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use super::*;
+
+    fn sessions(per_principal: usize, total: usize) -> Sessions {
+        Sessions::new(Limits {
+            sessions_per_principal: per_principal,
+            sessions: total,
+            session_idle: Duration::from_secs(1800),
+        })
+    }
+
+    fn owner(subject: &str, client: &str) -> Owner {
+        Owner::of(&Principal::for_tests(subject, client, ""))
+    }
+
+    #[test]
+    fn a_session_has_one_owner() {
+        let sessions = sessions(5, 5);
+        sessions.reserve(owner("alice", "cli")).unwrap().claim("s");
+        assert!(sessions.belongs_to("s", &owner("alice", "cli")));
+        assert!(!sessions.belongs_to("s", &owner("bob", "cli")));
+        assert!(!sessions.belongs_to("s", &owner("alice", "other")));
+        assert!(!sessions.belongs_to("t", &owner("alice", "cli")));
+    }
+
+    #[test]
+    fn places_are_counted_and_given_back() {
+        let sessions = sessions(2, 3);
+        let dropped = sessions.reserve(owner("alice", "cli")).unwrap();
+        sessions.reserve(owner("alice", "cli")).unwrap().claim("a");
+        assert_eq!(sessions.reserve(owner("alice", "cli")).unwrap_err(), Full::Principal);
+        sessions.reserve(owner("bob", "cli")).unwrap().claim("b");
+        assert_eq!(sessions.reserve(owner("carol", "cli")).unwrap_err(), Full::Server);
+        drop(dropped);
+        sessions.reserve(owner("carol", "cli")).unwrap().claim("c");
+    }
+
+    #[tokio::test]
+    async fn closing_a_session_gives_its_place_back() {
+        let sessions = sessions(1, 1);
+        let (id, _transport) = sessions.create_session().await.unwrap();
+        sessions.reserve(owner("alice", "cli")).unwrap().claim(&id);
+        assert!(sessions.reserve(owner("alice", "cli")).is_err());
+        sessions.close_session(&id).await.unwrap();
+        assert!(!sessions.belongs_to(&id, &owner("alice", "cli")));
+        assert!(sessions.reserve(owner("alice", "cli")).is_ok());
+    }
+
+    #[tokio::test]
+    async fn ids_have_256_bits_and_do_not_repeat() {
+        let sessions = sessions(1, 1);
+        let mut ids = BTreeSet::new();
+        for _ in 0..1_000 {
+            let (id, _transport) = sessions.create_session().await.unwrap();
+            assert_eq!(id.len(), 43);
+            assert!(ids.insert(id.clone()));
+            sessions.close_session(&id).await.unwrap();
+        }
+    }
+}

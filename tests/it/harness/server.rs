@@ -1,0 +1,193 @@
+//! The server in this process, on a free port, with a clock that moves when told to.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use reqwest::{Method, RequestBuilder, Response, header};
+use securemcp::{
+    clock::TestClock,
+    config::{Config, Environment, Flag, Inputs, Purpose},
+    server::Server,
+    tools::Tools,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{
+    issuer::{Behaviour, LyingIssuer},
+    keys::Key,
+};
+
+/// What the clock of every test server shows at first.
+pub(crate) const NOW: u64 = 1_800_000_000;
+
+/// A running server. [`stop`](Self::stop) ends it in order; dropping it aborts it.
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) url: String,
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) http: reqwest::Client,
+    pub(crate) state: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// A server that trusts a [`LyingIssuer`], and the key to make tokens with.
+pub(crate) struct Guarded {
+    pub(crate) server: TestServer,
+    pub(crate) issuer: LyingIssuer,
+    pub(crate) key: Key,
+}
+
+/// A configuration as the command line would make it from these flags.
+pub(crate) fn config(state: &TempDir, flags: &[(&'static str, &str)]) -> Config {
+    let state_dir = state.path().join("state");
+    let mut all = vec![flag("state_dir", state_dir.to_str().expect("UTF-8")), flag("server.listen", "127.0.0.1:0")];
+    all.extend(flags.iter().map(|(key, value)| flag(key, value)));
+    let environment = Environment::new(state.path(), Some(state.path().to_owned()));
+    let inputs = Inputs { config_file: None, env_file: None, flags: all, environment };
+    securemcp::config::load(Purpose::Serve, &inputs).expect("a good configuration")
+}
+
+fn flag(key: &'static str, value: &str) -> Flag {
+    Flag { key, value: value.to_owned(), name: "--test" }
+}
+
+impl TestServer {
+    pub(crate) async fn start(flags: &[(&'static str, &str)]) -> Self {
+        Self::start_with(flags, Tools::builtin()).await
+    }
+
+    pub(crate) async fn start_with(flags: &[(&'static str, &str)], tools: Tools) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), flags, tools).await
+    }
+
+    pub(crate) async fn start_in(state: TempDir, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+        let clock = TestClock::at(NOW);
+        let config = config(&state, flags);
+        let server = Server::bind(&config, tools, clock.clone()).await.expect("starts");
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server.run(async {
+            let _ = stopped.await;
+        }));
+        let options = securemcp::net::Options::with_timeout(Duration::from_secs(20));
+        let http = securemcp::net::client(&options).expect("a client");
+        Self { address, url: format!("http://{address}"), clock, http, state, stop: Some(stop), task }
+    }
+
+    /// Ends the server as SIGTERM would, and waits for it.
+    pub(crate) async fn stop(mut self) -> TempDir {
+        let _ = self.stop.take().expect("not stopped yet").send(());
+        (&mut self.task).await.expect("ends without panic");
+        std::mem::replace(&mut self.state, tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.expect("an answer")
+    }
+
+    /// A POST to `/mcp` as an MCP client sends it.
+    pub(crate) fn post(&self, token: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        self.request(Method::POST, "/mcp")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json, text/event-stream")
+            .body(body)
+    }
+
+    /// A stateless call of a tool.
+    pub(crate) async fn call(&self, token: &str, tool: &str, arguments: Value) -> Response {
+        let request = self.post(token, stateless("tools/call", json!({"name": tool, "arguments": arguments})));
+        with_mirrors(request, "tools/call", Some(tool)).send().await.expect("an answer")
+    }
+
+    /// The status of a harmless call with this token.
+    pub(crate) async fn status_with(&self, token: &str) -> u16 {
+        self.call(token, "echo", json!({"message": "hi"})).await.status().as_u16()
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Guarded {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Key::ec(), &[]).await
+    }
+
+    pub(crate) async fn start_with(key: Key, flags: &[(&'static str, &str)]) -> Self {
+        let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
+        let mut all = vec![("issuer.url", issuer.url.as_str())];
+        all.extend(flags);
+        let server = TestServer::start(&all).await;
+        let guarded = Self { server, issuer, key };
+        guarded.server.until_ready().await;
+        guarded
+    }
+
+    pub(crate) fn header(&self) -> Value {
+        json!({"alg": self.key.alg(), "kid": "k1", "typ": "at+jwt"})
+    }
+
+    /// Claims of a good token with every scope.
+    pub(crate) fn claims(&self) -> Value {
+        json!({"iss": self.issuer.url, "aud": format!("{}/mcp", self.server.url), "sub": "alice", "client_id": "cli",
+               "exp": NOW + 300, "iat": NOW, "scope": "mcp:read mcp:write mcp:infer"})
+    }
+
+    /// A good token, but for these members of its claims (null takes one away).
+    pub(crate) fn token(&self, changes: &Value) -> String {
+        self.key.token(&self.header(), &merged(self.claims(), changes))
+    }
+}
+
+impl TestServer {
+    /// Polls readiness; the server fetches keys by itself.
+    pub(crate) async fn until_ready(&self) {
+        for _ in 0..500 {
+            if self.get("/health/ready").await.status() == 200 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the server did not become ready");
+    }
+}
+
+/// `base` with the members of `changes`; null removes.
+pub(crate) fn merged(mut base: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().expect("an object") {
+        let members = base.as_object_mut().expect("an object");
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    base
+}
+
+/// A request body of 2026-07-28.
+pub(crate) fn stateless(method: &str, params: Value) -> String {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                      "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = merged(params, &json!({ "_meta": meta }));
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string()
+}
+
+/// The headers that mirror a body of 2026-07-28.
+pub(crate) fn with_mirrors(request: RequestBuilder, method: &str, name: Option<&str>) -> RequestBuilder {
+    let request = request.header("mcp-protocol-version", "2026-07-28").header("mcp-method", method);
+    match name {
+        Some(name) => request.header("mcp-name", name),
+        None => request,
+    }
+}

@@ -1,0 +1,178 @@
+//! MCP as clients of both generations speak it, and the original's tool cases.
+
+use serde_json::{Value, json};
+
+use crate::harness::server::{Guarded, stateless, with_mirrors};
+
+impl Guarded {
+    async fn result(&self, tool: &str, arguments: Value) -> Value {
+        let answer = self.server.call(&self.token(&json!({})), tool, arguments).await;
+        assert_eq!(answer.status(), 200);
+        answer.json::<Value>().await.expect("JSON")["result"].take()
+    }
+
+    async fn structured(&self, tool: &str, arguments: Value) -> Value {
+        let result = self.result(tool, arguments).await;
+        assert!(!result["isError"].as_bool().unwrap_or_default(), "{result}");
+        result["structuredContent"].clone()
+    }
+
+    async fn fails(&self, tool: &str, arguments: Value) -> String {
+        let result = self.result(tool, arguments.clone()).await;
+        assert_eq!(result["isError"], true, "{arguments}: {result}");
+        result["content"][0]["text"].as_str().expect("a text").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn discovery_names_every_revision() {
+    let guarded = Guarded::start().await;
+    let request = guarded.server.post(&guarded.token(&json!({})), stateless("server/discover", json!({})));
+    let answer = with_mirrors(request, "server/discover", None).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let body: Value = answer.json().await.expect("JSON");
+    let versions = body["result"]["supportedVersions"].as_array().expect("versions").clone();
+    for version in ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"] {
+        assert!(versions.contains(&json!(version)), "{version}: {versions:?}");
+    }
+}
+
+#[tokio::test]
+async fn all_tools_are_listed_with_scopes_and_schemas() {
+    let guarded = Guarded::start().await;
+    let request =
+        guarded.server.post(&guarded.token(&json!({"scope": "mcp:read"})), stateless("tools/list", json!({})));
+    let answer = with_mirrors(request, "tools/list", None).send().await.expect("an answer");
+    let body: Value = answer.json().await.expect("JSON");
+    let tools = body["result"]["tools"].as_array().expect("tools");
+    let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["echo", "timestamp", "calculator", "summarize"]);
+    let scopes: Vec<_> =
+        tools.iter().map(|tool| tool["_meta"]["io.securemcp/scopes"][0].as_str().expect("a scope")).collect();
+    assert_eq!(scopes, ["mcp:read", "mcp:read", "mcp:write", "mcp:infer"]);
+    assert!(
+        tools.iter().all(|tool| tool["inputSchema"]["type"] == "object" && tool["outputSchema"]["type"] == "object")
+    );
+}
+
+#[tokio::test]
+async fn echo_as_the_original_did() {
+    let guarded = Guarded::start().await;
+    let plain = guarded.result("echo", json!({"message": "Hello!"})).await;
+    assert_eq!(plain["structuredContent"], json!({"echo": "Hello!", "timestamp": null, "length": 6}));
+    assert_eq!(plain["content"], json!([{"type": "text", "text": "Hello!"}]), "what a person reads");
+    let loud = guarded.structured("echo", json!({"message": "grüße", "uppercase": true, "timestamp": true})).await;
+    assert_eq!(loud["echo"], "GRÜSSE");
+    assert_eq!(loud["length"], 5, "of the input, in characters");
+    assert_eq!(loud["timestamp"].as_str().expect("a time")[..19].to_owned(), "2027-01-15T08:00:00");
+}
+
+#[tokio::test]
+async fn timestamp_as_the_original_did() {
+    let guarded = Guarded::start().await;
+    let default = guarded.structured("timestamp", json!({})).await;
+    assert_eq!(default["timezone"], "UTC");
+    assert_eq!(default["epoch"], Value::Null);
+    let new_york = guarded
+        .structured("timestamp", json!({"timezone": "America/New_York", "format": "%H:%M", "include_epoch": true}))
+        .await;
+    assert_eq!(new_york["timestamp"], "03:00");
+    assert_eq!(new_york["epoch"].as_f64().expect("a number"), 1_800_000_000.0);
+    assert!(guarded.fails("timestamp", json!({"timezone": "Mars/Olympus"})).await.contains("Mars/Olympus"));
+    assert!(guarded.fails("timestamp", json!({"format": "%Q"})).await.contains("format"));
+}
+
+#[tokio::test]
+async fn calculator_as_the_original_did() {
+    let guarded = Guarded::start().await;
+    for (operation, operands, expected) in [
+        ("add", json!([10, 20, 30]), json!(60)),
+        ("multiply", json!([4, 10]), json!(40)),
+        ("divide", json!([100, 4]), json!(25)),
+        ("power", json!([2, 8]), json!(256)),
+        ("sqrt", json!([144]), json!(12)),
+        ("factorial", json!([5]), json!(120)),
+        ("subtract", json!([1, 3]), json!(-2)),
+    ] {
+        let result = guarded.structured("calculator", json!({"operation": operation, "operands": operands})).await;
+        assert_eq!(result["result"], expected, "{operation}");
+    }
+    for (operation, operands) in [
+        ("divide", json!([1, 0])),
+        ("sqrt", json!([-1])),
+        ("factorial", json!([2.5])),
+        ("factorial", json!([-1])),
+        ("power", json!([10, 400])),
+        ("power", json!([1, 2, 3])),
+        ("add", json!([])),
+        ("add", json!(["1"])),
+        ("modulo", json!([1, 2])),
+        ("add", json!([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])),
+    ] {
+        guarded.fails("calculator", json!({"operation": operation, "operands": operands})).await;
+    }
+}
+
+#[tokio::test]
+async fn five_malformed_bodies_are_told_what_is_wrong() {
+    let guarded = Guarded::start().await;
+    assert!(guarded.fails("echo", json!({})).await.contains("message"));
+    assert!(guarded.fails("echo", json!({"message": 5})).await.contains("message"));
+    assert!(guarded.fails("echo", json!({"message": "x", "mesage": "y"})).await.contains("mesage"));
+    assert!(guarded.fails("calculator", json!({"operation": "add"})).await.contains("operands"));
+    let wrong = stateless("tools/call", json!({"name": "echo", "arguments": "x"}));
+    let request = with_mirrors(guarded.server.post(&guarded.token(&json!({})), wrong), "tools/call", Some("echo"));
+    assert!(request.send().await.expect("an answer").status().is_client_error());
+}
+
+#[tokio::test]
+async fn summarize_asks_in_two_rounds() {
+    let guarded = Guarded::start().await;
+    let token = guarded.token(&json!({}));
+    let body = |extra: Value| {
+        let body: Value = serde_json::from_str(&stateless(
+            "tools/call",
+            json!({"name": "summarize", "arguments": {"text": "A long story."}}),
+        ))
+        .expect("JSON");
+        let mut body = crate::harness::server::merged(body, &json!({}));
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"sampling": {}});
+        for (name, value) in extra.as_object().expect("an object") {
+            body["params"][name] = value.clone();
+        }
+        body.to_string()
+    };
+    let send = |body: String| with_mirrors(guarded.server.post(&token, body), "tools/call", Some("summarize")).send();
+    let question: Value = send(body(json!({}))).await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(question["result"]["resultType"], "input_required", "{question}");
+    let requests = question["result"]["inputRequests"].as_object().expect("requests");
+    let (key, request) = requests.iter().next().expect("one request");
+    assert_eq!(request["method"], "sampling/createMessage");
+    assert!(request["params"]["messages"][0].to_string().contains("A long story."));
+    let state = question["result"]["requestState"].as_str().expect("a state").to_owned();
+    let answer = json!({ key: {"role": "assistant", "content": {"type": "text", "text": "Short."}, "model": "m"} });
+    let good = json!({"inputResponses": answer, "requestState": state});
+    let done: Value = send(body(good.clone())).await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(done["result"]["structuredContent"]["summary"], "Short.", "{done}");
+
+    let tampered = crate::harness::server::merged(good.clone(), &json!({"requestState": format!("{state}x")}));
+    let refused: Value = send(body(tampered)).await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    let bob = guarded.token(&json!({"sub": "bob"}));
+    let stolen = with_mirrors(guarded.server.post(&bob, body(good)), "tools/call", Some("summarize"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(
+        stolen.json::<Value>().await.expect("JSON")["error"]["code"],
+        -32602,
+        "another caller cannot use the state"
+    );
+}
+
+#[tokio::test]
+async fn summarize_without_a_model_says_so() {
+    let guarded = Guarded::start().await;
+    let text = guarded.fails("summarize", json!({"text": "A long story."})).await;
+    assert!(text.contains("sampling"), "{text}");
+}
