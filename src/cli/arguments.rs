@@ -198,7 +198,9 @@ impl<'a> Signature<'a> {
     fn place_positional(&self, given: &mut Given<'_>) -> Result<(), Misfit> {
         let mut positional = std::mem::take(&mut given.positional).into_iter();
         let last = self.required().count().saturating_sub(1);
-        for (index, property) in self.required().enumerate().filter(|(index, _)| given.texts[*index].is_empty()).collect::<Vec<_>>() {
+        for (index, property) in
+            self.required().enumerate().filter(|(index, _)| given.texts[*index].is_empty()).collect::<Vec<_>>()
+        {
             let count = if index == last && property.shape.is_list() { usize::MAX } else { 1 };
             given.texts[index].extend(positional.by_ref().take(count));
         }
@@ -334,12 +336,16 @@ mod tests {
         let schema = json!({"required": ["names", "last"], "properties": {
             "names": {"type": "array", "items": {"type": "string"}}, "last": {"type": "string"}}});
         assert_eq!(read(&schema, "a b", "").unwrap(), json!({"names": ["a"], "last": "b"}));
-        assert!(misfit(&schema, "a b c").starts_with("unexpected argument `c` | usage: securemcp call tool <names> <last>"));
+        assert!(
+            misfit(&schema, "a b c").starts_with("unexpected argument `c` | usage: securemcp call tool <names> <last>")
+        );
     }
 
     #[test]
     fn flags_stand_anywhere_and_take_values_two_ways() {
-        for line in ["hi --uppercase --max-len 5", "--max-len=5 --uppercase hi", "--uppercase=true --message hi --max_len 5"] {
+        for line in
+            ["hi --uppercase --max-len 5", "--max-len=5 --uppercase hi", "--uppercase=true --message hi --max_len 5"]
+        {
             let expected = json!({"message": "hi", "uppercase": true, "max_len": 5});
             assert_eq!(read(&echo(), line, "").unwrap(), expected, "{line}");
         }
@@ -362,7 +368,10 @@ mod tests {
 
     #[test]
     fn two_dashes_end_flags() {
-        assert_eq!(read(&echo(), "--uppercase -- --loud", "").unwrap(), json!({"message": "--loud", "uppercase": true}));
+        assert_eq!(
+            read(&echo(), "--uppercase -- --loud", "").unwrap(),
+            json!({"message": "--loud", "uppercase": true})
+        );
         assert_eq!(read(&echo(), "-", "").unwrap(), json!({"message": "-"}));
         assert!(misfit(&echo(), "-x").contains("put `--` before words that begin with a dash"));
     }
@@ -418,7 +427,8 @@ mod tests {
     fn strangers_schemas_end_in_bounded_time() {
         let schema = json!({"required": ["a"], "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}});
         assert!(misfit(&schema, &format!("{}!", "a".repeat(5000))).starts_with("`a`: "));
-        let broken = json!({"properties": {"a": {"type": "string", "pattern": "("}, "b": {"$ref": "http://127.0.0.1:1/"}}});
+        let broken =
+            json!({"properties": {"a": {"type": "string", "pattern": "("}, "b": {"$ref": "http://127.0.0.1:1/"}}});
         assert_eq!(read(&broken, "--a x", "").unwrap(), json!({"a": "x"}), "the server judges");
     }
 

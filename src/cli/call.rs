@@ -73,7 +73,8 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
         None => None,
     };
     let client = surroundings.client(&options.wanted, &options.given).await?;
-    let sampler = options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
+    let sampler =
+        options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
     let session = client.connect(sampler).await?;
     let ended = talk(options, tool, given, &session, surroundings).await;
     session.close().await;
@@ -131,8 +132,9 @@ async fn read_json(given: &str) -> Result<Map<String, Value>, Failure> {
         None => given.to_owned(),
     };
     serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object"))
-            .hint("write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned())
+        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object")).hint(
+            "write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned(),
+        )
     })
 }
 
@@ -158,11 +160,8 @@ fn block(block: &Value) -> String {
         return text;
     }
     let data = get(resource, "data").or_else(|| get(resource, "blob"));
-    let words = [
-        get(resource, "uri"),
-        get(resource, "mimeType"),
-        data.map(|data| format!("{} bytes", decoded_len(data))),
-    ];
+    let words =
+        [get(resource, "uri"), get(resource, "mimeType"), data.map(|data| format!("{} bytes", decoded_len(data)))];
     let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
     format!("[{}]", format!("{kind} {words}").trim())
 }

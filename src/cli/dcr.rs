@@ -106,7 +106,8 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             let mut request = request(options);
             request.initial_access_token = opener(&config, &client).await?;
             let registered = client.register(request).await?;
-            let (verb, file) = (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
+            let (verb, file) =
+                (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
             surroundings.printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
             print(&registered.client, options.show_secrets, surroundings.printer)
         }

@@ -79,7 +79,10 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
     print(&checks, surroundings.printer)?;
     match checks.iter().filter(|check| check.state == State::Fail).count() {
         0 => Ok(Exit::Done),
-        count => Err(Failure::message(Exit::Unreachable, format!("`{}` is not healthy: {count} of {} checks failed", config.client.server, checks.len()))),
+        count => Err(Failure::message(
+            Exit::Unreachable,
+            format!("`{}` is not healthy: {count} of {} checks failed", config.client.server, checks.len()),
+        )),
     }
 }
 
@@ -264,7 +267,8 @@ fn issuer_equality(found: &Issuer, expected: &Issuer) -> Check {
     if found == expected {
         return ok(SUBJECT, format!("`{found}` on both sides"));
     }
-    let hint = format!("set the server's `issuer.url` to `{found}`, and where it is reached to `issuer.backchannel_url`");
+    let hint =
+        format!("set the server's `issuer.url` to `{found}`, and where it is reached to `issuer.backchannel_url`");
     fail(SUBJECT, format!("the issuer calls itself `{found}`, expected `{expected}`"), &hint)
 }
 
@@ -357,7 +361,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_off_is_a_warning() {
-        let at = |seconds| clock_skew(&[Skew { whose: "the issuer", seconds: 0 }, Skew { whose: "the server", seconds }]);
+        let at =
+            |seconds| clock_skew(&[Skew { whose: "the issuer", seconds: 0 }, Skew { whose: "the server", seconds }]);
         assert_eq!(at(10).state, State::Ok);
         let late = at(-11);
         assert_eq!((late.state, late.detail.as_str()), (State::Warn, "the server is 11 s behind this machine"));

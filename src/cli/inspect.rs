@@ -81,9 +81,8 @@ async fn judge(
     let Discovery { resource, issuer, .. } = client.discover(None).await?;
     let resource =
         resource.map_or_else(|| client.settings().resource().to_string(), |(found, _)| found.resource.to_string());
-    let keys_url = issuer
-        .jwks_uri
-        .with_context(|| format!("the metadata of issuer `{}` has no `jwks_uri`", issuer.issuer))?;
+    let keys_url =
+        issuer.jwks_uri.with_context(|| format!("the metadata of issuer `{}` has no `jwks_uri`", issuer.issuer))?;
     let document = surroundings.http(surroundings.globals.timeout)?.get(&keys_url).await?;
     if !document.status.is_success() {
         let problem = format!("`{keys_url}` answered with HTTP {}", document.status.as_u16());

@@ -66,7 +66,14 @@ struct Globals {
     /// Log to stderr; twice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
-    #[arg(long, help = "When to use colour [env: NO_COLOR]", global = true, value_name = "WHEN", value_enum, default_value_t)]
+    #[arg(
+        long,
+        help = "When to use colour [env: NO_COLOR]",
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t
+    )]
     color: Colour,
     /// How long one request may take
     #[arg(long, global = true, value_name = "TIME", value_parser = span, default_value = "30s")]

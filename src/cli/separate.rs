@@ -139,8 +139,14 @@ mod tests {
 
     #[test]
     fn other_commands_are_left_alone() {
-        for line in ["s", "s tools --output json", "s --server call tools", "s token get call", "s -- call x y", "s --nope call x y"]
-        {
+        for line in [
+            "s",
+            "s tools --output json",
+            "s --server call tools",
+            "s token get call",
+            "s -- call x y",
+            "s --nope call x y",
+        ] {
             assert_eq!(separated(line), line);
         }
     }

@@ -115,8 +115,7 @@ impl Shape {
     }
 
     fn takes_text(&self) -> bool {
-        self.0.is_empty()
-            || self.0.iter().any(|form| matches!(form, Form::Text | Form::Choice(Value::String(_))))
+        self.0.is_empty() || self.0.iter().any(|form| matches!(form, Form::Text | Form::Choice(Value::String(_))))
     }
 
     fn scalar(&self, text: &str) -> Option<Value> {

@@ -69,10 +69,8 @@ impl Surroundings {
     /// Runs a command of the client side, until it ends or is interrupted.
     pub(super) fn block_on(&self, command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
         self.start_log();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let ended = runtime.block_on(async {
             tokio::select! {
                 ended = command => ended,
@@ -160,7 +158,8 @@ impl Surroundings {
             _ => tracing::Level::TRACE,
         };
         let filter = Targets::new().with_target("securemcp", level).with_default(tracing::Level::WARN);
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(self.printer.colours_words());
+        let lines =
+            tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(self.printer.colours_words());
         // A second start in one process (a test) keeps the first one's.
         let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     }
@@ -182,8 +181,11 @@ pub(super) async fn input(path: &Path) -> Result<String, Failure> {
     let path = path.to_owned();
     let read = tokio::task::spawn_blocking(move || {
         let context = || format!("cannot read `{}`", path.display());
-        let source: Box<dyn Read> =
-            if path == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(&path).with_context(context)?) };
+        let source: Box<dyn Read> = if path == Path::new("-") {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(std::fs::File::open(&path).with_context(context)?)
+        };
         let mut text = String::new();
         source.take(MAX_INPUT_BYTES + 1).read_to_string(&mut text).with_context(context)?;
         anyhow::ensure!(text.len() as u64 <= MAX_INPUT_BYTES, "`{}` is larger than 16 MiB", path.display());

@@ -75,7 +75,8 @@ pub(super) fn describe(tool: &Value, surroundings: &Surroundings) -> Result<Exit
         printer.text(&format!("{}\n\n", description(tool).trim()))?;
     }
     printer.labelled(Tone::Heading, "Usage:", &signature.usage())?;
-    let rows: Vec<_> = signature.descriptions().into_iter().map(|(written, words)| [format!("  {written}"), words]).collect();
+    let rows: Vec<_> =
+        signature.descriptions().into_iter().map(|(written, words)| [format!("  {written}"), words]).collect();
     if !rows.is_empty() {
         printer.labelled(Tone::Heading, "\nArguments:", "")?;
         printer.text(&table(&rows))?;

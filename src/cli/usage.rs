@@ -41,9 +41,7 @@ pub(super) fn end(error: &clap::Error, printer: Printer) -> Result<Exit, Failure
 /// Where a secret goes, for those who try to pass it as a flag (without its dashes).
 pub(super) fn secret_advice(flag: &str) -> Option<&'static str> {
     Some(match flag {
-        "token" | "access-token" => {
-            "no secret is taken from the command line: use `--token-file` or `SECUREMCP_TOKEN`"
-        }
+        "token" | "access-token" => "no secret is taken from the command line: use `--token-file` or `SECUREMCP_TOKEN`",
         "client-secret" | "secret" | "password" => {
             "no secret is taken from the command line: use `--client-secret-file` or `SECUREMCP_CLIENT_SECRET`"
         }

@@ -260,12 +260,7 @@ impl Client {
 
     /// An endpoint of verified metadata, if a secret may be sent there: the issuer's own origin, the configured
     /// back channel, or another https origin that does not lead inward.
-    pub(super) fn endpoint(
-        &self,
-        issuer: &Issuer,
-        name: &'static str,
-        url: Option<&Url>,
-    ) -> Result<Url, ClientError> {
+    pub(super) fn endpoint(&self, issuer: &Issuer, name: &'static str, url: Option<&Url>) -> Result<Url, ClientError> {
         let Some(url) = url else {
             return Err(ClientError::NotOffered { issuer: issuer.to_string(), what: format!("a {name} endpoint") });
         };

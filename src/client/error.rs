@@ -181,7 +181,9 @@ impl Hint for ClientError {
                 "register one with `securemcp dcr register`, or set `SECUREMCP_CLIENT_ID` and \
                  `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
             }
-            Self::NoProof { .. } => "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`",
+            Self::NoProof { .. } => {
+                "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`"
+            }
             Self::Refused { code, .. } => refused_hint(code)?,
             Self::TokenRefused { source_kind: TokenSourceKind::Given, .. } => {
                 "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this server"
@@ -220,7 +222,9 @@ fn refused_hint(code: &ErrorCode) -> Option<&'static str> {
         ErrorCode::InvalidTarget => {
             "make the server's URL known to the issuer as a resource, or name the one that it knows with `--resource`"
         }
-        ErrorCode::InvalidToken => "the registration endpoint needs a valid initial access token: `--initial-access-token-file`",
+        ErrorCode::InvalidToken => {
+            "the registration endpoint needs a valid initial access token: `--initial-access-token-file`"
+        }
         _ => return None,
     })
 }
@@ -229,7 +233,9 @@ fn refused_hint(code: &ErrorCode) -> Option<&'static str> {
 pub(super) fn said(text: &str) -> String {
     let mut safe = String::new();
     for character in text.chars().take(MAX_SAID) {
-        if character.is_control() || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+        if character.is_control()
+            || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        {
             safe.extend(character.escape_default());
         } else {
             safe.push(character);

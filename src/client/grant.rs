@@ -33,8 +33,11 @@ impl Client {
         let request = identity.prove(request, form, issuer, self.settings.clock.since_epoch())?;
         let document = ask(http, ACTION, &url, request).await?;
         // The parser's words would quote the answer, and with it perhaps the token.
-        let bad =
-            |problem: &str| ClientError::BadAnswer { action: ACTION, url: url.to_string(), problem: problem.to_owned() };
+        let bad = |problem: &str| ClientError::BadAnswer {
+            action: ACTION,
+            url: url.to_string(),
+            problem: problem.to_owned(),
+        };
         let response: TokenResponse =
             document.json().map_err(|_| bad("it is no JSON object with `access_token` and `token_type`"))?;
         if !response.token_type.eq_ignore_ascii_case("bearer") {
@@ -60,9 +63,12 @@ pub(super) async fn ask(
         return Ok(document);
     }
     match document.json::<ErrorResponse>() {
-        Ok(refused) => {
-            Err(ClientError::Refused { action, url: url.to_string(), answer: said(&refused.to_string()), code: refused.error })
-        }
+        Ok(refused) => Err(ClientError::Refused {
+            action,
+            url: url.to_string(),
+            answer: said(&refused.to_string()),
+            code: refused.error,
+        }),
         Err(_) => Err(ClientError::Status { server: url.to_string(), status: document.status.as_u16(), body: None }),
     }
 }

@@ -60,9 +60,11 @@ impl Client {
         match (saved, configured, local) {
             (Some(saved), ..) => Ok(saved.identity()),
             (None, Some(client_id), _) => Ok(Identity { client_id, registered_method: None, proof: Proof::Nothing }),
-            (None, None, Some(local)) => {
-                Ok(Identity { proof: Proof::key(&local.private_key), client_id: local.client_id, registered_method: None })
-            }
+            (None, None, Some(local)) => Ok(Identity {
+                proof: Proof::key(&local.private_key),
+                client_id: local.client_id,
+                registered_method: None,
+            }),
             (None, None, None) => Err(ClientError::NoIdentity { issuer: issuer.to_string() }),
         }
     }

@@ -39,8 +39,7 @@ impl Client {
         };
         let url = self.endpoint(&saved.issuer, "client configuration", Some(&url))?;
         let http = self.web.at(&url)?;
-        let request =
-            http.request(Method::GET, &url).bearer_auth(token.expose()).header("accept", "application/json");
+        let request = http.request(Method::GET, &url).bearer_auth(token.expose()).header("accept", "application/json");
         let document = ask(http, ACTION, &url, request).await?;
         let bad = |problem: String| ClientError::BadAnswer { action: ACTION, url: url.to_string(), problem };
         let now: RegisteredClient =

@@ -305,7 +305,10 @@ impl ClientHandler for Handler {
             return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "this client has no model to ask", None));
         };
         if self.samplings.fetch_add(1, Ordering::Relaxed) >= MAX_SAMPLINGS {
-            return Err(ErrorData::invalid_request(format!("more than {MAX_SAMPLINGS} samplings in one session"), None));
+            return Err(ErrorData::invalid_request(
+                format!("more than {MAX_SAMPLINGS} samplings in one session"),
+                None,
+            ));
         }
         let request = serde_json::to_value(params).expect("it came as JSON");
         let _busy = self.bearer.busy();

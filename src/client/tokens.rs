@@ -263,7 +263,8 @@ impl Client {
     }
 
     async fn note_token(&self, key: TokenKey) -> Result<(), ClientError> {
-        self.on_disk(move |state| KnownServer::update(state, &key.server.clone(), |known| known.token = Some(key))).await
+        self.on_disk(move |state| KnownServer::update(state, &key.server.clone(), |known| known.token = Some(key)))
+            .await
     }
 }
 

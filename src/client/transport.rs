@@ -4,9 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 use rmcp::{
-    model::{
-        ClientJsonRpcMessage, ClientRequest, DiscoverResult, JsonRpcMessage, ServerJsonRpcMessage, ServerResult,
-    },
+    model::{ClientJsonRpcMessage, ClientRequest, DiscoverResult, JsonRpcMessage, ServerJsonRpcMessage, ServerResult},
     transport::{
         common::client_side_sse::BoxedSseResponse,
         streamable_http_client::{
@@ -107,8 +105,7 @@ impl StreamableHttpClient for Wire {
             let token = held.as_ref().map(|held| held.token.secret.expose().to_owned());
             let (uri, message, session, headers) =
                 (uri.clone(), message.clone(), session_id.clone(), custom_headers.clone());
-            let sent =
-                self.http.post_message_with_response_limits(uri, message, session, token, headers, limits).await;
+            let sent = self.http.post_message_with_response_limits(uri, message, session, token, headers, limits).await;
             let error = match sent {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
@@ -311,10 +308,7 @@ fn reason(challenge: Option<&Challenge>) -> Option<String> {
 }
 
 /// Our words for rmcp's transport errors. Variants that rmcp itself acts upon stay what they are.
-fn failed(
-    settings: &super::Settings,
-    error: StreamableHttpError<reqwest::Error>,
-) -> StreamableHttpError<ClientError> {
+fn failed(settings: &super::Settings, error: StreamableHttpError<reqwest::Error>) -> StreamableHttpError<ClientError> {
     let server = || settings.server.to_string();
     let ours = match error {
         StreamableHttpError::SessionExpired => return StreamableHttpError::SessionExpired,

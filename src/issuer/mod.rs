@@ -1,36 +1,212 @@
-//! stub
-#![allow(missing_docs, dead_code)]
+//! The embedded authorization server, for machines: `client_credentials`, registration, revocation, introspection.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `metadata` | the documents that anybody may read |
+//! | `call` | a request, and the form in it |
+//! | `client_auth`, `assertion`, `failures` | how a caller proves to be a client |
+//! | `token`, `access_token` | the token endpoint, and what it issues |
+//! | `register`, `clients` | registration, and what is kept of a client |
+//! | `revoke`, `introspect`, `revoked` | what became of a token |
+//! | `keys`, `expiring` | the signing key; names that matter until a time |
+//! | `error` | every way to say no |
+//!
+//! It is one process with its state in files below `issuer/` in the state directory. An answer is given when what it
+//! promises is on the disk, and what a reader sees in memory is on the disk already. It knows neither `auth` nor `client`,
+//! so it cannot share a bug with the verifier that judges its tokens. Body limits, timeouts, request ids and `Host` are the
+//! server's business.
+
+mod access_token;
+mod assertion;
+mod call;
+mod client_auth;
+mod clients;
+mod error;
+mod expiring;
+mod failures;
+mod introspect;
+mod keys;
+mod metadata;
+mod register;
+mod revoke;
+mod revoked;
+#[cfg(test)]
+mod testing;
+mod token;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    middleware::map_response,
+    response::Response,
+    routing::{get, post},
+};
+use http::{HeaderValue, header};
+
+pub use access_token::ACCESS_TOKEN_LIFETIME;
+use clients::Clients;
+use error::RouteError;
+use expiring::Expiring;
+use failures::Failures;
+use keys::Keys;
+use revoked::Revoked;
+
 use crate::{
     clock::SharedClock,
     hint::Hint,
+    jose::sign::NotAKey,
     oauth::{Issuer, Resource, Scopes},
-    store::{PrivateDir, StoreError},
+    secret::Secret,
+    store::{Lock, PrivateDir, StoreError, initial_access_token},
 };
-use std::sync::Arc;
+
+/// What the issuer is told.
+#[derive(Clone, Debug)]
 pub struct Settings {
+    /// Its name: the server's origin.
     pub issuer: Issuer,
+    /// The values of `resource` that tokens are issued for. The first is meant when a request names none.
     pub resources: Vec<Resource>,
+    /// Every scope that a client can have.
     pub scopes: Scopes,
+    /// Tells the time.
     pub clock: SharedClock,
 }
+
+/// Why the issuer cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error(transparent)]
-    S(#[from] StoreError),
+    /// Another process has the state directory.
+    #[error("another server uses the state directory `{path}`", path = .path.display())]
+    Taken {
+        /// The state directory.
+        path: PathBuf,
+    },
+    /// The signing key is damaged.
+    #[error("cannot use the signing key `{path}`", path = .path.display())]
+    BadKey {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: NotAKey,
+    },
+    /// A registration is damaged, or of a newer version.
+    #[error("`{path}` is not the registration of a client", path = .path.display())]
+    BadRegistration {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The disk refused, or somebody else could read our files.
+    #[error("cannot use the embedded issuer's state")]
+    Store(#[from] StoreError),
 }
-impl Hint for OpenError {}
-pub struct Embedded;
+
+impl Hint for OpenError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Taken { .. } => Some("stop the other server, or give this one its own `state_dir`".to_owned()),
+            Self::BadKey { path, .. } => Some(format!(
+                "restore `{}` from a backup, or remove it: a new key is made and tokens issued so far stop working",
+                path.display()
+            )),
+            Self::BadRegistration { path } => {
+                Some(format!("restore `{}` from a backup, or remove it and register the client again", path.display()))
+            }
+            Self::Store(error) => error.hint(),
+        }
+    }
+}
+
+/// The issuer: its keys, its clients, and what it has to remember.
+pub struct Embedded {
+    settings: Settings,
+    /// When this process began, since the epoch.
+    started: Duration,
+    keys: Keys,
+    clients: Clients,
+    revoked: Revoked,
+    used_assertions: Mutex<Expiring>,
+    failures: Mutex<Failures>,
+    initial_access_token: Secret,
+    _lock: Lock,
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Embedded").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Embedded {
-    pub fn open(_: &PrivateDir, _: Settings) -> Result<Arc<Self>, OpenError> {
-        Ok(Arc::new(Self))
+    /// Reads the state, or makes it: the signing key, this account's client, the initial access token.
+    ///
+    /// Blocks on the disk. The state directory belongs to this issuer until it is dropped.
+    pub fn open(state: &PrivateDir, settings: Settings) -> Result<Arc<Self>, OpenError> {
+        let taken = || OpenError::Taken { path: state.path().to_owned() };
+        let lock = state.try_lock("issuer")?.ok_or_else(taken)?;
+        let dir = state.child("issuer")?;
+        let started = settings.clock.since_epoch();
+        let clients = Clients::open(dir.child("clients")?)?;
+        clients.provision_local(state, &settings.issuer, &settings.scopes, started.as_secs())?;
+        Ok(Arc::new(Self {
+            started,
+            keys: Keys::open(&dir)?,
+            clients,
+            revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
+            used_assertions: Mutex::default(),
+            failures: Mutex::default(),
+            initial_access_token: initial_access_token(state)?,
+            _lock: lock,
+            settings,
+        }))
     }
-    pub fn router(self: &Arc<Self>) -> axum::Router {
-        axum::Router::new()
+
+    /// Every path of the issuer, and nothing else.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let secret = Router::new()
+            .route("/token", post(token::post))
+            .route("/register", post(register::post))
+            .route("/register/{client_id}", get(register::get))
+            .route("/revoke", post(revoke::post))
+            .route("/introspect", post(introspect::post))
+            .layer(map_response(never_stored));
+        Router::new()
+            .route("/.well-known/oauth-authorization-server", get(metadata::get))
+            .route("/jwks", get(metadata::get_keys))
+            .merge(secret)
+            .with_state(Arc::clone(self))
     }
+
+    /// The published key set, as JSON.
     pub fn key_set(&self) -> Vec<u8> {
-        vec![]
+        self.keys.document().to_vec()
     }
-    pub fn is_revoked(&self, _: &str) -> bool {
-        false
+
+    /// Whether the token of this `jti` was revoked. Cheap: memory only.
+    pub fn is_revoked(&self, token_id: &str) -> bool {
+        self.revoked.contains(token_id)
     }
+
+    /// Does work that blocks on the disk. It runs to its end even if the caller goes away.
+    async fn on_disk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, RouteError> + Send + 'static,
+    ) -> Result<T, RouteError> {
+        let issuer = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&issuer)).await;
+        done.map_err(|error| RouteError::Broken(Box::new(error)))?
+    }
+}
+
+/// RFC 6749 section 5.1: what carries a credential is kept by nobody on the way.
+async fn never_stored(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
 }

@@ -1,10 +1,12 @@
 //! Keys and signed tokens: JWK (RFC 7517), JWS (RFC 7515), JWT (RFC 7519) under the rules of RFC 8725.
 
 pub mod jwk;
+pub mod jws;
 pub mod sign;
 pub mod verify;
 
 pub use jwk::KeySet;
+pub use jws::Jws;
 pub use sign::SigningKey;
 pub use verify::{Claims, Expect, Refused, Unverified};
 

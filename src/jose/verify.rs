@@ -5,23 +5,17 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use super::{KeySet, algorithm_named, jwk::NoKey};
+use super::{
+    KeySet,
+    jws::{Jws, present},
+};
 use crate::{
     hint::Hint,
-    json::{depth, present},
     oauth::{Issuer, Scopes, client_auth::Audience},
 };
-
-/// Longest token that is looked at, in bytes. Real ones have 1 to 4 KiB.
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
-/// Longest `kid` that is looked at, in bytes.
-const MAX_KID_BYTES: usize = 512;
-/// Deepest nesting of header and claims.
-const MAX_DEPTH: usize = 32;
 
 /// What a token must be to be good here.
 #[derive(Clone, Debug)]
@@ -140,31 +134,8 @@ impl Hint for Refused {
 /// A parsed token of which nothing is believed yet.
 #[derive(Debug)]
 pub struct Unverified<'a> {
-    signing_input: &'a str,
-    signature: &'a str,
-    algorithm: String,
-    kid: Option<String>,
-    typ: Option<String>,
+    jws: Jws<'a>,
     claims: RawClaims,
-}
-
-#[derive(Deserialize)]
-struct RawHeader {
-    alg: String,
-    #[serde(default, deserialize_with = "present")]
-    kid: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    typ: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    cty: Option<serde::de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    crit: Option<serde::de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    b64: Option<serde::de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    zip: Option<serde::de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    enc: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,38 +176,16 @@ enum ScopeClaim {
 }
 
 impl<'a> Unverified<'a> {
-    /// Takes a compact JWS apart. A member that occurs twice is an error: two parsers could read two tokens.
+    /// Takes a token apart. A member that occurs twice is an error: two parsers could read two tokens.
     pub fn parse(token: &'a str) -> Result<Self, Refused> {
-        let malformed = |reason: &str| Refused::Malformed(reason.to_owned());
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(malformed("longer than 16 KiB"));
-        }
-        let (signing_input, signature) = token.rsplit_once('.').ok_or_else(|| malformed("no dots"))?;
-        let (header, payload) = signing_input.split_once('.').ok_or_else(|| malformed("one dot, expected two"))?;
-        if payload.contains('.') {
-            return Err(malformed("more than three parts; encrypted tokens are not supported"));
-        }
-        let header: RawHeader = read("header", header)?;
-        let unsupported = [
-            ("crit", header.crit.is_some()),
-            ("b64", header.b64.is_some()),
-            ("zip", header.zip.is_some()),
-            ("enc", header.enc.is_some()),
-            ("cty", header.cty.is_some()),
-        ];
-        if let Some((name, _)) = unsupported.into_iter().find(|(_, is_there)| *is_there) {
-            return Err(Refused::UnsupportedHeader(name));
-        }
-        if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
-            return Err(malformed("`kid` is longer than 512 bytes"));
-        }
-        let claims = read("claims", payload)?;
-        Ok(Self { signing_input, signature, algorithm: header.alg, kid: header.kid, typ: header.typ, claims })
+        let jws = Jws::parse(token)?;
+        let claims = jws.claims()?;
+        Ok(Self { jws, claims })
     }
 
     /// The key's name, if the header has one.
     pub fn kid(&self) -> Option<&str> {
-        self.kid.as_deref()
+        self.jws.kid()
     }
 
     /// Whether the token at least claims to come from the expected issuer: asked before a key is looked for.
@@ -253,7 +202,7 @@ impl<'a> Unverified<'a> {
     /// The first rule of [`Refused`] that the token breaks. [`Refused::UnknownKey`] is worth one look at a newer key set.
     pub fn verify(self, keys: &KeySet, expect: &Expect, now: Duration) -> Result<Claims, Refused> {
         self.check_issuer(expect)?;
-        self.check_signature(keys, &expect.algorithms)?;
+        self.jws.check_signature(keys, &expect.algorithms)?;
         self.check_kind()?;
         self.check_audience(expect)?;
         self.check_times(expect.leeway, now)?;
@@ -272,22 +221,9 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    fn check_signature(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Refused> {
-        let not_allowed = || Refused::Algorithm(printable(&self.algorithm));
-        let algorithm =
-            algorithm_named(&self.algorithm).filter(|named| allowed.contains(named)).ok_or_else(not_allowed)?;
-        let key = keys.find(self.kid(), algorithm).map_err(|problem| match problem {
-            NoKey::UnknownKid => Refused::UnknownKey(printable(self.kid().unwrap_or_default())),
-            NoKey::WrongAlgorithm => not_allowed(),
-            NoKey::Ambiguous => Refused::AmbiguousKey,
-        })?;
-        let fits = jsonwebtoken::crypto::verify(self.signature, self.signing_input.as_bytes(), &key.key, algorithm);
-        if fits.unwrap_or(false) { Ok(()) } else { Err(Refused::Signature) }
-    }
-
     /// RFC 9068 section 4 wants `at+jwt`; issuers that write plain `JWT` (Keycloak) are read by what else the token says.
     fn check_kind(&self) -> Result<(), Refused> {
-        let typ = self.typ.as_deref().map(str::to_ascii_lowercase);
+        let typ = self.jws.typ().map(str::to_ascii_lowercase);
         match typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ)) {
             Some("at+jwt") => Ok(()),
             None | Some("jwt") => match self.claims.typ.as_deref() {
@@ -330,16 +266,6 @@ impl<'a> Unverified<'a> {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(part: &str, encoded: &str) -> Result<T, Refused> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(encoded)
-        .map_err(|_| Refused::Malformed(format!("its {part} is not base64url without padding")))?;
-    if depth(&bytes) > MAX_DEPTH {
-        return Err(Refused::Malformed(format!("its {part} is nested deeper than {MAX_DEPTH}")));
-    }
-    serde_json::from_slice(&bytes).map_err(|error| Refused::Malformed(format!("its {part}: {error}")))
-}
-
 fn scopes(claims: [Option<&ScopeClaim>; 2]) -> Scopes {
     Scopes::from_claims(claims.into_iter().flatten().flat_map(|claim| match claim {
         ScopeClaim::Text(text) => text.split(' ').collect::<Vec<_>>(),
@@ -349,7 +275,7 @@ fn scopes(claims: [Option<&ScopeClaim>; 2]) -> Scopes {
 }
 
 /// A stranger's text, safe to put into a log line: short, and without control characters.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_default).collect()
 }
 

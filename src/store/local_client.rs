@@ -36,11 +36,18 @@ impl LocalClient {
     }
 }
 
-/// The token that lets a client register at the embedded issuer (RFC 7591 section 3), made at the first ask.
+/// The token that lets a client register at the embedded issuer (RFC 7591 section 3), made at the first ask. Never empty.
 pub fn initial_access_token(state: &PrivateDir) -> Result<Secret, StoreError> {
     state.create(INITIAL_ACCESS_TOKEN_FILE, Secret::random().expose().as_bytes())?;
     let bytes = state.read(INITIAL_ACCESS_TOKEN_FILE)?.unwrap_or_default();
-    Ok(Secret::new(String::from_utf8_lossy(&bytes).trim()))
+    let token = Secret::new(String::from_utf8_lossy(&bytes).trim());
+    if !token.expose().is_empty() {
+        return Ok(token);
+    }
+    // An emptied file must not become an empty password.
+    let fresh = Secret::random();
+    state.write(INITIAL_ACCESS_TOKEN_FILE, fresh.expose().as_bytes())?;
+    Ok(fresh)
 }
 
 #[cfg(test)]
@@ -54,5 +61,15 @@ mod tests {
         let first = initial_access_token(&state).unwrap();
         assert_eq!(first.expose().len(), 43);
         assert_eq!(initial_access_token(&state).unwrap().expose(), first.expose());
+    }
+
+    #[test]
+    fn an_emptied_initial_access_token_is_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let state = PrivateDir::open(&root.path().join("state")).unwrap();
+        state.write(INITIAL_ACCESS_TOKEN_FILE, b" \n").unwrap();
+        let fresh = initial_access_token(&state).unwrap();
+        assert_eq!(fresh.expose().len(), 43);
+        assert_eq!(initial_access_token(&state).unwrap().expose(), fresh.expose());
     }
 }

@@ -1,3 +1,10 @@
-//! The product against other people's clients and servers.
+//! The product with other people's clients, servers and test suite.
+//!
+//! Needs what `./tests/run` installs, so plain `cargo test` does not build it.
 
-fn main() {}
+mod conformance;
+mod everything;
+mod fastmcp;
+mod harness;
+mod sdk_clients;
+mod typescript_server;

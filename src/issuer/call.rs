@@ -1,0 +1,157 @@
+//! One request at an endpoint of the issuer, before anything in it is believed.
+
+use std::collections::HashSet;
+
+use axum::extract::{FromRequest, Request, rejection::BytesRejection};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use url::form_urlencoded;
+
+use super::{RouteError, client_auth::Credentials};
+use crate::{
+    secret::Secret,
+    telemetry::audit::{Event, record},
+};
+
+/// Longest name of a client in an audit event, in characters: it may be anybody's text.
+const MAX_CLAIMED_NAME: usize = 64;
+
+/// What was sent: headers, the body, and whether there was anything in the query.
+pub(super) struct Call {
+    headers: HeaderMap,
+    has_query: bool,
+    body: Bytes,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Call {
+    type Rejection = BytesRejection;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let headers = request.headers().clone();
+        let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
+        Ok(Self { headers, has_query, body: Bytes::from_request(request, state).await? })
+    }
+}
+
+impl Call {
+    /// The body as a form.
+    pub(super) fn form(&self) -> Result<Form, RouteError> {
+        self.check_no_query()?;
+        if !self.has_media_type("application/x-www-form-urlencoded") {
+            return Err(RouteError::InvalidRequest(
+                "send the parameters as a form: Content-Type application/x-www-form-urlencoded",
+            ));
+        }
+        Form::parse(&self.body)
+    }
+
+    /// The body as JSON text.
+    pub(super) fn json(&self) -> Result<&[u8], RouteError> {
+        self.check_no_query()?;
+        if !self.has_media_type("application/json") {
+            return Err(RouteError::InvalidRequest("send the metadata as JSON: Content-Type application/json"));
+        }
+        Ok(&self.body)
+    }
+
+    /// The one `Authorization` header.
+    pub(super) fn authorization(&self) -> Result<Option<&str>, RouteError> {
+        let mut values = self.headers.get_all(header::AUTHORIZATION).iter();
+        let value = values.next();
+        if values.next().is_some() {
+            return Err(RouteError::InvalidRequest("there is more than one Authorization header; send one"));
+        }
+        match value.map(http::HeaderValue::to_str) {
+            Some(Err(_)) => Err(RouteError::InvalidRequest("the Authorization header is not ASCII")),
+            Some(Ok(text)) => Ok(Some(text)),
+            None => Ok(None),
+        }
+    }
+
+    /// The bearer token; an empty one is none.
+    pub(super) fn bearer(&self) -> Result<Option<Secret>, RouteError> {
+        let token = self.authorization()?.and_then(|value| credentials_of("bearer", value));
+        Ok(token.map(Secret::new))
+    }
+
+    /// Passes a refusal on, and leaves it in the audit log.
+    pub(super) fn refused(&self, endpoint: &str, error: RouteError) -> RouteError {
+        let client: String = self.claimed_client().chars().take(MAX_CLAIMED_NAME).collect();
+        let reason = format!("{}: {error}", error.code());
+        record(Event::IssuerRefused { endpoint, client: &client, reason: &reason });
+        error
+    }
+
+    fn claimed_client(&self) -> String {
+        let credentials = self.form().and_then(|form| Credentials::read(self, &form));
+        credentials.map(|credentials| credentials.client_id().to_owned()).unwrap_or_default()
+    }
+
+    /// A URL ends up in logs and histories; nothing of a request belongs there.
+    fn check_no_query(&self) -> Result<(), RouteError> {
+        if self.has_query {
+            return Err(RouteError::InvalidRequest("parameters belong into the body, not into the URL"));
+        }
+        Ok(())
+    }
+
+    fn has_media_type(&self, expected: &str) -> bool {
+        let value = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        value.and_then(|value| value.split(';').next()).is_some_and(|kind| kind.trim().eq_ignore_ascii_case(expected))
+    }
+}
+
+/// What follows the scheme in an `Authorization` header, if it is this scheme's and not empty.
+pub(super) fn credentials_of<'a>(scheme: &str, value: &'a str) -> Option<&'a str> {
+    let (found, credentials) = value.split_once(' ')?;
+    let credentials = credentials.trim();
+    (found.eq_ignore_ascii_case(scheme) && !credentials.is_empty()).then_some(credentials)
+}
+
+/// The parameters of a form request.
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// No parameter may be there twice (RFC 6749 section 3.2), except `resource` (RFC 8707 section 2).
+    fn parse(body: &[u8]) -> Result<Self, RouteError> {
+        let parameters: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+        let mut names = HashSet::new();
+        if !parameters.iter().filter(|(name, _)| name != "resource").all(|(name, _)| names.insert(name)) {
+            return Err(RouteError::InvalidRequest("a parameter is there twice; send each once"));
+        }
+        Ok(Self(parameters))
+    }
+
+    /// The parameter's value. An empty one counts as absent (RFC 6749 section 3.2).
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// All values of a parameter that may be repeated.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(other, value)| other == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_parameters_are_absent_and_doubled_ones_refused() {
+        let form = Form::parse(b"a=1&b=&resource=x&resource=y").unwrap();
+        assert_eq!((form.get("a"), form.get("b"), form.get("c")), (Some("1"), None, None));
+        assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);
+        for doubled in ["a=1&a=1", "a=1&a=", "%61=1&a=2"] {
+            assert!(Form::parse(doubled.as_bytes()).is_err(), "{doubled}");
+        }
+    }
+
+    #[test]
+    fn an_empty_credential_is_none() {
+        assert_eq!(credentials_of("bearer", "BEARER x"), Some("x"));
+        for none in ["Bearer", "Bearer ", "Bearer   ", "Basic x", ""] {
+            assert_eq!(credentials_of("bearer", none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Registered clients: one file each, and a view of all of them in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{OpenError, RouteError};
+use crate::{
+    jose::{KeySet, SigningKey},
+    oauth::{AuthMethod, Issuer, Scopes},
+    secret::Secret,
+    store::{LocalClient, PrivateDir, StoreError},
+};
+
+/// How many clients may be registered, so that a leaked initial access token cannot fill the disk.
+pub(super) const MAX_CLIENTS: usize = 1000;
+
+const ID_PREFIX: &str = "client-";
+
+/// What is kept of a client. Of its secrets only hashes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Client {
+    pub(super) client_id: String,
+    /// Seconds since the epoch.
+    pub(super) issued_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) client_name: Option<String>,
+    /// All it may ever ask for.
+    pub(super) scope: Scopes,
+    pub(super) proof: Proof,
+    /// Absent for the client that the issuer provisions itself: nobody manages it over HTTP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) registration_token_sha256: Option<String>,
+}
+
+/// What a client proves itself with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "snake_case")]
+pub(super) enum Proof {
+    /// A secret in the `Authorization` header.
+    ClientSecretBasic { secret_sha256: String },
+    /// A secret in the form.
+    ClientSecretPost { secret_sha256: String },
+    /// Assertions signed with one of these keys.
+    PrivateKeyJwt { jwks: serde_json::Value },
+}
+
+impl Proof {
+    /// The method's registered name.
+    pub(super) fn method(&self) -> AuthMethod {
+        match self {
+            Self::ClientSecretBasic { .. } => AuthMethod::ClientSecretBasic,
+            Self::ClientSecretPost { .. } => AuthMethod::ClientSecretPost,
+            Self::PrivateKeyJwt { .. } => AuthMethod::PrivateKeyJwt,
+        }
+    }
+
+    /// The hash of the secret, if the client has one.
+    pub(super) fn secret_sha256(&self) -> Option<&str> {
+        match self {
+            Self::ClientSecretBasic { secret_sha256 } | Self::ClientSecretPost { secret_sha256 } => Some(secret_sha256),
+            Self::PrivateKeyJwt { .. } => None,
+        }
+    }
+
+    /// The keys that it signs assertions with; none for a client with a secret.
+    pub(super) fn keys(&self) -> KeySet {
+        match self {
+            Self::PrivateKeyJwt { jwks } => KeySet::parse(jwks.to_string().as_bytes()).unwrap_or_default(),
+            _ => KeySet::default(),
+        }
+    }
+}
+
+/// A name for a new client: random, so that no request ever chooses the name of a file.
+pub(super) fn new_client_id() -> String {
+    format!("{ID_PREFIX}{}", &Secret::random().expose()[..22])
+}
+
+fn is_client_id(text: &str) -> bool {
+    let rest = text.strip_prefix(ID_PREFIX);
+    rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
+}
+
+fn file_name(client_id: &str) -> String {
+    format!("{client_id}.json")
+}
+
+/// All clients. What a reader sees here is on the disk already.
+pub(super) struct Clients {
+    dir: PrivateDir,
+    known: RwLock<HashMap<String, Arc<Client>>>,
+    /// Held through a write: the cap is checked against what is written.
+    writing: Mutex<()>,
+}
+
+impl Clients {
+    /// Reads every registration.
+    pub(super) fn open(dir: PrivateDir) -> Result<Self, OpenError> {
+        let mut known = HashMap::new();
+        for name in dir.names()? {
+            let bytes = dir.read(&name)?.unwrap_or_default();
+            let client: Option<Client> = serde_json::from_slice(&bytes).ok();
+            match client.filter(|client| file_name(&client.client_id) == name) {
+                Some(client) => known.insert(client.client_id.clone(), Arc::new(client)),
+                None => return Err(OpenError::BadRegistration { path: dir.path().join(name) }),
+            };
+        }
+        Ok(Self { dir, known: RwLock::new(known), writing: Mutex::new(()) })
+    }
+
+    /// The client of this name.
+    pub(super) fn get(&self, client_id: &str) -> Option<Arc<Client>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(client_id).cloned()
+    }
+
+    /// Adds a client that registered. Blocks on the disk.
+    pub(super) fn add(&self, client: Client) -> Result<(), RouteError> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let registered = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.values().filter(|client| client.registration_token_sha256.is_some()).count()
+        };
+        if registered >= MAX_CLIENTS {
+            return Err(RouteError::Full(
+                "this issuer has as many clients as it keeps (1000); remove files of unused ones from issuer/clients in \
+                 the server's state directory and restart it",
+            ));
+        }
+        Ok(self.write(client)?)
+    }
+
+    /// Makes sure that this account's client and its registration exist, fit each other and name this issuer.
+    ///
+    /// The record with the key is written first: a process killed in between leaves a record without a registration, which
+    /// the next start completes. A registration without a record is of no use to anybody and is removed.
+    pub(super) fn provision_local(
+        &self,
+        state: &PrivateDir,
+        issuer: &Issuer,
+        scope: &Scopes,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let kept = LocalClient::load(state)?.filter(|record| is_client_id(&record.client_id));
+        let kept = kept.and_then(|record| Some((SigningKey::from_pem(record.private_key.expose()).ok()?, record)));
+        let is_up_to_date = kept.as_ref().is_some_and(|(_, record)| record.issuer == *issuer);
+        let (key, mut record) = kept.unwrap_or_else(|| {
+            let key = SigningKey::generate();
+            let private_key = key.to_pem();
+            (key, LocalClient { issuer: issuer.clone(), client_id: new_client_id(), private_key })
+        });
+        if !is_up_to_date {
+            record.issuer = issuer.clone();
+            record.save(state)?;
+        }
+        self.remove_orphans(&record.client_id)?;
+        let existing = self.get(&record.client_id);
+        let client = Client {
+            issued_at: existing.as_ref().map_or(now, |client| client.issued_at),
+            client_id: record.client_id,
+            client_name: Some("command line of this account".to_owned()),
+            scope: scope.clone(),
+            proof: Proof::PrivateKeyJwt { jwks: serde_json::json!({ "keys": [key.public_jwk()] }) },
+            registration_token_sha256: None,
+        };
+        if existing.is_some_and(|existing| *existing == client) { Ok(()) } else { self.write(client) }
+    }
+
+    fn remove_orphans(&self, local_id: &str) -> Result<(), StoreError> {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let is_orphan = |client: &Client| client.registration_token_sha256.is_none() && client.client_id != local_id;
+        let orphans: Vec<String> =
+            known.values().filter(|client| is_orphan(client)).map(|client| client.client_id.clone()).collect();
+        for orphan in orphans {
+            self.dir.remove(&file_name(&orphan))?;
+            known.remove(&orphan);
+        }
+        Ok(())
+    }
+
+    fn write(&self, client: Client) -> Result<(), StoreError> {
+        let text = serde_json::to_vec_pretty(&client).expect("strings, numbers and JSON values only");
+        self.dir.write(&file_name(&client.client_id), &text)?;
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(client.client_id.clone(), Arc::new(client));
+        Ok(())
+    }
+}

@@ -1,0 +1,397 @@
+//! `POST /register` and `GET /register/{client_id}`: RFC 7591, and the reading half of RFC 7592.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{
+    Embedded, RouteError,
+    call::Call,
+    client_auth::NO_HASH,
+    clients::{Client, Proof, new_client_id},
+    metadata::endpoint,
+    token::CLIENT_CREDENTIALS,
+};
+use crate::{
+    jose::KeySet,
+    oauth::{AuthMethod, ClientMetadata, Issuer, RegisteredClient, Scopes},
+    secret::{Secret, constant_time_eq},
+    telemetry::audit::{Event, record},
+};
+
+/// Largest registration, in bytes.
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// Longest `client_name`, in characters.
+const MAX_NAME_CHARACTERS: usize = 100;
+/// The members that make a JWK private (RFC 7518 sections 6.2.2, 6.3.2, 6.4.1).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+pub(super) async fn post(
+    State(issuer): State<Arc<Embedded>>,
+    call: Call,
+) -> Result<(StatusCode, Json<RegisteredClient>), RouteError> {
+    let registered = register(&issuer, &call).await;
+    registered.map(|answer| (StatusCode::CREATED, Json(answer))).map_err(|error| call.refused("register", error))
+}
+
+async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClient, RouteError> {
+    check_initial_access_token(issuer, call)?;
+    let metadata = read_metadata(call.json()?)?;
+    let now = issuer.settings.clock.since_epoch().as_secs();
+    let (client, secrets) = accept(metadata, &issuer.settings.scopes, now)?;
+    let answer = describe(&client, secrets, &issuer.settings.issuer);
+    issuer.on_disk(move |issuer| issuer.clients.add(client)).await?;
+    record(Event::ClientRegistered { client: &answer.client_id });
+    Ok(answer)
+}
+
+/// The registration as it is kept. The secret is not in it: only its hash is kept.
+pub(super) async fn get(
+    State(issuer): State<Arc<Embedded>>,
+    Path(client_id): Path<String>,
+    call: Call,
+) -> Result<Json<RegisteredClient>, RouteError> {
+    read(&issuer, &client_id, &call).map(Json).map_err(|error| call.refused("register", error))
+}
+
+fn read(issuer: &Embedded, client_id: &str, call: &Call) -> Result<RegisteredClient, RouteError> {
+    // An unknown client takes the same path as a wrong token.
+    let client = issuer.clients.get(client_id);
+    let hash = client.as_ref().and_then(|client| client.registration_token_sha256.as_deref());
+    let token = call.bearer()?.filter(|token| token.matches_sha256(hash.unwrap_or(NO_HASH)));
+    let (Some(client), Some(token)) = (&client, token) else {
+        return Err(RouteError::InvalidToken(
+            "reading a registration needs its own registration_access_token as bearer token",
+        ));
+    };
+    let secrets = Secrets { client_secret: None, registration_access_token: token };
+    Ok(describe(client, secrets, &issuer.settings.issuer))
+}
+
+fn check_initial_access_token(issuer: &Embedded, call: &Call) -> Result<(), RouteError> {
+    let expected = issuer.initial_access_token.expose().as_bytes();
+    let sent = call.bearer()?.filter(|sent| constant_time_eq(sent.expose().as_bytes(), expected));
+    sent.map(|_| ()).ok_or(RouteError::InvalidToken(
+        "registration needs the initial access token as bearer token; it is in the file initial-access-token in the \
+         server's state directory",
+    ))
+}
+
+fn read_metadata(body: &[u8]) -> Result<ClientMetadata, RouteError> {
+    if body.len() > MAX_METADATA_BYTES {
+        return Err(RouteError::InvalidClientMetadata("the metadata is larger than 16 KiB".into()));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        // Without serde's words, which quote the value.
+        let problem = if error.is_data() { "has a member of the wrong type or form" } else { "is not a JSON object" };
+        let place = format!("line {} column {}", error.line(), error.column());
+        RouteError::InvalidClientMetadata(format!("the metadata {problem}, {place}").into())
+    })
+}
+
+/// What a registration hands out, once.
+struct Secrets {
+    client_secret: Option<Secret>,
+    registration_access_token: Secret,
+}
+
+/// Makes a client of what was asked for, or says why not. Members that mean nothing here are ignored (RFC 7591 section 2);
+/// no address in them is ever fetched.
+fn accept(metadata: ClientMetadata, supported: &Scopes, now: u64) -> Result<(Client, Secrets), RouteError> {
+    let refuse = |words: &'static str| Err(RouteError::InvalidClientMetadata(words.into()));
+    // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one there is.
+    if !matches!(metadata.grant_types.as_slice(), [] | [_])
+        || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS)
+    {
+        return refuse("grant_types must be exactly client_credentials");
+    }
+    if !metadata.redirect_uris.is_empty() {
+        return refuse(
+            "redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves",
+        );
+    }
+    if metadata.jwks_uri.is_some() {
+        return refuse("jwks_uri is not fetched; send the keys by value in jwks");
+    }
+    let scope = match metadata.scope {
+        None => supported.clone(),
+        Some(scope) if !scope.is_empty() && supported.covers(&scope) => scope,
+        Some(_) => {
+            let words = format!("scope must be a selection of: {supported}");
+            return Err(RouteError::InvalidClientMetadata(words.into()));
+        }
+    };
+    let secret = Secret::random();
+    let secret_sha256 = secret.sha256();
+    let proof = match metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic) {
+        AuthMethod::ClientSecretBasic => Proof::ClientSecretBasic { secret_sha256 },
+        AuthMethod::ClientSecretPost => Proof::ClientSecretPost { secret_sha256 },
+        AuthMethod::PrivateKeyJwt => Proof::PrivateKeyJwt { jwks: check_keys(metadata.jwks)? },
+        AuthMethod::None | AuthMethod::Unsupported => {
+            return refuse(
+                "token_endpoint_auth_method must be client_secret_basic, client_secret_post or private_key_jwt: \
+                 client_credentials is not for public clients",
+            );
+        }
+    };
+    let registration_access_token = Secret::random();
+    let client = Client {
+        client_id: new_client_id(),
+        issued_at: now,
+        client_name: metadata.client_name.as_deref().and_then(clean_name),
+        scope,
+        registration_token_sha256: Some(registration_access_token.sha256()),
+        proof,
+    };
+    let client_secret = client.proof.secret_sha256().is_some().then_some(secret);
+    Ok((client, Secrets { client_secret, registration_access_token }))
+}
+
+fn check_keys(jwks: Option<Value>) -> Result<Value, RouteError> {
+    let refuse = |words: &'static str| Err(RouteError::InvalidClientMetadata(words.into()));
+    let Some(jwks) = jwks else {
+        return refuse("private_key_jwt needs the public keys in jwks");
+    };
+    let keys = jwks["keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if keys.iter().any(|key| PRIVATE_MEMBERS.iter().any(|member| key.get(member).is_some())) {
+        return refuse("jwks has a private or symmetric key; send public keys only, and replace the key that was sent");
+    }
+    if KeySet::parse(jwks.to_string().as_bytes()).is_ok_and(|keys| !keys.is_empty()) {
+        return Ok(jwks);
+    }
+    refuse("jwks has no usable key; send RSA (2048 bits or more), P-256, P-384 or Ed25519 public keys for signatures")
+}
+
+/// A name that cannot break a log line, a terminal or a page: without control characters and without those that turn the
+/// direction of text.
+fn clean_name(text: &str) -> Option<String> {
+    let is_harmless = |character: &char| {
+        !character.is_control()
+            && !matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let harmless: String = text.chars().filter(is_harmless).collect();
+    let name: String = harmless.trim().chars().take(MAX_NAME_CHARACTERS).collect();
+    (!name.is_empty()).then_some(name)
+}
+
+fn describe(client: &Client, secrets: Secrets, issuer: &Issuer) -> RegisteredClient {
+    let jwks = match &client.proof {
+        Proof::PrivateKeyJwt { jwks } => Some(jwks.clone()),
+        _ => None,
+    };
+    RegisteredClient {
+        client_id: client.client_id.clone(),
+        // 0 is never (RFC 7591 section 3.2.1).
+        client_secret_expires_at: secrets.client_secret.as_ref().map(|_| 0),
+        client_secret: secrets.client_secret,
+        client_id_issued_at: Some(client.issued_at),
+        registration_access_token: Some(secrets.registration_access_token),
+        registration_client_uri: Some(endpoint(issuer, &format!("/register/{}", client.client_id))),
+        metadata: ClientMetadata {
+            client_name: client.client_name.clone(),
+            grant_types: vec![CLIENT_CREDENTIALS.to_owned()],
+            token_endpoint_auth_method: Some(client.proof.method()),
+            scope: Some(client.scope.clone()),
+            jwks,
+            ..ClientMetadata::default()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        issuer::{
+            clients::MAX_CLIENTS,
+            testing::{Fixture, ISSUER, JSON, NOW},
+        },
+        jose::SigningKey,
+    };
+
+    fn keys() -> Value {
+        json!({ "keys": [SigningKey::generate().public_jwk()] })
+    }
+
+    #[tokio::test]
+    async fn a_registration_without_wishes_gets_the_defaults() {
+        let issuer = Fixture::new();
+        let answer = issuer.register(&json!({})).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        let id = answer.json["client_id"].as_str().unwrap();
+        assert_eq!(answer.json["client_secret"].as_str().unwrap().len(), 43);
+        assert_eq!(answer.json["client_secret_expires_at"], 0);
+        assert_eq!(answer.json["client_id_issued_at"], NOW);
+        assert_eq!(answer.json["registration_client_uri"], format!("{ISSUER}/register/{id}"));
+        assert_eq!(answer.json["grant_types"], json!(["client_credentials"]));
+        assert_eq!(answer.json["token_endpoint_auth_method"], "client_secret_basic");
+        assert_eq!(answer.json["scope"], "mcp:read mcp:write mcp:infer");
+    }
+
+    #[tokio::test]
+    async fn a_client_with_keys_gets_no_secret() {
+        let issuer = Fixture::new();
+        let wishes = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": keys()});
+        let answer = issuer.register(&wishes).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        assert_eq!(answer.json["jwks"], wishes["jwks"]);
+        assert!(answer.json.get("client_secret").is_none());
+        assert!(answer.json.get("client_secret_expires_at").is_none());
+    }
+
+    #[tokio::test]
+    async fn only_the_initial_access_token_opens_registration() {
+        let issuer = Fixture::new();
+        let token = issuer.initial_access_token();
+        let (right, wrong) = (format!("bearer {token}"), format!("Bearer {token}x"));
+        let basic = format!("Basic {token}");
+        assert_eq!(
+            issuer.send(Method::POST, "/register", &[JSON, ("authorization", &right)], "{}").await.status,
+            StatusCode::CREATED
+        );
+        for header in [None, Some(wrong.as_str()), Some("Bearer "), Some("Bearer"), Some(&basic), Some(&token)] {
+            let headers: Vec<_> = header.map(|value| ("authorization", value)).into_iter().chain([JSON]).collect();
+            let answer = issuer.send(Method::POST, "/register", &headers, "{}").await;
+            answer.is_refused(401, "invalid_token");
+            assert!(answer.header("www-authenticate").starts_with("Bearer "));
+            assert!(answer.json["error_description"].as_str().unwrap().contains("state directory"));
+        }
+    }
+
+    #[tokio::test]
+    async fn metadata_that_cannot_work_is_refused() {
+        let issuer = Fixture::new();
+        let mut private = keys();
+        private["keys"][0]["d"] = "AAAA".into();
+        let with_keys = |jwks: Value| json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks});
+        for bad in [
+            json!({"grant_types": ["authorization_code"]}),
+            json!({"grant_types": ["client_credentials", "refresh_token"]}),
+            json!({"grant_types": ["client_credentials", "client_credentials"]}),
+            json!({"redirect_uris": ["http://127.0.0.1/callback"]}),
+            json!({"redirect_uris": ["javascript:alert(1)"]}),
+            json!({"token_endpoint_auth_method": "none"}),
+            json!({"token_endpoint_auth_method": "client_secret_jwt"}),
+            json!({"token_endpoint_auth_method": "private_key_jwt"}),
+            json!({"jwks_uri": "http://169.254.169.254/"}),
+            json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://h/jwks"}),
+            with_keys(private),
+            with_keys(json!({"keys": []})),
+            with_keys(json!({"keys": [{"kty": "oct", "k": "AAAA"}]})),
+            with_keys(json!([])),
+            json!({"scope": "admin"}),
+            json!({"scope": "mcp:read admin"}),
+            json!({"scope": ""}),
+            json!({"scope": "a\"b"}),
+            json!({"client_name": 5}),
+            json!([]),
+        ] {
+            issuer.register(&bad).await.is_refused(400, "invalid_client_metadata");
+        }
+        for text in ["", "{", "{\"client_name\":\"a\",\"client_name\":\"b\"}"] {
+            issuer.register_text(text).await.is_refused(400, "invalid_client_metadata");
+        }
+        assert_eq!(issuer.registrations().len(), 1, "only this account's own client");
+    }
+
+    #[tokio::test]
+    async fn members_that_mean_nothing_here_are_ignored() {
+        let issuer = Fixture::new();
+        let answer = issuer
+            .register(
+                &json!({"logo_uri": "http://169.254.169.254/", "client_id": "../../chosen", "client_secret": "mine",
+                "grant_types": ["client_credentials"], "redirect_uris": []}),
+            )
+            .await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        assert!(answer.json["client_id"].as_str().unwrap().starts_with("client-"));
+        assert_ne!(answer.json["client_secret"], "mine");
+        assert!(answer.json.get("logo_uri").is_none());
+    }
+
+    #[tokio::test]
+    async fn metadata_of_16_kib_is_read_and_more_is_refused() {
+        let issuer = Fixture::new();
+        let sized = |bytes: usize| format!("{:<bytes$}", "{}");
+        assert_eq!(issuer.register_text(&sized(16 * 1024)).await.status, StatusCode::CREATED);
+        issuer.register_text(&sized(16 * 1024 + 1)).await.is_refused(400, "invalid_client_metadata");
+    }
+
+    #[tokio::test]
+    async fn names_are_made_harmless() {
+        let issuer = Fixture::new();
+        for (sent, kept) in [
+            ("  CI job  ", json!("CI job")),
+            ("a\u{202e}b\u{2066}c\n\u{1b}[31m\u{85}", json!("abc[31m")),
+            ("<script>", json!("<script>")),
+            (" \u{200f}\n ", Value::Null),
+        ] {
+            let answer = issuer.register(&json!({ "client_name": sent })).await;
+            assert_eq!(answer.json.get("client_name").cloned().unwrap_or_default(), kept);
+        }
+        let answer = issuer.register(&json!({"client_name": "\u{e9}".repeat(5000)})).await;
+        assert_eq!(answer.json["client_name"].as_str().unwrap().chars().count(), MAX_NAME_CHARACTERS);
+    }
+
+    #[tokio::test]
+    async fn a_registration_is_read_with_its_own_token_only() {
+        let issuer = Fixture::new();
+        let mine = issuer.register(&json!({"client_name": "mine"})).await.json;
+        let other = issuer.register(&json!({})).await.json;
+        let path = |client: &Value| format!("/register/{}", client["client_id"].as_str().unwrap());
+        let token = |client: &Value| client["registration_access_token"].as_str().unwrap().to_owned();
+        let local = format!("/register/{}", issuer.local_client().client_id);
+
+        let answer = issuer.read_registration(&path(&mine), &token(&mine)).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let mut expected = mine.clone();
+        for gone in ["client_secret", "client_secret_expires_at"] {
+            expected.as_object_mut().unwrap().remove(gone);
+        }
+        assert_eq!(answer.json, expected);
+
+        let mut refusals = Vec::new();
+        for (path, token) in [
+            (path(&mine), token(&other)),
+            (path(&mine), issuer.initial_access_token()),
+            (path(&mine), mine["client_secret"].as_str().unwrap().to_owned()),
+            (path(&mine), String::new()),
+            ("/register/client-unknown".to_owned(), token(&mine)),
+            (local, token(&mine)),
+        ] {
+            let answer = issuer.read_registration(&path, &token).await;
+            answer.is_refused(401, "invalid_token");
+            refusals.push(answer.json);
+        }
+        assert!(refusals.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[tokio::test]
+    async fn secrets_are_kept_as_hashes() {
+        let issuer = Fixture::new();
+        let client = issuer.register(&json!({})).await.json;
+        let kept = issuer.registrations().concat();
+        for name in ["client_secret", "registration_access_token"] {
+            let secret = client[name].as_str().unwrap();
+            assert!(!kept.contains(secret), "{name}");
+            assert!(kept.contains(&Secret::new(secret).sha256()), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_number_of_clients_has_an_end() {
+        let issuer = Fixture::new();
+        issuer.fill_with_clients(MAX_CLIENTS - 1);
+        assert_eq!(issuer.register(&json!({})).await.status, StatusCode::CREATED);
+        issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
+        issuer.local_token().await;
+    }
+}

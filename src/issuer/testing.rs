@@ -1,0 +1,250 @@
+//! What the tests of this room share: an issuer in a fresh state directory, and requests to its real router.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::body::Body;
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+use url::form_urlencoded;
+
+use super::{
+    Embedded, OpenError, Settings,
+    clients::{Client, Proof, new_client_id},
+};
+use crate::{
+    clock::TestClock,
+    jose::SigningKey,
+    oauth::{Issuer, Resource, Scopes, client_auth::JWT_BEARER},
+    secret::Secret,
+    store::{LocalClient, PrivateDir, initial_access_token},
+};
+
+pub(super) const NOW: u64 = 1_800_000_000;
+pub(super) const ISSUER: &str = "http://127.0.0.1:8000";
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
+pub(super) struct Fixture {
+    pub(super) embedded: Arc<Embedded>,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) state: PrivateDir,
+    _root: tempfile::TempDir,
+}
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// Null if the body is empty.
+    pub(super) json: Value,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(super) fn is_refused(&self, status: u16, error: &str) {
+        assert_eq!((self.status.as_u16(), &self.json["error"]), (status, &json!(error)), "{}", self.json);
+    }
+}
+
+impl Fixture {
+    pub(super) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let state = PrivateDir::open(&root.path().join("state")).unwrap();
+        let clock = TestClock::at(NOW);
+        let embedded = open(&state, &clock, ISSUER).unwrap();
+        Self { embedded, clock, state, _root: root }
+    }
+
+    /// Ends the process, and starts another on the same state.
+    pub(super) fn restarted(self) -> Self {
+        self.restarted_as(ISSUER)
+    }
+
+    pub(super) fn restarted_as(self, issuer: &str) -> Self {
+        let Self { embedded, clock, state, _root } = self;
+        drop(embedded);
+        let embedded = open(&state, &clock, issuer).unwrap();
+        Self { embedded, clock, state, _root }
+    }
+
+    pub(super) fn open_again(&self) -> Result<Arc<Embedded>, OpenError> {
+        open(&self.state, &self.clock, ISSUER)
+    }
+
+    pub(super) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Asks the router, and checks what holds for every answer.
+    pub(super) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.embedded.router().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let json = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        let answer = Answer { status: parts.status, headers: parts.headers, json };
+        if ["/token", "/register", "/revoke", "/introspect"].iter().any(|secret| path.starts_with(secret)) {
+            assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"), "{path}");
+            assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+        }
+        if let Some(description) = answer.json.get("error_description") {
+            let is_allowed = |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+            assert!(description.as_str().unwrap().bytes().all(is_allowed), "{description}");
+        }
+        answer
+    }
+
+    pub(super) async fn form(&self, path: &str, parameters: &[(&str, &str)]) -> Answer {
+        self.form_with(path, &[FORM], parameters).await
+    }
+
+    async fn form_with(&self, path: &str, headers: &[(&str, &str)], parameters: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        self.send(Method::POST, path, headers, &body).await
+    }
+
+    /// A request with the secret in the form; at `/token` with the grant.
+    pub(super) async fn with_secret(&self, path: &str, id: &str, secret: &str, more: &[(&str, &str)]) -> Answer {
+        let proof = [GRANT, ("client_id", id), ("client_secret", secret)];
+        self.form(path, &[&proof, more].concat()).await
+    }
+
+    /// The same with the secret in the header.
+    pub(super) async fn with_basic(&self, path: &str, id: &str, secret: &str, more: &[(&str, &str)]) -> Answer {
+        let header = basic(id, secret);
+        self.form_with(path, &[FORM, ("authorization", &header)], &[&[GRANT], more].concat()).await
+    }
+
+    /// The same with an assertion.
+    pub(super) async fn with_assertion(&self, path: &str, assertion: &str, more: &[(&str, &str)]) -> Answer {
+        let proof = [GRANT, ("client_assertion_type", JWT_BEARER), ("client_assertion", assertion)];
+        self.form(path, &[&proof, more].concat()).await
+    }
+
+    /// The same as this account's own client.
+    pub(super) async fn local(&self, path: &str, more: &[(&str, &str)]) -> Answer {
+        self.with_assertion(path, &self.assertion(|_| ()), more).await
+    }
+
+    pub(super) async fn local_token(&self) -> String {
+        let answer = self.local("/token", &[]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
+        answer.json["access_token"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) fn local_client(&self) -> LocalClient {
+        LocalClient::load(&self.state).unwrap().unwrap()
+    }
+
+    /// A good assertion of this account's own client, changed.
+    pub(super) fn assertion(&self, change: impl FnOnce(&mut Value)) -> String {
+        let client = self.local_client();
+        let key = SigningKey::from_pem(client.private_key.expose()).unwrap();
+        let mut claims = self.assertion_claims(&client.client_id);
+        change(&mut claims);
+        key.sign("client-authentication+jwt", &claims).expose().to_owned()
+    }
+
+    pub(super) fn assertion_claims(&self, client_id: &str) -> Value {
+        use crate::clock::Clock as _;
+        let now = self.clock.since_epoch().as_secs();
+        json!({"iss": client_id, "sub": client_id, "aud": self.embedded.settings.issuer, "exp": now + 60, "iat": now,
+            "jti": Secret::random()})
+    }
+
+    pub(super) fn initial_access_token(&self) -> String {
+        initial_access_token(&self.state).unwrap().expose().to_owned()
+    }
+
+    pub(super) async fn register(&self, metadata: &Value) -> Answer {
+        self.register_text(&metadata.to_string()).await
+    }
+
+    pub(super) async fn register_text(&self, body: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.initial_access_token());
+        self.send(Method::POST, "/register", &[JSON, ("authorization", &bearer)], body).await
+    }
+
+    pub(super) async fn read_registration(&self, path: &str, token: &str) -> Answer {
+        self.send(Method::GET, path, &[("authorization", &format!("Bearer {token}"))], "").await
+    }
+
+    /// A client with a secret, for this method.
+    pub(super) async fn registered(&self, method: &str) -> (String, String) {
+        self.registered_with(&json!({ "token_endpoint_auth_method": method })).await
+    }
+
+    pub(super) async fn registered_with(&self, metadata: &Value) -> (String, String) {
+        let answer = self.register(metadata).await;
+        let member = |name: &str| answer.json[name].as_str().unwrap().to_owned();
+        (member("client_id"), member("client_secret"))
+    }
+
+    /// The files of all registrations.
+    pub(super) fn registrations(&self) -> Vec<String> {
+        self.files("clients")
+    }
+
+    /// The contents of all files of one kind.
+    pub(super) fn files(&self, kind: &str) -> Vec<String> {
+        let dir = self.state.child("issuer").unwrap().child(kind).unwrap();
+        let read = |name: String| String::from_utf8(dir.read(&name).unwrap().unwrap()).unwrap();
+        dir.names().unwrap().into_iter().map(read).collect()
+    }
+
+    pub(super) fn fill_with_clients(&self, count: usize) {
+        for _ in 0..count {
+            let client = Client {
+                client_id: new_client_id(),
+                issued_at: NOW,
+                client_name: None,
+                scope: Scopes::none(),
+                proof: Proof::ClientSecretPost { secret_sha256: String::new() },
+                registration_token_sha256: Some(String::new()),
+            };
+            self.embedded.clients.add(client).unwrap();
+        }
+    }
+}
+
+fn open(state: &PrivateDir, clock: &Arc<TestClock>, issuer: &str) -> Result<Arc<Embedded>, OpenError> {
+    let resource = |text| Resource::parse(text).unwrap();
+    let settings = Settings {
+        issuer: Issuer::parse(issuer).unwrap(),
+        resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
+        scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
+        clock: Arc::clone(clock) as _,
+    };
+    Embedded::open(state, settings)
+}
+
+pub(super) fn basic(id: &str, secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
+}
+
+pub(super) fn header_of(token: &str) -> Value {
+    part(token, 0)
+}
+
+pub(super) fn claims_of(token: &str) -> Value {
+    part(token, 1)
+}
+
+fn part(token: &str, index: usize) -> Value {
+    let encoded = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap()
+}

@@ -1,0 +1,222 @@
+//! `POST /token`: RFC 6749 section 4.4, RFC 8707.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::{
+    ACCESS_TOKEN_LIFETIME, Embedded, RouteError,
+    call::{Call, Form},
+    client_auth::Credentials,
+};
+use crate::{
+    oauth::{Resource, Scopes, TokenResponse},
+    telemetry::audit::{Event, record},
+};
+
+/// The one grant of machines.
+pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
+
+pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<TokenResponse>, RouteError> {
+    issue(&issuer, &call).map(Json).map_err(|error| call.refused("token", error))
+}
+
+fn issue(issuer: &Embedded, call: &Call) -> Result<TokenResponse, RouteError> {
+    let form = call.form()?;
+    check_grant(&form)?;
+    let credentials = Credentials::read(call, &form)?;
+    if let Credentials::Public { .. } = credentials {
+        return Err(RouteError::UnauthorizedClient(
+            "client_credentials is not for public clients; prove the client by a secret or an assertion",
+        ));
+    }
+    let client = issuer.authenticate(&credentials)?;
+    let resource = asked_resource(&form, &issuer.settings.resources)?;
+    let scope = asked_scope(&form, &client.scope)?;
+    let access_token = issuer.mint(&client, resource, &scope);
+    record(Event::TokenIssued { client: &client.client_id, scope: &scope.to_string(), resource: resource.as_str() });
+    Ok(TokenResponse {
+        access_token,
+        token_type: "Bearer".to_owned(),
+        expires_in: Some(ACCESS_TOKEN_LIFETIME.as_secs()),
+        scope: Some(scope),
+        refresh_token: None,
+    })
+}
+
+fn check_grant(form: &Form) -> Result<(), RouteError> {
+    match form.get("grant_type") {
+        Some(CLIENT_CREDENTIALS) => Ok(()),
+        Some(_) => Err(RouteError::UnsupportedGrantType("the only grant here is client_credentials")),
+        None => Err(RouteError::InvalidRequest("grant_type is missing; send grant_type=client_credentials")),
+    }
+}
+
+/// Policy beside RFC 8707: one resource for one token, and the first of ours when none is named.
+fn asked_resource<'a>(form: &Form, accepted: &'a [Resource]) -> Result<&'a Resource, RouteError> {
+    let mut asked = form.all("resource");
+    let found = match (asked.next(), asked.next()) {
+        (None, _) => accepted.first(),
+        (Some(text), None) => {
+            let named = Resource::parse(text).ok();
+            accepted.iter().find(|resource| Some(*resource) == named.as_ref())
+        }
+        (Some(_), Some(_)) => {
+            return Err(RouteError::InvalidTarget("ask for one resource at a time".to_owned()));
+        }
+    };
+    found.ok_or_else(|| {
+        let accepted: Vec<_> = accepted.iter().map(Resource::as_str).collect();
+        RouteError::InvalidTarget(format!(
+            "no tokens for this resource here; resource must be {}",
+            accepted.join(" or ")
+        ))
+    })
+}
+
+/// All that is registered when nothing is asked for; never more than is asked for or registered.
+fn asked_scope(form: &Form, registered: &Scopes) -> Result<Scopes, RouteError> {
+    let Some(text) = form.get("scope") else {
+        return Ok(registered.clone());
+    };
+    let asked = Scopes::parse(text).ok().filter(|asked| !asked.is_empty() && registered.covers(asked));
+    asked.ok_or_else(|| RouteError::InvalidScope(format!("this client may ask for no other scope than: {registered}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+    use serde_json::json;
+
+    use crate::issuer::testing::{FORM, Fixture, ISSUER, NOW, claims_of, header_of};
+
+    #[tokio::test]
+    async fn a_token_has_the_claims_of_rfc_9068_and_nothing_to_refresh() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let answer = issuer.with_secret("/token", &id, &secret, &[]).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let members: Vec<_> = answer.json.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(members, ["access_token", "token_type", "expires_in", "scope"]);
+        assert_eq!((&answer.json["token_type"], &answer.json["expires_in"]), (&json!("Bearer"), &json!(900)));
+        let token = answer.json["access_token"].as_str().unwrap();
+        assert_eq!((&header_of(token)["typ"], &header_of(token)["alg"]), (&json!("at+jwt"), &json!("ES256")));
+        let mut claims = claims_of(token);
+        assert_eq!(claims["jti"].as_str().unwrap().len(), 43);
+        claims.as_object_mut().unwrap().remove("jti");
+        let expected = json!({"iss": ISSUER, "sub": id, "aud": "http://127.0.0.1:8000/mcp", "exp": NOW + 900, "iat": NOW,
+            "client_id": id, "scope": "mcp:read mcp:write mcp:infer"});
+        assert_eq!(claims, expected);
+    }
+
+    #[tokio::test]
+    async fn no_two_tokens_are_the_same() {
+        let issuer = Fixture::new();
+        assert_ne!(issuer.local_token().await, issuer.local_token().await);
+    }
+
+    #[tokio::test]
+    async fn only_a_post_of_a_form_is_heard() {
+        let issuer = Fixture::new();
+        let answer = issuer.send(Method::GET, "/token", &[], "").await;
+        assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        assert_eq!(issuer.send(Method::POST, "/token", &[FORM], &form).await.status, StatusCode::OK);
+        let charset = ("content-type", "Application/X-WWW-Form-URLEncoded; charset=utf-8");
+        assert_eq!(issuer.send(Method::POST, "/token", &[charset], &form).await.status, StatusCode::OK);
+        for headers in [&[("content-type", "application/json")][..], &[("content-type", "text/plain")], &[]] {
+            issuer.send(Method::POST, "/token", headers, &form).await.is_refused(400, "invalid_request");
+        }
+    }
+
+    #[tokio::test]
+    async fn parameters_in_the_url_are_refused() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let whole = format!("/token?grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        issuer.send(Method::POST, &whole, &[FORM], "").await.is_refused(400, "invalid_request");
+        let secret_only = format!("/token?client_secret={secret}");
+        let rest = format!("grant_type=client_credentials&client_id={id}");
+        issuer.send(Method::POST, &secret_only, &[FORM], &rest).await.is_refused(400, "invalid_request");
+    }
+
+    #[tokio::test]
+    async fn a_parameter_that_is_there_twice_is_refused() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let good = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        for twice in [format!("client_id={id}"), "scope=&scope=".to_owned(), "grant_type=password".to_owned()] {
+            let form = format!("{good}&{twice}");
+            issuer.send(Method::POST, "/token", &[FORM], &form).await.is_refused(400, "invalid_request");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_grants_are_unsupported_before_anybody_is_asked_who_he_is() {
+        let issuer = Fixture::new();
+        for grant in ["password", "implicit", "authorization_code", "refresh_token", "Client_Credentials", "x"] {
+            issuer.form("/token", &[("grant_type", grant)]).await.is_refused(400, "unsupported_grant_type");
+        }
+        issuer.form("/token", &[]).await.is_refused(400, "invalid_request");
+    }
+
+    #[tokio::test]
+    async fn public_clients_get_no_token_for_themselves() {
+        let issuer = Fixture::new();
+        let (id, _) = issuer.registered("client_secret_post").await;
+        for id in [id.as_str(), "nobody"] {
+            let answer = issuer.form("/token", &[("grant_type", "client_credentials"), ("client_id", id)]).await;
+            answer.is_refused(400, "unauthorized_client");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_audience_is_the_one_resource_that_was_asked_for() {
+        let issuer = Fixture::new();
+        for (asked, audience) in [
+            ("http://localhost:8000/mcp", "http://localhost:8000/mcp"),
+            ("HTTP://LOCALHOST:8000/mcp", "http://localhost:8000/mcp"),
+            ("", "http://127.0.0.1:8000/mcp"),
+        ] {
+            let answer = issuer.local("/token", &[("resource", asked)]).await;
+            assert_eq!(claims_of(answer.json["access_token"].as_str().unwrap())["aud"], audience, "{asked}");
+        }
+        for bad in [
+            "http://127.0.0.1:8000/mcp/",
+            "http://127.0.0.1:8000/MCP",
+            "http://127.0.0.1:8000/mcp?x",
+            "http://127.0.0.1:8000/mcp#fragment",
+            "http://127.0.0.1:8000",
+            "https://mcp.example/mcp",
+            "/mcp",
+            "mcp",
+            "*",
+        ] {
+            issuer.local("/token", &[("resource", bad)]).await.is_refused(400, "invalid_target");
+        }
+        let two = [("resource", "http://127.0.0.1:8000/mcp"), ("resource", "http://localhost:8000/mcp")];
+        issuer.local("/token", &two).await.is_refused(400, "invalid_target");
+    }
+
+    #[tokio::test]
+    async fn scope_is_what_was_asked_for_and_never_more_than_registered() {
+        let issuer = Fixture::new();
+        let metadata = json!({"scope": "mcp:read mcp:write", "token_endpoint_auth_method": "client_secret_post"});
+        let (id, secret) = issuer.registered_with(&metadata).await;
+        for (asked, granted) in [
+            ("", "mcp:read mcp:write"),
+            ("mcp:write", "mcp:write"),
+            ("mcp:write  mcp:read mcp:write", "mcp:write mcp:read"),
+        ] {
+            let answer = issuer.with_secret("/token", &id, &secret, &[("scope", asked)]).await;
+            assert_eq!(answer.json["scope"], granted, "{asked}");
+            assert_eq!(claims_of(answer.json["access_token"].as_str().unwrap())["scope"], granted, "{asked}");
+        }
+        let long = "x".repeat(65536);
+        for asked in ["mcp:infer", "mcp:read mcp:infer", "admin", "mcp:READ", "mcp:read\tmcp:write", " ", "\"", &long] {
+            let answer = issuer.with_secret("/token", &id, &secret, &[("scope", asked)]).await;
+            answer.is_refused(400, "invalid_scope");
+        }
+    }
+}

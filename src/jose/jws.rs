@@ -1,0 +1,145 @@
+//! Compact signed messages (RFC 7515) with JSON claims, whatever they claim: access tokens, client assertions.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::Algorithm;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+
+use super::{KeySet, Refused, algorithm_named, jwk::NoKey, verify::printable};
+
+/// Longest token that is looked at, in bytes. Real ones have 1 to 4 KiB.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Longest `kid` that is looked at, in bytes.
+const MAX_KID_BYTES: usize = 512;
+/// Deepest nesting of header and claims.
+const MAX_DEPTH: usize = 32;
+
+/// A compact JWS taken apart. Its claims can be read before its signature is checked; nothing in them may be believed then.
+#[derive(Debug)]
+pub struct Jws<'a> {
+    signing_input: &'a str,
+    signature: &'a str,
+    header: RawHeader,
+    payload: &'a str,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawHeader {
+    alg: String,
+    #[serde(default, deserialize_with = "present")]
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    cty: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    b64: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    zip: Option<serde::de::IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    enc: Option<serde::de::IgnoredAny>,
+}
+
+/// A member that may be absent but not null or of another type: `"kid":null` is an error, not "no kid".
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl<'a> Jws<'a> {
+    /// Takes a compact JWS apart. A member that occurs twice is an error: two parsers could read two tokens.
+    pub fn parse(token: &'a str) -> Result<Self, Refused> {
+        let malformed = |reason: &str| Refused::Malformed(reason.to_owned());
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(malformed("longer than 16 KiB"));
+        }
+        let (signing_input, signature) = token.rsplit_once('.').ok_or_else(|| malformed("no dots"))?;
+        let (header, payload) = signing_input.split_once('.').ok_or_else(|| malformed("one dot, expected two"))?;
+        if payload.contains('.') {
+            return Err(malformed("more than three parts; encrypted tokens are not supported"));
+        }
+        let header: RawHeader = read("header", header)?;
+        let unsupported = [
+            ("crit", header.crit.is_some()),
+            ("b64", header.b64.is_some()),
+            ("zip", header.zip.is_some()),
+            ("enc", header.enc.is_some()),
+            ("cty", header.cty.is_some()),
+        ];
+        if let Some((name, _)) = unsupported.into_iter().find(|(_, is_there)| *is_there) {
+            return Err(Refused::UnsupportedHeader(name));
+        }
+        if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
+            return Err(malformed("`kid` is longer than 512 bytes"));
+        }
+        Ok(Self { signing_input, signature, header, payload })
+    }
+
+    /// The key's name, if the header has one.
+    pub fn kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// What kind of token the header says it is.
+    pub fn typ(&self) -> Option<&str> {
+        self.header.typ.as_deref()
+    }
+
+    /// The claims, believed or not.
+    pub fn claims<T: DeserializeOwned>(&self) -> Result<T, Refused> {
+        read("claims", self.payload)
+    }
+
+    /// Whether one of `keys` made the signature, with an algorithm that is `allowed` and that key's own.
+    pub fn check_signature(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Refused> {
+        let not_allowed = || Refused::Algorithm(printable(&self.header.alg));
+        let algorithm =
+            algorithm_named(&self.header.alg).filter(|named| allowed.contains(named)).ok_or_else(not_allowed)?;
+        let key = keys.find(self.kid(), algorithm).map_err(|problem| match problem {
+            NoKey::UnknownKid => Refused::UnknownKey(printable(self.kid().unwrap_or_default())),
+            NoKey::WrongAlgorithm => not_allowed(),
+            NoKey::Ambiguous => Refused::AmbiguousKey,
+        })?;
+        let fits = jsonwebtoken::crypto::verify(self.signature, self.signing_input.as_bytes(), &key.key, algorithm);
+        if fits.unwrap_or(false) { Ok(()) } else { Err(Refused::Signature) }
+    }
+}
+
+fn read<T: DeserializeOwned>(part: &str, encoded: &str) -> Result<T, Refused> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(encoded)
+        .map_err(|_| Refused::Malformed(format!("its {part} is not base64url without padding")))?;
+    if depth(&bytes) > MAX_DEPTH {
+        return Err(Refused::Malformed(format!("its {part} is nested deeper than {MAX_DEPTH}")));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Refused::Malformed(format!("its {part}: {error}")))
+}
+
+/// The deepest nesting of brackets outside strings.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depth_counts_brackets_outside_strings() {
+        assert_eq!(depth(br#"{"a":[1,{"b":"[[[[\"[["}]}"#), 3);
+    }
+}

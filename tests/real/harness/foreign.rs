@@ -1,0 +1,95 @@
+//! Other people's programs, as `./tests/run` installed them under target/test-tools.
+
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use super::{Ended, Service};
+
+/// A directory in which foreign programs run, with the scripts of tests/real.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    home: TempDir,
+}
+
+impl Foreign {
+    /// Copies the scripts: Node looks for packages beside them, and the source tree shall have none.
+    pub(crate) fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory can be made");
+        for folder in ["python", "node"] {
+            let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real").join(folder));
+            for file in files.expect("the scripts are part of the sources") {
+                let file = file.expect("the folder is readable");
+                fs::copy(file.path(), home.path().join(file.file_name())).expect("a script can be copied");
+            }
+        }
+        symlink(installed("node/node_modules"), home.path().join("node_modules")).expect("the home is new");
+        Self { home }
+    }
+
+    /// Runs a script to its end; `token` is what it sends as a bearer token.
+    pub(crate) fn run(&self, script: &str, arguments: &[&str], token: &str) -> Ended {
+        let mut command = self.command(script, arguments);
+        command.env("TEST_TOKEN", token);
+        Ended::of(command, self.home.path())
+    }
+
+    /// Starts a script that serves on `port`, and waits until `GET path` is answered with `status`.
+    pub(crate) fn serve(&self, script: &str, port: u16, more: &[&str], path: &str, status: u16) -> Service {
+        let port_argument = port.to_string();
+        let arguments = [&[&*port_argument], more].concat();
+        Service::start(self.command(script, &arguments), self.home.path(), port).ready(port, path, status)
+    }
+
+    /// Starts the token-adding proxy on `port` before the server on `target`.
+    pub(crate) fn proxy(&self, port: u16, target: u16, token: &str) -> Service {
+        let mut command = self.command("proxy.mjs", &[&port.to_string(), &target.to_string()]);
+        command.env("TEST_TOKEN", token);
+        Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200)
+    }
+
+    /// Starts the official server with everything in it on `port`.
+    pub(crate) fn everything(&self, port: u16) -> Service {
+        let script = "node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+        let mut command = self.command(script, &["streamableHttp"]);
+        command.env("PORT", port.to_string());
+        // Without a session it refuses a GET: that it answers is enough.
+        Service::start(command, self.home.path(), port).ready(port, "/mcp", 400)
+    }
+
+    /// Where its files are.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    fn command(&self, script: &str, arguments: &[&str]) -> Command {
+        let interpreter = if Path::new(script).extension().is_some_and(|extension| extension == "py") {
+            installed("python/bin/python")
+        } else {
+            installed("nodejs/node")
+        };
+        let mut command = Command::new(interpreter);
+        command
+            .arg(script)
+            .args(arguments)
+            .current_dir(self.home.path())
+            .env("HOME", self.home.path())
+            .env("NO_PROXY", "127.0.0.1,localhost")
+            .env("FASTMCP_CHECK_FOR_UPDATES", "off");
+        for variable in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "NODE_OPTIONS"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+}
+
+fn installed(path: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools").join(path);
+    assert!(path.exists(), "{} is missing: run `./tests/run --only real`, which installs it", path.display());
+    path
+}

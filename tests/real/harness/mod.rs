@@ -1,0 +1,11 @@
+//! Starts the product and foreign programs, each in a directory of its own, and ends them with the test.
+
+mod account;
+mod foreign;
+mod process;
+mod service;
+
+pub(crate) use account::{Account, Server};
+pub(crate) use foreign::Foreign;
+pub(crate) use process::Ended;
+pub(crate) use service::{Service, free_port, status_of};
