@@ -72,7 +72,7 @@ pub(super) fn describe(tool: &Value, surroundings: &Surroundings) -> Result<Exit
     }
     let signature = Signature::of(name(tool), input_schema(tool), &surroundings.own_flags);
     if !description(tool).is_empty() {
-        printer.text(&format!("{}\n", description(tool).trim()))?;
+        printer.text(&format!("{}\n\n", description(tool).trim()))?;
     }
     printer.labelled(Tone::Heading, "Usage:", &signature.usage())?;
     let rows: Vec<_> =
