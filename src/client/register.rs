@@ -219,8 +219,10 @@ impl Client {
         match self.look_at(kept.clone()).await {
             Ok(kept) => Ok(Some(kept)),
             Err(ClientError::NotOffered { .. }) => Ok(Some(kept)),
-            Err(ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. })
-            | Err(ClientError::Status { status: 401 | 403 | 404, .. }) => Ok(None),
+            Err(
+                ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. }
+                | ClientError::Status { status: 401 | 403 | 404, .. },
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }
