@@ -10,6 +10,7 @@ mod manage;
 mod mcp;
 mod reach;
 mod register;
+mod sampling;
 mod servers;
 mod settings;
 #[cfg(test)]
@@ -23,8 +24,9 @@ use url::Url;
 
 pub use discover::{DiscoverError, Discovery};
 pub use error::{ClientError, Kind};
-pub use mcp::{BoxFuture, Sampler, Session};
+pub use mcp::Session;
 pub use register::{Registered, RegistrationRequest};
+pub use sampling::{BoxFuture, Sampler};
 pub use settings::Settings;
 pub use tokens::{AccessToken, TokenSourceKind};
 

@@ -38,6 +38,7 @@ pub(super) struct Seen {
 
 /// How the server behaves.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of a test")]
 pub(super) struct Rules {
     pub(super) protected: bool,
     pub(super) modern: bool,
@@ -233,7 +234,10 @@ async fn answer(State(world): State<Arc<Inner>>, request: Request) -> Response {
 }
 
 fn reply(status: u16, value: &Value) -> Response {
-    let response = Response::builder().status(status).header("content-type", "application/json");
+    let mut response = Response::builder().status(status).header("content-type", "application/json");
+    if let Some(location) = value["location"].as_str() {
+        response = response.header("location", location);
+    }
     response.body(Body::from(value.to_string())).unwrap()
 }
 
