@@ -252,6 +252,13 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "embedded.resources",
+        variable: Some("SECUREMCP_EMBEDDED_RESOURCES"),
+        default: Fallback::Unset("none"),
+        doc: "list: other MCP servers that the embedded issuer gives tokens for, besides this one",
+        ..PLAIN
+    },
+    Key {
         path: "scopes.supported",
         original: &["MCP_SUPPORTED_SCOPES"],
         default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),

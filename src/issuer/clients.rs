@@ -268,7 +268,8 @@ mod tests {
         let good = std::fs::read_to_string(&file).unwrap();
         for bad in ["", "{", &good.replace(&id, "client-other")] {
             std::fs::write(&file, bad).unwrap();
-            let refused = super::Clients::open(issuer.state.child("issuer").unwrap().child("clients").unwrap()).err().unwrap();
+            let refused =
+                super::Clients::open(issuer.state.child("issuer").unwrap().child("clients").unwrap()).err().unwrap();
             assert!(matches!(refused, OpenError::BadRegistration { path } if path == file));
         }
     }

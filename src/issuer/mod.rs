@@ -109,9 +109,7 @@ pub enum OpenError {
 impl Hint for OpenError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Taken { .. } => {
-                Some("stop the other server, or give this one its own `state_dir`".to_owned())
-            }
+            Self::Taken { .. } => Some("stop the other server, or give this one its own `state_dir`".to_owned()),
             Self::BadKey { path, .. } => Some(format!(
                 "restore `{}` from a backup, or remove it: a new key is made and tokens issued so far stop working",
                 path.display()

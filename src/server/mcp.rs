@@ -71,7 +71,7 @@ fn held_until_sent(app: &App, response: Response<Body>, guard: Guard) -> Respons
 
 async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
     let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
-    let scopes = app.tools.scopes_supported();
+    let scopes = &app.scopes;
     let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
         Bearer::Token(token) => match app.authenticator.authenticate(token).await {
             Ok(principal) => return Ok(principal),
