@@ -5,6 +5,7 @@ mod http;
 mod jwks;
 mod layers;
 mod mcp;
+mod readme;
 mod sessions;
 mod tokens;
 mod tools;
