@@ -113,7 +113,8 @@ fn admit(
     envelope: &Envelope<'_>,
     principal: &Arc<Principal>,
 ) -> Result<(Parts, Option<Reservation>), Refusal> {
-    let begins_session = !envelope.is_stateless && envelope.method.as_deref() == Some("initialize");
+    // Whatever version it names: rmcp begins a session for every `initialize`.
+    let begins_session = envelope.method.as_deref() == Some("initialize");
     if envelope.is_stateless || begins_session {
         // Neither has a session yet; an id chosen by the client is nobody's.
         parts.headers.remove(SESSION_ID);

@@ -154,6 +154,22 @@ async fn sessions_are_capped_for_each_caller_and_in_all() {
 }
 
 #[tokio::test]
+async fn no_initialize_goes_round_the_caps() {
+    let guarded = Guarded::start_with(Key::ec(), &[("limits.sessions_per_principal", "1")]).await;
+    let token = guarded.token(&json!({}));
+    guarded.begin(&token).await;
+    let mut modern: Value = serde_json::from_str(&initialize()).expect("JSON");
+    modern["params"]["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}});
+    for version in ["2025-11-25", "2026-07-28"] {
+        let request = guarded.server.post(&token, modern.to_string()).header("mcp-protocol-version", version);
+        let answer = request.header("mcp-method", "initialize").send().await.expect("an answer");
+        assert_eq!(answer.status(), 429, "{version}");
+        assert!(!answer.headers().contains_key("mcp-session-id"), "{version}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_failed_to_begin_takes_no_place() {
     let guarded = Guarded::start_with(Key::ec(), &[("limits.sessions_per_principal", "1")]).await;
     let token = guarded.token(&json!({}));
