@@ -296,3 +296,191 @@ impl Client {
 fn listed(urls: &[String]) -> String {
     urls.iter().map(|url| format!("`{url}`")).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Settings, testing::World};
+
+    const RESOURCE_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
+    const ISSUER_PATH: &str = "/.well-known/oauth-authorization-server";
+
+    fn pointing_to(url: impl Into<String>) -> Challenge {
+        Challenge { resource_metadata: Some(url.into()), ..Challenge::default() }
+    }
+
+    async fn refused(client: &Client, challenge: Option<&Challenge>) -> DiscoverError {
+        match client.discover(challenge).await {
+            Err(ClientError::Discover(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_challenge_is_followed_on_the_servers_own_origin() {
+        let world = World::new().await;
+        world.change(|rules| {
+            let document = rules.documents.remove(RESOURCE_PATH).unwrap();
+            rules.documents.insert("/elsewhere".to_owned(), document);
+        });
+        let challenge = pointing_to(format!("{}/elsewhere", world.origin));
+        let found = world.client().discover(Some(&challenge)).await.unwrap();
+        assert_eq!(found.issuer.issuer.as_str(), world.origin);
+        assert_eq!(world.whats(), ["GET /elsewhere", &format!("GET {ISSUER_PATH}")]);
+    }
+
+    #[tokio::test]
+    async fn the_challenge_does_not_lead_to_another_origin() {
+        let (world, other) = (World::new().await, World::new().await);
+        for pointed in
+            [format!("{}{RESOURCE_PATH}", other.origin), "file:///etc/passwd".to_owned(), "\u{1b}".to_owned()]
+        {
+            let error = refused(&world.client(), Some(&pointing_to(pointed))).await;
+            assert!(matches!(error, DiscoverError::ForeignMetadata { .. }), "{error}");
+            assert!(!error.to_string().contains('\u{1b}'));
+        }
+        assert!(world.seen().is_empty());
+        assert!(other.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_root_is_the_last_place() {
+        let world = World::new().await;
+        world.change(|rules| {
+            let document = rules.documents.remove(RESOURCE_PATH).unwrap();
+            rules.documents.insert("/.well-known/oauth-protected-resource".to_owned(), document);
+        });
+        let (_, url) = world.client().discover(None).await.unwrap().resource.unwrap();
+        assert_eq!(url.path(), "/.well-known/oauth-protected-resource");
+    }
+
+    #[tokio::test]
+    async fn metadata_of_another_resource_ends_it_before_any_token() {
+        let world = World::new().await;
+        for found in
+            [format!("{}/mcp/", world.origin), format!("{}/MCP", world.origin), "https://bank.example/mcp".into()]
+        {
+            world.lie_as_resource("resource", found);
+            let error = refused(&world.client(), None).await;
+            assert!(matches!(error, DiscoverError::OtherResource { .. }), "{error}");
+            assert!(world.client().access_token(None).await.is_err());
+            assert!(world.whats().iter().all(|what| what == &format!("GET {RESOURCE_PATH}")));
+        }
+        world.lie_as_resource("resource", format!("{}/mcp", world.origin.to_uppercase().replace("HTTP", "http")));
+        assert!(world.client().discover(None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_configured_issuer_must_be_listed() {
+        let world = World::new().await;
+        world.lie_as_resource("authorization_servers", vec!["https://other.example".to_owned(), world.origin.clone()]);
+        let with = |issuer: &str| {
+            let issuer = Issuer::parse(issuer).unwrap();
+            world.client_with(|settings| settings.issuer = Some(issuer))
+        };
+        assert!(with(&world.origin).discover(None).await.is_ok());
+        let error = refused(&with(&format!("{}/", world.origin)), None).await;
+        assert!(matches!(error, DiscoverError::NotListed { .. }), "{error}");
+        assert!(error.hint().unwrap().contains("--issuer"));
+    }
+
+    #[tokio::test]
+    async fn a_server_without_metadata_needs_a_configured_issuer() {
+        let world = World::new().await;
+        world.change(|rules| drop(rules.documents.remove(RESOURCE_PATH)));
+        let error = refused(&world.client(), None).await;
+        assert!(error.hint().unwrap().contains("--issuer"), "{error}");
+        let issuer = Issuer::parse(&world.origin).unwrap();
+        let found = world.client_with(|settings| settings.issuer = Some(issuer)).discover(None).await.unwrap();
+        assert!(found.resource.is_none());
+    }
+
+    #[tokio::test]
+    async fn metadata_of_another_issuer_ends_it() {
+        let world = World::new().await;
+        for found in [format!("{}/", world.origin), "https://evil.example".to_owned()] {
+            world.lie_as_issuer("issuer", found);
+            let error = refused(&world.client(), None).await;
+            assert!(matches!(error, DiscoverError::OtherIssuer { .. }), "{error}");
+        }
+        assert!(!world.whats().iter().any(|what| what.contains("/token")));
+    }
+
+    #[tokio::test]
+    async fn the_name_stays_when_the_issuer_is_reached_elsewhere() {
+        let world = World::new().await;
+        world.lie_as_resource("authorization_servers", vec!["https://kc.example/realms/a"]);
+        world.lie_as_issuer("issuer", "https://kc.example/realms/a");
+        let client = world.client_with(|settings| {
+            settings.issuer = Some(Issuer::parse("https://kc.example/realms/a").unwrap());
+            settings.issuer_backchannel_url = Some(Url::parse(&world.origin).unwrap());
+        });
+        assert!(client.access_token(None).await.is_ok());
+        assert!(world.whats().contains(&"POST /token".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn documents_that_are_none_and_servers_that_break_are_told_apart() {
+        let world = World::new().await;
+        world.change(|rules| drop(rules.answers.insert(RESOURCE_PATH.to_owned(), (200, "\u{1b}[31m".into()))));
+        let error = refused(&world.client(), None).await;
+        assert!(matches!(error, DiscoverError::Document { .. }) && !error.to_string().contains('\u{1b}'), "{error}");
+        world.change(|rules| drop(rules.answers.insert(RESOURCE_PATH.to_owned(), (503, serde_json::Value::Null))));
+        assert_eq!(refused(&world.client(), None).await.kind(), Kind::Unreachable);
+    }
+
+    async fn client_of(server: &str, change: impl FnOnce(&mut Settings)) -> Client {
+        World::new().await.client_with(|settings| {
+            settings.server = Resource::parse(server).unwrap();
+            change(settings);
+        })
+    }
+
+    #[tokio::test]
+    async fn a_server_does_not_send_us_inward() {
+        let found = |server: &str, issuer: &str| {
+            let metadata = serde_json::json!({"resource": server, "authorization_servers": [issuer]});
+            (serde_json::from_value::<ResourceMetadata>(metadata).unwrap(), Url::parse(server).unwrap())
+        };
+        for (server, issuer, good) in [
+            ("https://mcp.example/mcp", "https://kc.example", true),
+            ("https://mcp.example/mcp", "http://127.0.0.1:8080", false),
+            ("https://mcp.example/mcp", "https://localhost", false),
+            ("https://mcp.example/mcp", "https://10.0.0.1", false),
+            ("https://mcp.example/mcp", "https://169.254.169.254", false),
+            ("https://10.0.0.2/mcp", "https://10.0.0.1", true),
+            ("https://10.0.0.2/mcp", "http://[::1]:1", false),
+            ("http://127.0.0.1:1/mcp", "http://localhost:8080", true),
+            ("http://127.0.0.1:1/mcp", "https://kc.example", true),
+        ] {
+            let chosen = client_of(server, |_| {}).await.choose_issuer(Some(&found(server, issuer)));
+            assert_eq!(chosen.is_ok(), good, "{server} {issuer}");
+            let configured = client_of(server, |settings| settings.issuer = Some(Issuer::parse(issuer).unwrap())).await;
+            assert!(configured.choose_issuer(Some(&found(server, issuer))).is_ok(), "{server} {issuer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn secrets_go_to_the_issuer_its_back_channel_or_another_https_origin() {
+        let issuer = Issuer::parse("https://kc.example/realms/a").unwrap();
+        let client = client_of("https://mcp.example/mcp", |settings| {
+            settings.issuer_backchannel_url = Some(Url::parse("http://keycloak:8080/realms/a").unwrap());
+        })
+        .await;
+        for (url, good) in [
+            ("https://kc.example/token", true),
+            ("http://keycloak:8080/token", true),
+            ("https://tokens.example/token", true),
+            ("http://kc.example/token", false),
+            ("http://keycloak:9090/token", false),
+            ("http://127.0.0.1/token", false),
+            ("https://127.0.0.1/token", false),
+            ("https://10.0.0.1/token", false),
+            ("ftp://kc.example/token", false),
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(client.endpoint(&issuer, "token", Some(&url)).is_ok(), good, "{url}");
+        }
+        assert!(matches!(client.endpoint(&issuer, "token", None), Err(ClientError::NotOffered { .. })));
+    }
+}

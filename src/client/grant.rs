@@ -72,3 +72,107 @@ pub(super) async fn ask(
         Err(_) => Err(ClientError::Status { server: url.to_string(), status: document.status.as_u16(), body: None }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        client::{
+            Kind,
+            testing::{Seen, World, field},
+        },
+        hint::Hint as _,
+        oauth::Challenge,
+    };
+
+    async fn token_request(world: &World) -> Seen {
+        world.client().access_token(None).await.unwrap();
+        world.seen().into_iter().find(|seen| seen.what == "POST /token").unwrap()
+    }
+
+    async fn refused(world: &World, status: u16, answer: serde_json::Value) -> ClientError {
+        world.change(|rules| drop(rules.answers.insert("/token".to_owned(), (status, answer))));
+        world.client().access_token(None).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_asked_for_this_resource_and_these_scopes() {
+        let world = World::new().await;
+        let seen = token_request(&world).await;
+        assert_eq!(field(&seen.body, "grant_type").unwrap(), "client_credentials");
+        assert_eq!(field(&seen.body, "resource").unwrap(), format!("{}/mcp", world.origin));
+        assert_eq!(field(&seen.body, "scope").unwrap(), "mcp:read mcp:write");
+    }
+
+    #[tokio::test]
+    async fn scopes_come_from_the_settings_the_challenge_or_the_resource() {
+        let world = World::new().await;
+        let challenge = Challenge { scope: Some(Scopes::parse("from:challenge").unwrap()), ..Challenge::default() };
+        let asked = |world: &World| {
+            let seen = world.seen();
+            seen.iter().find_map(|seen| field(&seen.body, "scope"))
+        };
+        world.client().access_token(Some(&challenge)).await.unwrap();
+        assert_eq!(asked(&world).unwrap(), "from:challenge");
+        let own = |settings: &mut crate::client::Settings| settings.scopes = Some(Scopes::parse("my:own").unwrap());
+        world.client_with(own).access_token(Some(&challenge)).await.unwrap();
+        assert_eq!(asked(&world).unwrap(), "my:own");
+        world.lie_as_resource("scopes_supported", json!([]));
+        world.client_with(|settings| settings.force_new = true).access_token(None).await.unwrap();
+        assert_eq!(asked(&world), None);
+    }
+
+    #[tokio::test]
+    async fn the_issuers_errors_are_told_apart_each_with_its_hint() {
+        let world = World::new().await;
+        for (code, kind, hint) in [
+            ("invalid_client", Kind::NotAuthenticated, "SECUREMCP_CLIENT_ID"),
+            ("invalid_scope", Kind::NotPermitted, "--scope"),
+            ("unauthorized_client", Kind::NotAuthenticated, "client_credentials"),
+            ("invalid_target", Kind::NotAuthenticated, "--resource"),
+        ] {
+            let answer = json!({"error": code, "error_description": "no\u{1b}[31m\nway"});
+            let error = refused(&world, 400, answer).await;
+            assert_eq!(error.kind(), kind, "{code}");
+            assert!(error.hint().unwrap().contains(hint), "{code}");
+            let words = error.to_string();
+            assert!(words.contains(code) && words.contains("no\\u{1b}[31m\\nway"), "{words}");
+        }
+        let long = json!({"error": "invalid_client", "error_description": "x".repeat(100_000)});
+        assert!(refused(&world, 401, long).await.to_string().len() < 2_200);
+        assert_eq!(refused(&world, 503, json!("down")).await.kind(), Kind::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn answers_that_are_no_bearer_tokens_are_refused_without_quoting_them() {
+        let world = World::new().await;
+        for answer in [
+            json!({"access_token": "hush", "token_type": "DPoP", "expires_in": 60}),
+            json!({"access_token": "hush", "expires_in": 60}),
+            json!({"access_token": "hush", "token_type": "Bearer", "expires_in": "hush"}),
+            json!({"access_token": "hush\r\nX-Evil: 1", "token_type": "Bearer"}),
+            json!({"access_token": "", "token_type": "Bearer"}),
+        ] {
+            let error = refused(&world, 200, answer).await;
+            assert!(matches!(error, ClientError::BadAnswer { .. }), "{error}");
+            assert!(!format!("{error}{error:?}").contains("hush"), "{error}");
+        }
+        assert!(world.files("tokens").is_empty());
+        world.change(|rules| {
+            let good = json!({"access_token": "good", "token_type": "bearer", "expires_in": 60});
+            rules.answers.insert("/token".to_owned(), (200, good));
+        });
+        assert_eq!(world.client().access_token(None).await.unwrap().secret.expose(), "good");
+    }
+
+    #[tokio::test]
+    async fn what_the_issuer_does_not_list_is_not_tried() {
+        let world = World::new().await;
+        world.lie_as_issuer("grant_types_supported", json!(["authorization_code"]));
+        let error = world.client().access_token(None).await.unwrap_err();
+        assert!(error.to_string().contains("client_credentials"), "{error}");
+        assert!(!world.whats().contains(&"POST /token".to_owned()));
+    }
+}

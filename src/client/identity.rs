@@ -148,3 +148,109 @@ impl Identity {
         key.sign(ASSERTION_TYP, &claims)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{
+        Engine as _,
+        engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        client::testing::{NOW, Seen, World, field},
+        hint::Hint as _,
+        oauth::Resource,
+        store::PrivateDir,
+    };
+
+    fn token_request(world: &World) -> Seen {
+        world.seen().into_iter().find(|seen| seen.what == "POST /token").unwrap()
+    }
+
+    fn save_local_client(world: &World, issuer: &str) {
+        let state = PrivateDir::open(&world.state_dir()).unwrap();
+        let private_key = SigningKey::generate().to_pem();
+        let issuer = Issuer::parse(issuer).unwrap();
+        LocalClient { issuer, client_id: "local".to_owned(), private_key }.save(&state).unwrap();
+    }
+
+    fn nobody(world: &World) -> Client {
+        world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None))
+    }
+
+    #[tokio::test]
+    async fn a_secret_goes_into_the_header_encoded() {
+        let world = World::new().await;
+        let client = world.client_with(|settings| {
+            (settings.client_id, settings.client_secret) = (Some("a:b".into()), Some(Secret::new("p%w d")));
+        });
+        client.access_token(None).await.unwrap();
+        let seen = token_request(&world);
+        assert_eq!(seen.authorization.unwrap(), format!("Basic {}", STANDARD.encode("a%3Ab:p%25w+d")));
+        assert_eq!(field(&seen.body, "client_secret"), None);
+    }
+
+    #[tokio::test]
+    async fn a_secret_goes_into_the_form_only_where_the_header_is_not_taken() {
+        let world = World::new().await;
+        world.lie_as_issuer("token_endpoint_auth_methods_supported", json!(["client_secret_post", "tls_client_auth"]));
+        world.client().access_token(None).await.unwrap();
+        let seen = token_request(&world);
+        assert_eq!(seen.authorization, None);
+        assert_eq!(field(&seen.body, "client_secret").unwrap(), "s3cret");
+        world.lie_as_issuer("token_endpoint_auth_methods_supported", json!(["private_key_jwt"]));
+        let error = world.client_with(|settings| settings.force_new = true).access_token(None).await.unwrap_err();
+        assert!(matches!(error, ClientError::NotOffered { .. }), "{error}");
+        assert!(world.seen().iter().all(|seen| !seen.body.contains("s3cret")));
+    }
+
+    #[tokio::test]
+    async fn this_accounts_client_signs_for_its_own_issuer() {
+        let world = World::new().await;
+        save_local_client(&world, &world.origin);
+        nobody(&world).access_token(None).await.unwrap();
+        let seen = token_request(&world);
+        assert_eq!(field(&seen.body, "client_assertion_type").unwrap(), JWT_BEARER);
+        let assertion = field(&seen.body, "client_assertion").unwrap();
+        let part = |index: usize| -> Value {
+            let part = assertion.split('.').nth(index).unwrap();
+            serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        assert_eq!(part(0)["typ"], "client-authentication+jwt");
+        assert_eq!(part(1)["aud"], world.origin);
+        assert_eq!((part(1)["iss"].as_str(), part(1)["sub"].as_str()), (Some("local"), Some("local")));
+        assert_eq!((part(1)["iat"].as_u64(), part(1)["exp"].as_u64()), (Some(NOW), Some(NOW + 60)));
+        assert_eq!(part(1)["jti"].as_str().unwrap().len(), 43);
+    }
+
+    #[tokio::test]
+    async fn this_accounts_client_is_not_shown_to_another_issuer() {
+        let world = World::new().await;
+        save_local_client(&world, &format!("{}/", world.origin));
+        let error = nobody(&world).access_token(None).await.unwrap_err();
+        assert!(matches!(error, ClientError::NoIdentity { .. }), "{error}");
+        let hint = error.hint().unwrap();
+        for way in ["securemcp dcr register", "SECUREMCP_CLIENT_ID", "SECUREMCP_TOKEN"] {
+            assert!(hint.contains(way), "{hint}");
+        }
+        assert!(!world.whats().contains(&"POST /token".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_client_without_secret_is_told_what_it_lacks() {
+        let world = World::new().await;
+        let error = world.client_with(|settings| settings.client_secret = None).access_token(None).await.unwrap_err();
+        assert!(matches!(error, ClientError::NoProof { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_of_loopback_is_not_another_ones() {
+        // `localhost` and `127.0.0.1` are two resources and two issuers, although they are one machine.
+        let world = World::new().await;
+        let other = world.origin.replace("127.0.0.1", "localhost");
+        let client = world.client_with(|settings| settings.server = Resource::parse(&format!("{other}/mcp")).unwrap());
+        assert!(client.discover(None).await.is_err());
+    }
+}

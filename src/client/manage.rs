@@ -96,3 +96,90 @@ impl Client {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        client::{
+            Client, ClientError, RegistrationRequest, TokenSourceKind,
+            testing::{World, field},
+        },
+        oauth::{AuthMethod, Resource},
+    };
+
+    async fn registered(world: &World) -> Client {
+        let client = world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None));
+        let request = RegistrationRequest {
+            name: "ci".to_owned(),
+            grants: vec!["client_credentials".to_owned()],
+            redirect_uris: Vec::new(),
+            scopes: None,
+            auth_method: AuthMethod::ClientSecretBasic,
+            initial_access_token: None,
+        };
+        client.register(request).await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_replaced_is_saved_before_it_is_shown() {
+        let world = World::new().await;
+        let client = registered(&world).await;
+        world.seen();
+        client.show_registration().await.unwrap();
+        client.show_registration().await.unwrap();
+        let sent: Vec<_> = world.seen().into_iter().filter_map(|seen| seen.authorization).collect();
+        assert_eq!(sent, ["Bearer rat-1", "Bearer rat-2"]);
+        assert!(std::fs::read_to_string(&world.files("clients")[0]).unwrap().contains("registered-secret"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_another_client_changes_nothing() {
+        let world = World::new().await;
+        let client = registered(&world).await;
+        world.lie("/register/it", "client_id", "another");
+        assert!(matches!(client.show_registration().await, Err(ClientError::BadAnswer { .. })));
+        assert!(!std::fs::read_to_string(&world.files("clients")[0]).unwrap().contains("another"));
+    }
+
+    #[tokio::test]
+    async fn there_is_nothing_to_show_without_a_registration() {
+        let world = World::new().await;
+        assert!(matches!(world.client().show_registration().await, Err(ClientError::NoRegistration { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_revoked_token_is_gone_here_too() {
+        let world = World::new().await;
+        assert!(!world.client().revoke().await.unwrap());
+        let token = world.client().access_token(None).await.unwrap();
+        assert!(world.client().revoke().await.unwrap());
+        let seen = world.seen().into_iter().find(|seen| seen.what == "POST /revoke").unwrap();
+        assert_eq!(field(&seen.body, "token").unwrap(), token.secret.expose());
+        assert!(seen.authorization.unwrap().starts_with("Basic "));
+        assert_eq!(world.client().access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_could_not_be_revoked_is_kept() {
+        let world = World::new().await;
+        world.client().access_token(None).await.unwrap();
+        world.change(|rules| drop(rules.answers.insert("/revoke".to_owned(), (503, serde_json::Value::Null))));
+        assert!(world.client().revoke().await.is_err());
+        assert_eq!(world.client().access_token(None).await.unwrap().source, TokenSourceKind::Cached);
+    }
+
+    #[tokio::test]
+    async fn only_this_servers_tokens_are_forgotten() {
+        let (world, other) = (World::new().await, World::new().await);
+        let server = Resource::parse(&format!("{}/mcp", other.origin)).unwrap();
+        let elsewhere = || world.client_with(|settings| settings.server = server.clone());
+        elsewhere().access_token(None).await.unwrap();
+        world.client().access_token(None).await.unwrap();
+        world.client_with(|settings| settings.client_id = Some("other".into())).access_token(None).await.unwrap();
+        assert_eq!(world.client().forget().await.unwrap(), 2);
+        assert_eq!(world.client().forget().await.unwrap(), 0);
+        assert!(world.client().kept_token().await.unwrap().is_none());
+        assert!(elsewhere().kept_token().await.unwrap().is_some());
+    }
+}

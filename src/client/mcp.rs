@@ -1,25 +1,14 @@
 //! An MCP session over Streamable HTTP, of whichever revision the server speaks.
-#![expect(deprecated, reason = "MCP deprecates sampling (SEP-2577); servers of every revision still ask for it")]
 
-use std::{
-    fmt,
-    pin::Pin,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rmcp::{
-    ClientHandler,
     model::{
-        CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, CreateMessageRequestParams,
-        CreateMessageResult, DiscoverResult, ErrorCode, ErrorData, Implementation, ProtocolVersion, SamplingMessage,
+        CallToolRequestParams, CallToolResult, DiscoverResult, ErrorCode, ErrorData, Implementation, ProtocolVersion,
         ServerPeerInfo, Tool,
     },
     service::{
-        ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, RequestContext, RoleClient, RunningService,
-        ServiceError,
+        ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, RoleClient, RunningService, ServiceError,
     },
     transport::{
         StreamableHttpClientTransport,
@@ -32,24 +21,13 @@ use serde_json::{Map, Value};
 use super::{
     Client, ClientError,
     error::said,
+    sampling::{Handler, Sampler},
     servers::Era,
     transport::{Bearer, Wire},
 };
 
-/// How often a server may ask for the model in one session: each time the clock for its own answer starts anew.
-const MAX_SAMPLINGS: usize = 16;
-
 /// How often a broken event stream is taken up again.
 const MAX_RECONNECTS: usize = 3;
-
-/// A future without a name.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// Answers a server that asks for its caller's model.
-pub trait Sampler: Send + Sync {
-    /// Answers one `sampling/createMessage`, whose params these are, with a text, or with the reason why not.
-    fn sample(&self, request: Value) -> BoxFuture<'_, Result<String, String>>;
-}
 
 /// An open session.
 #[derive(Debug)]
@@ -82,14 +60,6 @@ enum NotBegun {
     Failed(ClientError),
 }
 
-/// What the server may ask of us.
-#[derive(Clone)]
-struct Handler {
-    sampler: Option<Arc<dyn Sampler>>,
-    samplings: Arc<AtomicUsize>,
-    bearer: Arc<Bearer>,
-}
-
 impl Client {
     /// Opens a session; gets a token on the way if the server asks for one.
     ///
@@ -98,7 +68,7 @@ impl Client {
     pub async fn connect(&self, sampler: Option<Arc<dyn Sampler>>) -> Result<Session, ClientError> {
         let (held, era) = self.recall().await?;
         let bearer = Arc::new(Bearer::new(self.clone(), held));
-        let handler = Handler { sampler, samplings: Arc::default(), bearer };
+        let handler = Handler::new(sampler, bearer);
         let open = RwLock::new(Arc::new(self.open(&handler, era).await?));
         Ok(Session { client: self.clone(), handler, open })
     }
@@ -141,9 +111,9 @@ impl Client {
             Opening::Initialize => (None, ClientLifecycleMode::Initialize),
         };
         let from_memory = remembered.is_some();
-        let wire = Wire::new(http, handler.bearer.clone(), remembered);
+        let wire = Wire::new(http, handler.bearer().clone(), remembered);
         let transport = StreamableHttpClientTransport::with_client(wire, config);
-        let begun = handler.bearer.in_time(handler.clone().serve_with_lifecycle(transport, mode)).await;
+        let begun = handler.bearer().in_time(handler.clone().serve_with_lifecycle(transport, mode)).await;
         match begun.map_err(NotBegun::Failed)? {
             Ok(running) => Ok(Open { running, from_memory }),
             Err(error) => Err(self.not_begun(error)),
@@ -234,12 +204,12 @@ impl Session {
     }
 
     async fn list_tools_of(&self, open: &Open) -> Result<Vec<Tool>, ClientError> {
-        let listed = self.handler.bearer.in_time(open.running.list_all_tools()).await?;
+        let listed = self.handler.bearer().in_time(open.running.list_all_tools()).await?;
         listed.map_err(|error| self.client.service_error(error))
     }
 
     async fn call_tool_of(&self, open: &Open, params: CallToolRequestParams) -> Result<CallToolResult, ClientError> {
-        let called = self.handler.bearer.in_time(open.running.call_tool(params)).await?;
+        let called = self.handler.bearer().in_time(open.running.call_tool(params)).await?;
         called.map_err(|error| self.client.service_error(error))
     }
 
@@ -288,42 +258,214 @@ impl Open {
     }
 }
 
-impl ClientHandler for Handler {
-    fn get_info(&self) -> ClientConfig {
-        let mut capabilities = ClientCapabilities::default();
-        capabilities.sampling = self.sampler.is_some().then(Default::default);
-        ClientConfig::new(capabilities, Implementation::new("securemcp", env!("CARGO_PKG_VERSION")))
-            .with_protocol_version(ProtocolVersion::V_2025_11_25)
-    }
-
-    async fn create_message(
-        &self,
-        params: CreateMessageRequestParams,
-        _context: RequestContext<RoleClient>,
-    ) -> Result<CreateMessageResult, ErrorData> {
-        let Some(sampler) = &self.sampler else {
-            return Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "this client has no model to ask", None));
-        };
-        if self.samplings.fetch_add(1, Ordering::Relaxed) >= MAX_SAMPLINGS {
-            return Err(ErrorData::invalid_request(
-                format!("more than {MAX_SAMPLINGS} samplings in one session"),
-                None,
-            ));
-        }
-        let request = serde_json::to_value(params).expect("it came as JSON");
-        let _busy = self.bearer.busy();
-        let text = sampler.sample(request).await.map_err(|reason| ErrorData::internal_error(reason, None))?;
-        let answer = CreateMessageResult::new(SamplingMessage::assistant_text(text), "sampling-command".to_owned());
-        Ok(answer.with_stop_reason(CreateMessageResult::STOP_REASON_END_TURN))
-    }
-}
-
-impl fmt::Debug for Handler {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Handler").field("samples", &self.sampler.is_some()).finish_non_exhaustive()
-    }
-}
-
 fn rpc_error(error: &ErrorData) -> ClientError {
     ClientError::Rpc { code: error.code.0, message: said(&error.message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        client::{
+            Kind,
+            testing::{World, field},
+        },
+        oauth::Resource,
+        secret::Secret,
+    };
+
+    async fn echo(client: &Client) -> Result<String, ClientError> {
+        let session = client.connect(None).await?;
+        let arguments = Map::from_iter([("message".to_owned(), json!("hi"))]);
+        let result = session.call_tool("echo", arguments).await;
+        session.close().await;
+        Ok(result?.content[0].as_text().unwrap().text.clone())
+    }
+
+    #[tokio::test]
+    async fn a_call_finds_its_own_way_from_nothing_to_the_answer() {
+        let world = World::new().await;
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(
+            world.whats(),
+            [
+                "POST /mcp server/discover",
+                "GET /.well-known/oauth-protected-resource/mcp",
+                "GET /.well-known/oauth-authorization-server",
+                "POST /token",
+                "POST /mcp server/discover",
+                "POST /mcp tools/call",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_second_call_is_one_request() {
+        let world = World::new().await;
+        echo(&world.client()).await.unwrap();
+        world.seen();
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(world.whats(), ["POST /mcp tools/call"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_of_2025_is_initialized_and_the_next_time_at_once() {
+        let world = World::new().await;
+        world.change(|rules| rules.modern = false);
+        let session = world.client().connect(None).await.unwrap();
+        assert_eq!((session.protocol_version(), session.server_name()), ("2025-11-25".into(), "world".into()));
+        assert_eq!(session.list_tools().await.unwrap()[0].name, "echo");
+        session.close().await;
+        world.seen();
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        let expected = ["POST /mcp initialize", "POST /mcp notifications/initialized", "POST /mcp tools/call"];
+        assert_eq!(world.whats(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_changed_its_generation_is_asked_anew() {
+        let world = World::new().await;
+        for modern in [true, false, true] {
+            world.change(|rules| rules.modern = modern);
+            assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+            world.seen();
+            assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+            assert_eq!(world.whats().iter().any(|what| what.ends_with("initialize")), !modern);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_open_server_needs_no_token() {
+        let world = World::new().await;
+        world.change(|rules| rules.protected = false);
+        let nobody = world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None));
+        assert_eq!(echo(&nobody).await.unwrap(), "hi");
+        assert!(world.seen().iter().all(|seen| seen.authorization.is_none()));
+    }
+
+    #[tokio::test]
+    async fn a_401_without_a_challenge_is_enough() {
+        let world = World::new().await;
+        for challenge in [None, Some("Basic realm=\"x\"".to_owned())] {
+            world.change(|rules| rules.challenge = challenge);
+            assert_eq!(echo(&world.client_with(|settings| settings.force_new = true)).await.unwrap(), "hi");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kept_token_that_is_refused_is_replaced_once() {
+        let world = World::new().await;
+        echo(&world.client()).await.unwrap();
+        world.forget_tokens();
+        world.seen();
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(world.whats().iter().filter(|what| *what == "POST /token").count(), 1);
+        world.seen();
+        echo(&world.client()).await.unwrap();
+        assert_eq!(world.whats(), ["POST /mcp tools/call"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_everything_gets_one_new_token() {
+        let world = World::new().await;
+        echo(&world.client()).await.unwrap();
+        world.change(|rules| {
+            rules.refuses_all = true;
+            rules.challenge = Some("Bearer error=\"invalid_token\", error_description=\"aud\u{9}is wrong\"".to_owned());
+        });
+        world.seen();
+        let error = echo(&world.client()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotAuthenticated);
+        assert!(error.to_string().contains("aud\\tis wrong"), "{error}");
+        let whats = world.whats();
+        assert_eq!(whats.iter().filter(|what| *what == "POST /token").count(), 1);
+        assert_eq!(whats.iter().filter(|what| *what == "POST /mcp tools/call").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_given_token_is_sent_as_it_is_and_never_replaced() {
+        let world = World::new().await;
+        let given = || world.client_with(|settings| settings.token = Some(Secret::new("given")));
+        let error = echo(&given()).await.unwrap_err();
+        assert!(matches!(error, ClientError::TokenRefused { .. }), "{error}");
+        assert_eq!(world.whats(), ["POST /mcp server/discover"]);
+        world.allow("given", "mcp:read");
+        assert_eq!(echo(&given()).await.unwrap(), "hi");
+        world.change(|rules| rules.call_scope = "mcp:write".to_owned());
+        let error = echo(&given()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert!(error.to_string().contains("mcp:write"), "{error}");
+        assert!(!world.whats().contains(&"POST /token".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_missing_scope_is_asked_for_together_with_the_old_ones() {
+        let world = World::new().await;
+        world.change(|rules| rules.call_scope = "mcp:write".to_owned());
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        let asked: Vec<_> = world.seen().iter().filter_map(|seen| field(&seen.body, "scope")).collect();
+        assert_eq!(asked, ["mcp:read", "mcp:read mcp:write"]);
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(world.whats(), ["POST /mcp tools/call"]);
+    }
+
+    #[tokio::test]
+    async fn a_scope_that_is_not_granted_is_asked_for_once() {
+        let world = World::new().await;
+        world.change(|rules| rules.call_scope = "mcp:write".to_owned());
+        world.change(|rules| {
+            let answer = json!({"access_token": "weak", "token_type": "Bearer", "expires_in": 60, "scope": "mcp:read"});
+            rules.answers.insert("/token".to_owned(), (200, answer));
+        });
+        world.allow("weak", "mcp:read");
+        let error = echo(&world.client()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert_eq!(world.whats().iter().filter(|what| *what == "POST /token").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_servers_error_keeps_its_code_and_loses_its_escapes() {
+        let world = World::new().await;
+        let session = world.client().connect(None).await.unwrap();
+        let error = session.call_tool("fail", Map::new()).await.unwrap_err();
+        let ClientError::Rpc { code, message } = &error else { panic!("{error:?}") };
+        assert_eq!((*code, message.as_str()), (-32602, "no \\u{1b}[31mtool\\nhere"));
+        assert_eq!(error.kind(), Kind::Server);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let (world, other) = (World::new().await, World::new().await);
+        let moved = (307, json!({"location": other.origin}));
+        world.change(|rules| drop(rules.answers.insert("/mcp".to_owned(), moved)));
+        let error = echo(&world.client()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Status { status: 307, .. }), "{error}");
+        assert!(other.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_cut_off() {
+        let world = World::new().await;
+        world.change(|rules| drop(rules.answers.insert("/mcp".to_owned(), (200, "x".repeat(17 << 20).into()))));
+        let error = echo(&world.client()).await.unwrap_err();
+        assert!(error.to_string().contains("maximum size"), "{error}");
+        world.change(|rules| drop(rules.answers.insert("/mcp".to_owned(), (500, "x".repeat(100_000).into()))));
+        assert!(echo(&world.client()).await.unwrap_err().to_string().len() < 2_200);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_answer_is_left() {
+        let world = World::new().await;
+        world.change(|rules| rules.hangs = true);
+        let client = world.client_with(|settings| settings.timeout = Duration::from_millis(100));
+        let error = echo(&client).await.unwrap_err();
+        assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+        let nowhere =
+            world.client_with(|settings| settings.server = Resource::parse("http://127.0.0.1:1/mcp").unwrap());
+        assert_eq!(echo(&nowhere).await.unwrap_err().kind(), Kind::Unreachable);
+    }
 }

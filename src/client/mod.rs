@@ -10,8 +10,11 @@ mod manage;
 mod mcp;
 mod reach;
 mod register;
+mod sampling;
 mod servers;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod transport;
 
@@ -21,8 +24,9 @@ use url::Url;
 
 pub use discover::{DiscoverError, Discovery};
 pub use error::{ClientError, Kind};
-pub use mcp::{BoxFuture, Sampler, Session};
+pub use mcp::Session;
 pub use register::{Registered, RegistrationRequest};
+pub use sampling::{BoxFuture, Sampler};
 pub use settings::Settings;
 pub use tokens::{AccessToken, TokenSourceKind};
 
@@ -75,12 +79,12 @@ impl Client {
 impl Web {
     /// The client for this URL.
     fn at(&self, url: &Url) -> Result<&Http, NetError> {
-        let (slot, make): (_, fn(&Options) -> _) =
-            if url.scheme() == "https" { (&self.secure, Http::new) } else { (&self.plain, Http::plain) };
-        if slot.get().is_none() {
-            let made = make(&self.options)?;
-            return Ok(slot.get_or_init(|| made));
+        let secure = url.scheme() == "https";
+        let slot = if secure { &self.secure } else { &self.plain };
+        if let Some(http) = slot.get() {
+            return Ok(http);
         }
-        Ok(slot.get().expect("it was there"))
+        let http = if secure { Http::new(&self.options)? } else { Http::plain(&self.options)? };
+        Ok(slot.get_or_init(|| http))
     }
 }

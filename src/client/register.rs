@@ -219,8 +219,10 @@ impl Client {
         match self.look_at(kept.clone()).await {
             Ok(kept) => Ok(Some(kept)),
             Err(ClientError::NotOffered { .. }) => Ok(Some(kept)),
-            Err(ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. })
-            | Err(ClientError::Status { status: 401 | 403 | 404, .. }) => Ok(None),
+            Err(
+                ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. }
+                | ClientError::Status { status: 401 | 403 | 404, .. },
+            ) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -238,5 +240,133 @@ impl Client {
     fn registered(&self, saved: SavedClient, reused: bool) -> Registered {
         let file = self.settings.state_dir.join(FOLDER).join(saved.file_name());
         Registered { issuer: saved.issuer, client: saved.client, reused, file }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::client::{Settings, testing::World};
+
+    fn request() -> RegistrationRequest {
+        RegistrationRequest {
+            name: "ci".to_owned(),
+            grants: vec!["client_credentials".to_owned()],
+            redirect_uris: Vec::new(),
+            scopes: Some(Scopes::parse("mcp:read").unwrap()),
+            auth_method: AuthMethod::ClientSecretBasic,
+            initial_access_token: Some(Secret::new("iat")),
+        }
+    }
+
+    fn nobody(world: &World, change: impl FnOnce(&mut Settings)) -> Client {
+        world.client_with(|settings| {
+            (settings.client_id, settings.client_secret) = (None, None);
+            change(settings);
+        })
+    }
+
+    fn registrations(world: &World) -> usize {
+        world.whats().iter().filter(|what| *what == "POST /register").count()
+    }
+
+    #[tokio::test]
+    async fn a_registration_is_on_disk_and_gets_tokens() {
+        let world = World::new().await;
+        let registered = nobody(&world, |_| {}).register(request()).await.unwrap();
+        assert!(!registered.reused);
+        assert_eq!(std::fs::metadata(&registered.file).unwrap().mode() & 0o777, 0o600);
+        assert!(std::fs::read_to_string(&registered.file).unwrap().contains("registered-secret"));
+        let seen = world.seen().into_iter().find(|seen| seen.what == "POST /register").unwrap();
+        assert_eq!(seen.authorization.as_deref(), Some("Bearer iat"));
+        let body: Value = serde_json::from_str(&seen.body).unwrap();
+        let expected = json!({
+            "client_name": "ci", "grant_types": ["client_credentials"], "scope": "mcp:read",
+            "token_endpoint_auth_method": "client_secret_basic", "application_type": "native",
+        });
+        assert_eq!(body, expected);
+        nobody(&world, |_| {}).access_token(None).await.unwrap();
+        let seen = world.seen().into_iter().find(|seen| seen.what == "POST /token").unwrap();
+        assert!(seen.authorization.unwrap().starts_with("Basic "));
+    }
+
+    #[tokio::test]
+    async fn a_registration_that_works_is_used_again() {
+        let world = World::new().await;
+        let first = nobody(&world, |_| {}).register(request()).await.unwrap();
+        let second = nobody(&world, |_| {}).register(request()).await.unwrap();
+        assert!(second.reused);
+        assert_eq!(second.client.client_id, first.client.client_id);
+        assert_eq!(registrations(&world), 1);
+        nobody(&world, |settings| settings.force_new = true).register(request()).await.unwrap();
+        let other = RegistrationRequest { scopes: None, ..request() };
+        nobody(&world, |_| {}).register(other).await.unwrap();
+        assert_eq!(registrations(&world), 2);
+    }
+
+    #[tokio::test]
+    async fn a_registration_that_the_issuer_forgot_is_made_anew() {
+        let world = World::new().await;
+        let first = nobody(&world, |_| {}).register(request()).await.unwrap();
+        let gone = (401, json!({"error": "invalid_token"}));
+        world.change(|rules| drop(rules.answers.insert("/register/it".to_owned(), gone)));
+        let second = nobody(&world, |_| {}).register(request()).await.unwrap();
+        assert!(!second.reused && second.client.client_id != first.client.client_id);
+    }
+
+    #[tokio::test]
+    async fn two_at_once_register_once() {
+        let world = World::new().await;
+        let (one, two) = (nobody(&world, |_| {}), nobody(&world, |_| {}));
+        let (one, two) = tokio::join!(one.register(request()), two.register(request()));
+        assert_eq!(one.unwrap().client.client_id, two.unwrap().client.client_id);
+        assert_eq!(registrations(&world), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_of_our_own_stays_here() {
+        let world = World::new().await;
+        let asked = RegistrationRequest { auth_method: AuthMethod::PrivateKeyJwt, ..request() };
+        let registered = nobody(&world, |_| {}).register(asked).await.unwrap();
+        assert!(world.seen().iter().all(|seen| !seen.body.contains("PRIVATE KEY") && !seen.body.contains("\"d\"")));
+        assert!(registered.client.metadata.jwks.is_some());
+        nobody(&world, |_| {}).access_token(None).await.unwrap();
+        let seen = world.seen().into_iter().find(|seen| seen.what == "POST /token").unwrap();
+        assert!(seen.body.contains("client_assertion="));
+    }
+
+    #[tokio::test]
+    async fn the_initial_access_token_of_this_account_is_for_its_own_issuer() {
+        let world = World::new().await;
+        let state = PrivateDir::open(&world.state_dir()).unwrap();
+        let token = store::initial_access_token(&state).unwrap();
+        let save = |issuer: &str| {
+            let private_key = SigningKey::generate().to_pem();
+            let issuer = Issuer::parse(issuer).unwrap();
+            LocalClient { issuer, client_id: "local".to_owned(), private_key }.save(&state).unwrap();
+        };
+        let sent = |world: &World| {
+            let seen = world.seen();
+            seen.into_iter().find(|seen| seen.what == "POST /register").unwrap().authorization
+        };
+        let asked = || RegistrationRequest { initial_access_token: None, ..request() };
+        save("http://127.0.0.1:1");
+        nobody(&world, |_| {}).register(asked()).await.unwrap();
+        assert_eq!(sent(&world), None);
+        save(&world.origin);
+        nobody(&world, |settings| settings.force_new = true).register(asked()).await.unwrap();
+        assert_eq!(sent(&world).unwrap(), format!("Bearer {}", token.expose()));
+    }
+
+    #[tokio::test]
+    async fn a_client_of_one_issuer_is_not_shown_to_another() {
+        let (world, other) = (World::new().await, World::new().await);
+        nobody(&world, |_| {}).register(request()).await.unwrap();
+        let client = nobody(&world, |settings| settings.server = other.settings().server);
+        assert!(matches!(client.access_token(None).await, Err(ClientError::NoIdentity { .. })));
     }
 }

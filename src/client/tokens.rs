@@ -285,3 +285,154 @@ fn take_turn(
     }
     Ok((Some(lock), kept))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+    use crate::client::testing::World;
+
+    fn token_requests(world: &World) -> usize {
+        world.whats().iter().filter(|what| *what == "POST /token").count()
+    }
+
+    #[tokio::test]
+    async fn a_kept_token_is_used_without_asking_anybody() {
+        let world = World::new().await;
+        let first = world.client().access_token(None).await.unwrap();
+        assert_eq!(first.source, TokenSourceKind::Fetched);
+        world.seen();
+        let second = world.client().access_token(None).await.unwrap();
+        assert_eq!((second.source, second.secret.expose()), (TokenSourceKind::Cached, first.secret.expose()));
+        assert_eq!(second.scopes, first.scopes);
+        assert!(world.seen().is_empty());
+        assert_eq!(world.client().kept_token().await.unwrap().unwrap().secret.expose(), first.secret.expose());
+    }
+
+    #[tokio::test]
+    async fn a_token_is_replaced_before_it_expires() {
+        let world = World::new().await;
+        world.client().access_token(None).await.unwrap();
+        world.clock.advance(Duration::from_secs(269));
+        assert_eq!(world.client().access_token(None).await.unwrap().source, TokenSourceKind::Cached);
+        world.clock.advance(Duration::from_secs(1));
+        assert!(world.client().kept_token().await.unwrap().is_none());
+        assert_eq!(world.client().access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+        assert_eq!(token_requests(&world), 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_without_a_known_end_is_not_kept() {
+        let world = World::new().await;
+        world.change(|rules| rules.expires_in = None);
+        assert!(world.client().access_token(None).await.unwrap().expires_at.is_none());
+        assert!(world.files("tokens").is_empty());
+    }
+
+    #[tokio::test]
+    async fn twenty_at_once_ask_once() {
+        let world = World::new().await;
+        let asking: Vec<_> = (0..20)
+            .map(|_| {
+                let client = world.client();
+                tokio::spawn(async move { client.access_token(None).await.unwrap().secret.expose().to_owned() })
+            })
+            .collect();
+        let mut tokens = Vec::new();
+        for asked in asking {
+            tokens.push(asked.await.unwrap());
+        }
+        tokens.dedup();
+        assert_eq!(tokens.len(), 1);
+        assert_eq!(token_requests(&world), 1);
+    }
+
+    #[tokio::test]
+    async fn what_a_token_is_for_decides_which_is_used() {
+        let world = World::new().await;
+        world.client().access_token(None).await.unwrap();
+        for other in [
+            world.client_with(|settings| settings.client_id = Some("other".to_owned())),
+            world.client_with(|settings| settings.resource = Some(Resource::parse("https://mcp.example").unwrap())),
+            world.client_with(|settings| settings.scopes = Some(Scopes::parse("mcp:read").unwrap())),
+            world.client_with(|settings| settings.force_new = true),
+        ] {
+            assert_eq!(other.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+        }
+        let elsewhere = Url::parse(&world.origin.replace("127.0.0.1", "localhost")).unwrap();
+        let same = world.client_with(|settings| settings.issuer_backchannel_url = Some(elsewhere));
+        assert_eq!(same.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+    }
+
+    #[tokio::test]
+    async fn a_token_for_one_server_is_never_sent_to_another() {
+        let (world, other) = (World::new().await, World::new().await);
+        world.client().access_token(None).await.unwrap();
+        // The same issuer, the same client, the same resource by request: still another server.
+        other.lie_as_resource("authorization_servers", vec![world.origin.clone()]);
+        let server = Resource::parse(&format!("{}/mcp", other.origin)).unwrap();
+        let client = world.client_with(|settings| {
+            settings.resource = Some(settings.server.clone());
+            settings.server = server;
+        });
+        assert!(client.kept_token().await.unwrap().is_none());
+        assert_eq!(client.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+        assert!(other.seen().iter().all(|seen| seen.authorization.is_none()));
+    }
+
+    #[tokio::test]
+    async fn damaged_files_are_no_tokens_and_are_replaced() {
+        let world = World::new().await;
+        world.client().access_token(None).await.unwrap();
+        for folder in ["tokens", "servers"] {
+            for content in ["", "{", "{\"server\":1}", "\u{0}\u{0}"] {
+                std::fs::write(&world.files(folder)[0], content).unwrap();
+                assert_ne!(world.client().access_token(None).await.unwrap().secret.expose(), "");
+                let kept = world.client().access_token(None).await.unwrap();
+                assert_eq!(kept.source, TokenSourceKind::Cached, "{folder} {content:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_copied_to_another_name_is_not_used() {
+        let world = World::new().await;
+        world.client().access_token(None).await.unwrap();
+        let other = world.client_with(|settings| settings.client_id = Some("other".to_owned()));
+        other.access_token(None).await.unwrap();
+        let files = world.files("tokens");
+        std::fs::copy(&files[0], &files[1]).unwrap();
+        let source = |client: Client| async move { client.obtain(Need::default()).await.unwrap().token.source };
+        let sources = [source(world.client()).await, source(other).await];
+        assert!(sources.contains(&TokenSourceKind::Fetched), "{sources:?}");
+    }
+
+    #[tokio::test]
+    async fn files_that_others_can_read_or_redirect_are_an_error() {
+        let world = World::new().await;
+        world.client().access_token(None).await.unwrap();
+        let file = world.files("tokens").remove(0);
+        assert_eq!(std::fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = world.client().access_token(None).await.unwrap_err();
+        assert!(matches!(error, ClientError::Store(StoreError::Unsafe { .. })), "{error}");
+        let elsewhere = world.root.path().join("elsewhere");
+        std::fs::rename(&file, &elsewhere).unwrap();
+        symlink(&elsewhere, &file).unwrap();
+        assert!(matches!(world.client().access_token(None).await, Err(ClientError::Store(_))));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_on_disk_by_a_token_from_elsewhere_or_without_leave() {
+        let world = World::new().await;
+        let given = world.client_with(|settings| settings.token = Some(Secret::new("given")));
+        let token = given.access_token(None).await.unwrap();
+        assert_eq!((token.source, token.secret.expose()), (TokenSourceKind::Given, "given"));
+        assert!(world.seen().is_empty());
+        let shy = world.client_with(|settings| settings.persist = false);
+        assert_eq!(shy.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+        assert_eq!(shy.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+        assert!(!world.state_dir().exists());
+    }
+}

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long an access token is good. There are no refresh tokens for machines: they ask again.
-pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(15 * 60);
+pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
 const TYP: &str = "at+jwt";
 
@@ -39,12 +39,12 @@ impl Embedded {
         let now = self.settings.clock.since_epoch();
         let claims = AccessToken {
             iss: self.settings.issuer.to_string(),
-            sub: client.client_id.clone(),
+            sub: client.id.clone(),
             aud: resource.to_string(),
             exp: (now + ACCESS_TOKEN_LIFETIME).as_secs(),
             iat: now.as_secs(),
             jti: Secret::random().expose().to_owned(),
-            client_id: client.client_id.clone(),
+            client_id: client.id.clone(),
             scope: scope.clone(),
         };
         self.keys.sign(TYP, &claims)
@@ -53,8 +53,8 @@ impl Embedded {
     /// The claims of a token that is ours and good now; revoked ones are good here.
     pub(super) fn read_token(&self, token: &str) -> Option<AccessToken> {
         let claims: AccessToken = self.keys.read(TYP, token)?;
-        let is_good =
-            claims.iss == self.settings.issuer.as_str() && claims.exp > self.settings.clock.since_epoch().as_secs();
+        let is_good = claims.iss == self.settings.issuer.as_str()
+            && claims.exp > self.settings.clock.since_epoch().as_secs();
         is_good.then_some(claims)
     }
 }

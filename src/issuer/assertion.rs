@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How far ahead `exp` may be, and so how long a used assertion is remembered.
-const MAX_LIFETIME: Duration = Duration::from_secs(300);
+const MAX_LIFETIME: Duration = Duration::from_mins(5);
 /// How far ahead a client's clock may be.
 const LEEWAY: Duration = Duration::from_secs(30);
 /// How many used assertions are remembered. When there are as many, new ones are refused rather than old ones forgotten.
@@ -101,4 +101,213 @@ fn check_claims(claims: &AssertionClaims, issuer: &Issuer, started: Duration, no
         return Err("jti of the assertion is empty; make it random".to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use http::StatusCode;
+    use jsonwebtoken::{Algorithm, EncodingKey};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        issuer::testing::{FORM, Fixture, ISSUER, NOW},
+        jose::SigningKey,
+    };
+
+    async fn is_good(issuer: &Fixture, change: impl FnOnce(&mut Value)) -> bool {
+        let answer = issuer.with_assertion("/token", &issuer.assertion(change), &[]).await;
+        if answer.status != StatusCode::OK {
+            answer.is_refused(401, "invalid_client");
+        }
+        answer.status == StatusCode::OK
+    }
+
+    #[tokio::test]
+    async fn the_audience_is_the_issuer_alone() {
+        let issuer = Fixture::new();
+        for good in [json!(ISSUER), json!([ISSUER])] {
+            assert!(is_good(&issuer, |claims| claims["aud"] = good.clone()).await, "{good}");
+        }
+        for bad in [
+            json!(format!("{ISSUER}/token")),
+            json!([ISSUER, format!("{ISSUER}/token")]),
+            json!([ISSUER, ISSUER]),
+            json!(format!("{ISSUER}/")),
+            json!("http://localhost:8000"),
+            json!([]),
+            json!(""),
+            Value::Null,
+        ] {
+            assert!(!is_good(&issuer, |claims| claims["aud"] = bad.clone()).await, "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_fresh_and_short_lived() {
+        let issuer = Fixture::new();
+        for (name, value, expected) in [
+            ("exp", json!(NOW + 300), true),
+            ("exp", json!(NOW + 301), false),
+            ("exp", json!(NOW + 1), true),
+            ("exp", json!(NOW), false),
+            ("exp", json!(u64::MAX), false),
+            ("exp", json!("soon"), false),
+            ("exp", Value::Null, false),
+            ("iat", json!(NOW + 30), true),
+            ("iat", json!(NOW + 31), false),
+            ("iat", json!(NOW - 1), false),
+            ("iat", Value::Null, false),
+            ("jti", json!(""), false),
+            ("jti", Value::Null, false),
+        ] {
+            assert_eq!(is_good(&issuer, |claims| claims[name] = value.clone()).await, expected, "{name} {value}");
+        }
+        for name in ["iss", "sub", "aud", "exp", "iat", "jti"] {
+            let is_good = is_good(&issuer, |claims| drop(claims.as_object_mut().unwrap().remove(name))).await;
+            assert!(!is_good, "without {name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn issuer_subject_and_client_id_are_one() {
+        let issuer = Fixture::new();
+        let id = issuer.local_client().client_id;
+        assert!(!is_good(&issuer, |claims| claims["sub"] = "other".into()).await);
+        assert!(!is_good(&issuer, |claims| claims["iss"] = ISSUER.into()).await);
+        let named = issuer.local("/token", &[("client_id", &id)]).await;
+        assert_eq!(named.status, StatusCode::OK);
+        issuer.local("/token", &[("client_id", "other")]).await.is_refused(401, "invalid_client");
+    }
+
+    #[tokio::test]
+    async fn only_the_clients_own_key_signs_for_it() {
+        let issuer = Fixture::new();
+        let client = issuer.local_client();
+        let other = issuer.registered("client_secret_basic").await.0;
+        let own = SigningKey::from_pem(client.private_key.expose()).unwrap();
+        let claims = issuer.assertion_claims(&client.client_id);
+        let unsigned = |alg: &str| {
+            let header = json!({"alg": alg, "kid": own.kid()}).to_string();
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()))
+        };
+        let hmac = |secret: &[u8]| {
+            let input = unsigned("HS256");
+            let key = EncodingKey::from_secret(secret);
+            let signature = jsonwebtoken::crypto::sign(input.as_bytes(), &key, Algorithm::HS256).unwrap();
+            format!("{input}.{signature}")
+        };
+        let good = own.sign("JWT", &claims).expose().to_owned();
+        let (input, _) = good.rsplit_once('.').unwrap();
+        let others = own.sign("JWT", &issuer.assertion_claims(&other)).expose().to_owned();
+        let unknown = own.sign("JWT", &issuer.assertion_claims("client-unknown")).expose().to_owned();
+        let attacks = [
+            format!("{}.", unsigned("none")),
+            format!("{}.", unsigned("None")),
+            hmac(own.public_jwk().to_string().as_bytes()),
+            hmac(b""),
+            format!("{input}."),
+            format!("{input}.AAAA"),
+            SigningKey::generate().sign("JWT", &claims).expose().to_owned(),
+            others,
+            unknown,
+            "x".to_owned(),
+            "x".repeat(20_000),
+        ];
+        for attack in attacks {
+            issuer.with_assertion("/token", &attack, &[]).await.is_refused(401, "invalid_client");
+        }
+        let answer = issuer.with_assertion("/token", &good, &[]).await;
+        assert_eq!(answer.status, StatusCode::OK, "what was refused has not used up the good one");
+    }
+
+    #[tokio::test]
+    async fn the_type_of_the_assertion_is_named() {
+        let issuer = Fixture::new();
+        let assertion = issuer.assertion(|_| ());
+        for kind in ["", "urn:ietf:params:oauth:client-assertion-type:saml2-bearer", "jwt-bearer"] {
+            let parameters = [
+                ("grant_type", "client_credentials"),
+                ("client_assertion", assertion.as_str()),
+                ("client_assertion_type", kind),
+            ];
+            issuer.form("/token", &parameters).await.is_refused(401, "invalid_client");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_good_once_at_all_endpoints_together() {
+        let issuer = Fixture::new();
+        let token = issuer.local_token().await;
+        let assertion = issuer.assertion(|claims| claims["exp"] = json!(NOW + 300));
+        assert_eq!(issuer.with_assertion("/token", &assertion, &[]).await.status, StatusCode::OK);
+        issuer.advance(299);
+        for path in ["/token", "/introspect", "/revoke"] {
+            let answer = issuer.with_assertion(path, &assertion, &[("token", &token)]).await;
+            answer.is_refused(401, "invalid_client");
+        }
+        issuer.advance(1);
+        issuer.with_assertion("/token", &assertion, &[]).await.is_refused(401, "invalid_client");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn of_many_uses_at_once_one_succeeds() {
+        let issuer = Arc::new(Fixture::new());
+        let assertion: Arc<str> = issuer.assertion(|_| ()).into();
+        let uses: Vec<_> = (0..50)
+            .map(|_| {
+                let (issuer, assertion) = (Arc::clone(&issuer), Arc::clone(&assertion));
+                tokio::spawn(async move { issuer.with_assertion("/token", &assertion, &[]).await.status })
+            })
+            .collect();
+        let mut successes = 0;
+        for one in uses {
+            successes += usize::from(one.await.unwrap() == StatusCode::OK);
+        }
+        assert_eq!(successes, 1);
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_process_accepted_is_refused() {
+        let issuer = Fixture::new();
+        let used = issuer.assertion(|_| ());
+        assert_eq!(issuer.with_assertion("/token", &used, &[]).await.status, StatusCode::OK);
+        issuer.advance(1);
+        let issuer = issuer.restarted();
+        issuer.with_assertion("/token", &used, &[]).await.is_refused(401, "invalid_client");
+        issuer.local_token().await;
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_refuses_and_forgets_nothing() {
+        let issuer = Fixture::new();
+        let used = issuer.assertion(|_| ());
+        assert_eq!(issuer.with_assertion("/token", &used, &[]).await.status, StatusCode::OK);
+        {
+            let mut names = issuer.embedded.used_assertions.lock().unwrap();
+            assert!((1..MAX_REMEMBERED).all(|index| names.insert(&index.to_string(), NOW + 60)));
+        }
+        issuer.local("/token", &[]).await.is_refused(503, "temporarily_unavailable");
+        issuer.with_assertion("/token", &used, &[]).await.is_refused(401, "invalid_client");
+        issuer.advance(60);
+        issuer.local_token().await;
+        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn members_that_are_there_twice_are_refused() {
+        let issuer = Fixture::new();
+        let client = issuer.local_client();
+        let claims = issuer.assertion_claims(&client.client_id).to_string();
+        let doubled = claims.replacen('{', &format!("{{\"iss\":\"{}\",", client.client_id), 1);
+        let assertion = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#), URL_SAFE_NO_PAD.encode(doubled));
+        let form = format!(
+            "grant_type=client_credentials&client_assertion_type={}&client_assertion={assertion}",
+            crate::oauth::client_auth::JWT_BEARER
+        );
+        let answer = issuer.send(http::Method::POST, "/token", &[FORM], &form).await;
+        answer.is_refused(401, "invalid_client");
+        assert!(answer.json["error_description"].as_str().unwrap().contains("not a signed JWT"));
+    }
 }

@@ -37,8 +37,7 @@ impl Credentials {
         match (header, secret, assertion) {
             (Some(header), None, None) => Self::from_header(header, client_id),
             (None, Some(secret), None) => {
-                let client_id =
-                    client_id.ok_or(RouteError::InvalidRequest("client_secret needs client_id beside it"))?;
+                let client_id = client_id.ok_or(RouteError::InvalidRequest("client_secret needs client_id beside it"))?;
                 let method = AuthMethod::ClientSecretPost;
                 Ok(Self::Secret { method, client_id: client_id.to_owned(), secret: Secret::new(secret) })
             }
@@ -78,9 +77,7 @@ impl Credentials {
     /// The client as it names itself; it may be anybody.
     pub(super) fn client_id(&self) -> &str {
         match self {
-            Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } | Self::Public { client_id } => {
-                client_id
-            }
+            Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } | Self::Public { client_id } => client_id,
         }
     }
 }
@@ -135,5 +132,141 @@ impl Embedded {
                 by_header: method == AuthMethod::ClientSecretBasic,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::issuer::{
+        failures::MAX_FAILURES,
+        testing::{FORM, Fixture, basic},
+    };
+
+    #[tokio::test]
+    async fn each_method_works_for_the_client_that_registered_it_and_no_other() {
+        let issuer = Fixture::new();
+        let (basic_id, basic_secret) = issuer.registered("client_secret_basic").await;
+        let (post_id, post_secret) = issuer.registered("client_secret_post").await;
+        assert_eq!(issuer.with_basic("/token", &basic_id, &basic_secret, &[]).await.status, StatusCode::OK);
+        assert_eq!(issuer.with_secret("/token", &post_id, &post_secret, &[]).await.status, StatusCode::OK);
+        issuer.with_secret("/token", &basic_id, &basic_secret, &[]).await.is_refused(401, "invalid_client");
+        issuer.with_basic("/token", &post_id, &post_secret, &[]).await.is_refused(401, "invalid_client");
+        issuer.with_basic("/token", &basic_id, &post_secret, &[]).await.is_refused(401, "invalid_client");
+        let local = issuer.local_client();
+        let key = local.private_key.expose();
+        issuer.with_secret("/token", &local.client_id, key, &[]).await.is_refused(401, "invalid_client");
+        issuer.with_basic("/token", &local.client_id, key, &[]).await.is_refused(401, "invalid_client");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_basic").await;
+        let hash = Secret::new(&secret).sha256();
+        let mut refusals = Vec::new();
+        for (id, secret) in [(id.as_str(), "guessed"), (&id, &hash), ("nobody", &secret), ("nobody", NO_HASH), ("../x", "guessed")]
+        {
+            let answer = issuer.with_basic("/token", id, secret, &[]).await;
+            answer.is_refused(401, "invalid_client");
+            assert_eq!(answer.header("www-authenticate"), "Basic realm=\"securemcp\"");
+            assert!(!answer.json.to_string().contains(secret), "{}", answer.json);
+            refusals.push(answer.json);
+        }
+        assert!(refusals.windows(2).all(|pair| pair[0] == pair[1]));
+        let answer = issuer.with_secret("/token", &id, "wrong", &[]).await;
+        assert_eq!(answer.header("www-authenticate"), "", "only who tried by the header is challenged");
+    }
+
+    #[tokio::test]
+    async fn a_client_authenticates_in_one_way() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_basic").await;
+        let both = [("client_id", id.as_str()), ("client_secret", secret.as_str())];
+        issuer.with_basic("/token", &id, &secret, &both).await.is_refused(400, "invalid_request");
+        let assertion = issuer.assertion(|_| ());
+        let proof = [("client_assertion", assertion.as_str())];
+        issuer.with_basic("/token", &id, &secret, &proof).await.is_refused(400, "invalid_request");
+        issuer.with_assertion("/token", &assertion, &both).await.is_refused(400, "invalid_request");
+        let header = basic(&id, &secret);
+        let twice = [FORM, ("authorization", &header), ("authorization", &header)];
+        let grant = "grant_type=client_credentials";
+        issuer.send(Method::POST, "/token", &twice, grant).await.is_refused(400, "invalid_request");
+        let name = [("client_id", id.as_str())];
+        assert_eq!(issuer.with_basic("/token", &id, &secret, &name).await.status, StatusCode::OK);
+        let other = [("client_id", "other")];
+        issuer.with_basic("/token", &id, &secret, &other).await.is_refused(400, "invalid_request");
+    }
+
+    #[tokio::test]
+    async fn without_a_proof_nobody_is_a_client() {
+        let issuer = Fixture::new();
+        let (id, _) = issuer.registered("client_secret_basic").await;
+        for path in ["/revoke", "/introspect"] {
+            let token = issuer.local_token().await;
+            issuer.form(path, &[("token", &token)]).await.is_refused(401, "invalid_client");
+            issuer.form(path, &[("token", &token), ("client_id", &id)]).await.is_refused(401, "invalid_client");
+        }
+        issuer.form("/token", &[("grant_type", "client_credentials")]).await.is_refused(401, "invalid_client");
+    }
+
+    #[tokio::test]
+    async fn odd_headers_are_refused_and_encoded_ones_read() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_basic").await;
+        let encoded = (id.replace('-', "%2D"), secret.replace('-', "%2d").replace('_', "%5F"));
+        assert_eq!(issuer.with_basic("/token", &encoded.0, &encoded.1, &[]).await.status, StatusCode::OK);
+        let raw = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        for header in ["Basic", "Basic !", "Bearer x", "Digest x", &raw(&id), &raw(&format!("{id}&x:{secret}")), &raw("")] {
+            let headers = [FORM, ("authorization", header)];
+            let answer = issuer.send(Method::POST, "/token", &headers, "grant_type=client_credentials").await;
+            answer.is_refused(401, "invalid_client");
+        }
+    }
+
+    #[tokio::test]
+    async fn twenty_wrong_secrets_close_that_method_of_that_client_for_the_rest_of_the_minute() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_basic").await;
+        let (other, other_secret) = issuer.registered("client_secret_basic").await;
+        for id in [id.as_str(), "nobody"] {
+            for _ in 0..MAX_FAILURES {
+                issuer.with_basic("/token", id, "wrong", &[]).await.is_refused(401, "invalid_client");
+            }
+        }
+        issuer.advance(20);
+        for (id, secret) in [(id.as_str(), secret.as_str()), (&id, "wrong"), ("nobody", "wrong")] {
+            let answer = issuer.with_basic("/token", id, secret, &[]).await;
+            answer.is_refused(429, "temporarily_unavailable");
+            assert_eq!(answer.header("retry-after"), "41");
+        }
+        issuer.with_secret("/token", &id, "wrong", &[]).await.is_refused(401, "invalid_client");
+        assert_eq!(issuer.with_basic("/token", &other, &other_secret, &[]).await.status, StatusCode::OK);
+        issuer.advance(41);
+        assert_eq!(issuer.with_basic("/token", &id, &secret, &[]).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn nobody_can_lock_out_a_client_that_signs() {
+        let issuer = Fixture::new();
+        let id = issuer.local_client().client_id;
+        for _ in 0..=MAX_FAILURES {
+            issuer.with_basic("/token", &id, "wrong", &[]).await;
+            issuer.with_secret("/token", &id, "wrong", &[]).await;
+            let forged = crate::jose::SigningKey::generate().sign("JWT", &issuer.assertion_claims(&id));
+            issuer.with_assertion("/token", forged.expose(), &[]).await.is_refused(401, "invalid_client");
+        }
+        issuer.local_token().await;
+    }
+
+    #[tokio::test]
+    async fn a_registered_client_survives_a_restart() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered_with(&json!({})).await;
+        let issuer = issuer.restarted();
+        assert_eq!(issuer.with_basic("/token", &id, &secret, &[]).await.status, StatusCode::OK);
     }
 }

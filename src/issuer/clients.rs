@@ -23,11 +23,11 @@ const ID_PREFIX: &str = "client-";
 /// What is kept of a client. Of its secrets only hashes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Client {
-    pub(super) client_id: String,
+    pub(super) id: String,
     /// Seconds since the epoch.
     pub(super) issued_at: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) client_name: Option<String>,
+    pub(super) name: Option<String>,
     /// All it may ever ask for.
     pub(super) scope: Scopes,
     pub(super) proof: Proof,
@@ -104,8 +104,8 @@ impl Clients {
         for name in dir.names()? {
             let bytes = dir.read(&name)?.unwrap_or_default();
             let client: Option<Client> = serde_json::from_slice(&bytes).ok();
-            match client.filter(|client| file_name(&client.client_id) == name) {
-                Some(client) => known.insert(client.client_id.clone(), Arc::new(client)),
+            match client.filter(|client| file_name(&client.id) == name) {
+                Some(client) => known.insert(client.id.clone(), Arc::new(client)),
                 None => return Err(OpenError::BadRegistration { path: dir.path().join(name) }),
             };
         }
@@ -160,8 +160,8 @@ impl Clients {
         let existing = self.get(&record.client_id);
         let client = Client {
             issued_at: existing.as_ref().map_or(now, |client| client.issued_at),
-            client_id: record.client_id,
-            client_name: Some("command line of this account".to_owned()),
+            id: record.client_id,
+            name: Some("command line of this account".to_owned()),
             scope: scope.clone(),
             proof: Proof::PrivateKeyJwt { jwks: serde_json::json!({ "keys": [key.public_jwk()] }) },
             registration_token_sha256: None,
@@ -171,9 +171,9 @@ impl Clients {
 
     fn remove_orphans(&self, local_id: &str) -> Result<(), StoreError> {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let is_orphan = |client: &Client| client.registration_token_sha256.is_none() && client.client_id != local_id;
+        let is_orphan = |client: &Client| client.registration_token_sha256.is_none() && client.id != local_id;
         let orphans: Vec<String> =
-            known.values().filter(|client| is_orphan(client)).map(|client| client.client_id.clone()).collect();
+            known.values().filter(|client| is_orphan(client)).map(|client| client.id.clone()).collect();
         for orphan in orphans {
             self.dir.remove(&file_name(&orphan))?;
             known.remove(&orphan);
@@ -183,9 +183,93 @@ impl Clients {
 
     fn write(&self, client: Client) -> Result<(), StoreError> {
         let text = serde_json::to_vec_pretty(&client).expect("strings, numbers and JSON values only");
-        self.dir.write(&file_name(&client.client_id), &text)?;
+        self.dir.write(&file_name(&client.id), &text)?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(client.client_id.clone(), Arc::new(client));
+        known.insert(client.id.clone(), Arc::new(client));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::issuer::{OpenError, testing::Fixture};
+
+    #[tokio::test]
+    async fn this_accounts_client_is_made_once() {
+        let issuer = Fixture::new();
+        let first = issuer.local_client();
+        issuer.advance(100);
+        let issuer = issuer.restarted();
+        assert_eq!(issuer.local_client().client_id, first.client_id);
+        assert_eq!(issuer.local_client().private_key.expose(), first.private_key.expose());
+        assert_eq!(issuer.registrations().len(), 1);
+        issuer.local_token().await;
+    }
+
+    #[tokio::test]
+    async fn its_record_follows_the_servers_origin() {
+        let issuer = Fixture::new();
+        let id = issuer.local_client().client_id;
+        let issuer = issuer.restarted_as("http://127.0.0.1:9000");
+        assert_eq!(issuer.local_client().issuer.as_str(), "http://127.0.0.1:9000");
+        assert_eq!(issuer.local_client().client_id, id);
+        issuer.local_token().await;
+    }
+
+    #[tokio::test]
+    async fn a_half_that_is_lost_or_damaged_is_made_again() {
+        for damage in [None, Some("{}"), Some("not json")] {
+            let issuer = Fixture::new();
+            let record = issuer.state.path().join("local-client.json");
+            match damage {
+                None => std::fs::remove_file(record).unwrap(),
+                Some(text) => std::fs::write(record, text).unwrap(),
+            }
+            let issuer = issuer.restarted();
+            assert_eq!(issuer.registrations().len(), 1, "the old registration is gone");
+            issuer.local_token().await;
+        }
+        let issuer = Fixture::new();
+        let id = issuer.local_client().client_id;
+        issuer.state.child("issuer").unwrap().child("clients").unwrap().remove(&format!("{id}.json")).unwrap();
+        let issuer = issuer.restarted();
+        assert_eq!(issuer.local_client().client_id, id);
+        issuer.local_token().await;
+    }
+
+    #[tokio::test]
+    async fn a_record_never_names_a_file_elsewhere() {
+        let issuer = Fixture::new();
+        let mut record = issuer.local_client();
+        record.client_id = "../outside".to_owned();
+        record.save(&issuer.state).unwrap();
+        let issuer = issuer.restarted();
+        assert!(issuer.local_client().client_id.starts_with("client-"));
+        issuer.local_token().await;
+    }
+
+    #[tokio::test]
+    async fn registered_clients_stay_when_this_accounts_is_replaced() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered_with(&json!({})).await;
+        issuer.state.remove("local-client.json").unwrap();
+        let issuer = issuer.restarted();
+        assert_eq!(issuer.with_basic("/token", &id, &secret, &[]).await.status, http::StatusCode::OK);
+        assert_eq!(issuer.registrations().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_registration_stops_the_start_and_is_named() {
+        let issuer = Fixture::new();
+        let (id, _) = issuer.registered_with(&json!({})).await;
+        let file = issuer.state.path().join(format!("issuer/clients/{id}.json"));
+        let good = std::fs::read_to_string(&file).unwrap();
+        for bad in ["", "{", &good.replace(&id, "client-other")] {
+            std::fs::write(&file, bad).unwrap();
+            let refused = super::Clients::open(issuer.state.child("issuer").unwrap().child("clients").unwrap()).err().unwrap();
+            assert!(matches!(refused, OpenError::BadRegistration { path } if path == file));
+        }
     }
 }

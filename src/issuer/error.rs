@@ -1,6 +1,6 @@
 //! Every way in which an endpoint says no: RFC 6749 section 5.2, RFC 7591 section 3.2.2, RFC 6750 section 3.
 
-use std::{borrow::Cow, error::Error, time::Duration};
+use std::{borrow::Cow, error::Error, iter::successors, time::Duration};
 
 use axum::{
     Json,
@@ -104,8 +104,9 @@ impl From<StoreError> for RouteError {
 impl IntoResponse for RouteError {
     fn into_response(self) -> Response {
         if let Self::Broken(cause) = &self {
-            let cause: &(dyn Error + 'static) = &**cause;
-            tracing::error!(error = cause, "the embedded issuer could not complete a request");
+            let causes = successors(Some(&**cause as &dyn Error), |&cause| cause.source());
+            let error = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            tracing::error!(error, "the embedded issuer could not complete a request");
         }
         let body = ErrorResponse { error: self.code(), error_description: Some(printable(&self.to_string())) };
         let mut response = (self.status(), Json(body)).into_response();

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 /// Wrong secrets within one [`WINDOW`] after which a client's method is closed until the window ends.
 pub(super) const MAX_FAILURES: u32 = 20;
 /// How long failures count together.
-pub(super) const WINDOW: Duration = Duration::from_secs(60);
+pub(super) const WINDOW: Duration = Duration::from_mins(1);
 /// Names of clients are anybody's text: no more of them than this are remembered, the oldest make room.
 ///
 /// Forgetting helps no one guess: secrets have 256 bits. The limit is there to slow noise down and to make it visible.

@@ -54,3 +54,141 @@ fn describe(settings: &Settings) -> ServerMetadata {
         code_challenge_methods_supported: Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::{
+        encoding::AsDer as _,
+        rand::SystemRandom,
+        rsa::{KeyPair as RsaKeyPair, KeySize},
+        signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _},
+    };
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+    use http::{Method, StatusCode};
+    use serde_json::{Value, json};
+
+    use crate::issuer::testing::{Fixture, ISSUER, claims_of};
+
+    async fn metadata(issuer: &Fixture) -> Value {
+        let answer = issuer.send(Method::GET, "/.well-known/oauth-authorization-server", &[], "").await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.header("cache-control"), "public, max-age=300");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        answer.json
+    }
+
+    type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
+    /// A client's key of any kind: its public half, and how it signs.
+    fn key_for(algorithm: &str) -> (Value, Sign) {
+        let random = SystemRandom::new();
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let elliptic = |curve: &str, scheme, half: usize| {
+            let pkcs8 = EcdsaKeyPair::generate_pkcs8(scheme, &random).unwrap();
+            let pair = EcdsaKeyPair::from_pkcs8(scheme, pkcs8.as_ref()).unwrap();
+            let point = pair.public_key().as_ref();
+            let jwk = json!({"kty": "EC", "crv": curve, "x": encode(&point[1..=half]), "y": encode(&point[half + 1..])});
+            let sign = move |input: &[u8]| pair.sign(&SystemRandom::new(), input).unwrap().as_ref().to_vec();
+            (jwk, Box::new(sign) as Sign)
+        };
+        let padding: &'static dyn signature::RsaEncoding = match algorithm {
+            "ES256" => return elliptic("P-256", &signature::ECDSA_P256_SHA256_FIXED_SIGNING, 32),
+            "ES384" => return elliptic("P-384", &signature::ECDSA_P384_SHA384_FIXED_SIGNING, 48),
+            "EdDSA" => {
+                let pkcs8 = Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+                let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+                let jwk = json!({"kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key().as_ref())});
+                return (jwk, Box::new(move |input| pair.sign(input).as_ref().to_vec()));
+            }
+            "RS256" => &signature::RSA_PKCS1_SHA256,
+            "RS384" => &signature::RSA_PKCS1_SHA384,
+            "RS512" => &signature::RSA_PKCS1_SHA512,
+            "PS256" => &signature::RSA_PSS_SHA256,
+            "PS384" => &signature::RSA_PSS_SHA384,
+            "PS512" => &signature::RSA_PSS_SHA512,
+            other => panic!("{other} is advertised and not tested"),
+        };
+        let generated = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+        let pkcs8: aws_lc_rs::encoding::Pkcs8V1Der<'_> = generated.as_der().unwrap();
+        let pair = signature::RsaKeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+        // RSAPublicKey in DER: two headers of four bytes, a zero, then 256 bytes of modulus.
+        let modulus = encode(&pair.public_key().as_ref()[9..265]);
+        let sign = move |input: &[u8]| {
+            let mut signed = vec![0; pair.public_modulus_len()];
+            pair.sign(padding, &SystemRandom::new(), input, &mut signed).unwrap();
+            signed
+        };
+        (json!({"kty": "RSA", "n": modulus, "e": "AQAB"}), Box::new(sign))
+    }
+
+    #[tokio::test]
+    async fn nothing_is_advertised_that_is_not_there() {
+        let issuer = Fixture::new();
+        let mut metadata = metadata(&issuer).await;
+        let members = metadata.as_object_mut().unwrap();
+        let mut take = |name: &str| members.shift_remove(name).unwrap_or_default();
+        let methods = json!(["private_key_jwt", "client_secret_basic", "client_secret_post"]);
+        assert_eq!(take("issuer"), ISSUER);
+        assert_eq!(take("response_types_supported"), json!([]));
+        assert_eq!(take("grant_types_supported"), json!(["client_credentials"]));
+        assert_eq!(take("scopes_supported"), json!(["mcp:read", "mcp:write", "mcp:infer"]));
+        let algorithms = take("token_endpoint_auth_signing_alg_values_supported");
+        assert_eq!(take("token_endpoint_auth_methods_supported"), methods);
+        for endpoint in ["revocation", "introspection"] {
+            assert_eq!(take(&format!("{endpoint}_endpoint_auth_methods_supported")), methods);
+            assert_eq!(take(&format!("{endpoint}_endpoint_auth_signing_alg_values_supported")), algorithms);
+        }
+        assert!(!algorithms.to_string().contains("HS") && !algorithms.to_string().contains("none"));
+        for name in ["token", "registration", "revocation", "introspection"] {
+            let path = take(&format!("{name}_endpoint")).as_str().unwrap().replace(ISSUER, "");
+            let status = issuer.send(Method::GET, &path, &[], "").await.status;
+            assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{name}");
+        }
+        let path = take("jwks_uri").as_str().unwrap().replace(ISSUER, "");
+        assert_eq!(issuer.send(Method::GET, &path, &[], "").await.status, StatusCode::OK);
+        assert_eq!(members, &mut serde_json::Map::new(), "advertised and not tested");
+    }
+
+    #[tokio::test]
+    async fn every_advertised_method_and_scope_works_at_every_endpoint() {
+        let issuer = Fixture::new();
+        let metadata = metadata(&issuer).await;
+        let list = |name: &str| -> Vec<String> { serde_json::from_value(metadata[name].clone()).unwrap() };
+        let (basic_id, basic_secret) = issuer.registered("client_secret_basic").await;
+        let (post_id, post_secret) = issuer.registered("client_secret_post").await;
+        for method in list("token_endpoint_auth_methods_supported") {
+            let ask = async |path: &str, more: &[(&str, &str)]| match method.as_str() {
+                "private_key_jwt" => issuer.local(path, more).await,
+                "client_secret_basic" => issuer.with_basic(path, &basic_id, &basic_secret, more).await,
+                "client_secret_post" => issuer.with_secret(path, &post_id, &post_secret, more).await,
+                other => panic!("{other} is advertised and not tested"),
+            };
+            for scope in list("scopes_supported") {
+                let answer = ask("/token", &[("scope", &scope)]).await;
+                assert_eq!(answer.json["scope"], scope);
+                let token = answer.json["access_token"].as_str().unwrap();
+                assert_eq!(ask("/introspect", &[("token", token)]).await.json["active"], true, "{method}");
+                assert_eq!(ask("/revoke", &[("token", token)]).await.status, StatusCode::OK, "{method}");
+                assert!(issuer.embedded.is_revoked(claims_of(token)["jti"].as_str().unwrap()), "{method}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn every_advertised_algorithm_signs_an_assertion() {
+        let issuer = Fixture::new();
+        let metadata = metadata(&issuer).await;
+        for algorithm in metadata["token_endpoint_auth_signing_alg_values_supported"].as_array().unwrap() {
+            let (jwk, sign) = key_for(algorithm.as_str().unwrap());
+            let wishes = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [jwk]}});
+            let registered = issuer.register(&wishes).await;
+            let id = registered.json["client_id"].as_str().unwrap();
+            let header = json!({ "alg": algorithm }).to_string();
+            let claims = issuer.assertion_claims(id).to_string();
+            let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+            let assertion = format!("{input}.{}", URL_SAFE_NO_PAD.encode(sign(input.as_bytes())));
+            let answer = issuer.with_assertion("/token", &assertion, &[]).await;
+            assert_eq!(answer.status, StatusCode::OK, "{algorithm}: {}", answer.json);
+        }
+    }
+}

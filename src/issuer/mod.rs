@@ -109,7 +109,9 @@ pub enum OpenError {
 impl Hint for OpenError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Taken { .. } => Some("stop the other server, or give this one its own `state_dir`".to_owned()),
+            Self::Taken { .. } => {
+                Some("stop the other server, or give this one its own `state_dir`".to_owned())
+            }
             Self::BadKey { path, .. } => Some(format!(
                 "restore `{}` from a backup, or remove it: a new key is made and tokens issued so far stop working",
                 path.display()
@@ -209,4 +211,107 @@ async fn never_stored(mut response: Response) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::Mutex};
+
+    use http::{Method, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::issuer::testing::{FORM, Fixture};
+
+    #[tokio::test]
+    async fn a_second_server_on_the_same_state_is_told_so() {
+        let issuer = Fixture::new();
+        let refused = issuer.open_again().unwrap_err();
+        let path = issuer.state.path().display().to_string();
+        assert_eq!(refused.to_string(), format!("another server uses the state directory `{path}`"));
+        assert!(refused.hint().unwrap().contains("state_dir"));
+        issuer.restarted().local_token().await;
+    }
+
+    #[tokio::test]
+    async fn the_state_is_where_it_should_be() {
+        let issuer = Fixture::new();
+        assert_eq!(issuer.state.names().unwrap(), ["initial-access-token", "local-client.json"]);
+        let dir = issuer.state.child("issuer").unwrap();
+        assert_eq!(dir.names().unwrap(), ["signing-key.pem"]);
+        let token = issuer.local_token().await;
+        let key_set = issuer.embedded.key_set();
+        let issuer = issuer.restarted();
+        assert_eq!(issuer.embedded.key_set(), key_set);
+        assert_eq!(issuer.local("/introspect", &[("token", &token)]).await.json["active"], true);
+    }
+
+    #[tokio::test]
+    async fn there_are_no_other_paths() {
+        let issuer = Fixture::new();
+        for path in ["/", "/authorize", "/device", "/.well-known/openid-configuration", "/register/", "/token/x"] {
+            let answer = issuer.send(Method::GET, path, &[], "").await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        for (method, path) in [
+            (Method::POST, "/jwks"),
+            (Method::POST, "/.well-known/oauth-authorization-server"),
+            (Method::GET, "/register"),
+            (Method::DELETE, "/register/client-x"),
+            (Method::PUT, "/register/client-x"),
+            (Method::GET, "/revoke"),
+            (Method::GET, "/introspect"),
+        ] {
+            let answer = issuer.send(method, path, &[FORM], "").await;
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_audit_log_tells_what_happened_and_no_secret() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let token = issuer.with_secret("/token", &id, &secret, &[]).await.json["access_token"].clone();
+        let token = token.as_str().unwrap();
+        issuer.with_secret("/revoke", &id, &secret, &[("token", token)]).await;
+        issuer.with_secret("/token", &id, "wrong-secret", &[]).await;
+        issuer.with_basic("/introspect", "evil\n\u{1b}[31m", "wrong-secret", &[]).await;
+        issuer.local("/token", &[("scope", "wrong-scope")]).await;
+        issuer.register(&json!({"redirect_uris": ["x"]})).await;
+        issuer.send(Method::POST, "/register", &[("authorization", "Bearer wrong-secret")], "").await;
+        std::fs::remove_dir_all(issuer.state.path().join("issuer/clients")).unwrap();
+        issuer.register(&json!({})).await;
+
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let count = |event: &str| log.lines().filter(|line| line.contains(&format!("\"message\":\"{event}\""))).count();
+        let counts = ["client_registered", "token_issued", "token_revoked", "issuer_refused"].map(count);
+        assert_eq!(counts, [1, 1, 1, 6], "{log}");
+        assert!(log.contains(&id) && log.contains("invalid_scope") && log.contains("No such file"), "{log}");
+        let assertion = issuer.local_client().private_key;
+        let initial = issuer.initial_access_token();
+        for hidden in [&secret, token, "wrong-s", assertion.expose(), &initial, "\u{1b}", "eyJ"] {
+            assert!(!log.contains(hidden), "{hidden} is in {log}");
+        }
+    }
 }

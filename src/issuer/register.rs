@@ -36,7 +36,9 @@ pub(super) async fn post(
     call: Call,
 ) -> Result<(StatusCode, Json<RegisteredClient>), RouteError> {
     let registered = register(&issuer, &call).await;
-    registered.map(|answer| (StatusCode::CREATED, Json(answer))).map_err(|error| call.refused("register", error))
+    registered
+        .map(|answer| (StatusCode::CREATED, Json(answer)))
+        .map_err(|error| call.refused("register", error))
 }
 
 async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClient, RouteError> {
@@ -86,9 +88,13 @@ fn read_metadata(body: &[u8]) -> Result<ClientMetadata, RouteError> {
     if body.len() > MAX_METADATA_BYTES {
         return Err(RouteError::InvalidClientMetadata("the metadata is larger than 16 KiB".into()));
     }
+    // serde would read an array as the members in order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(RouteError::InvalidClientMetadata("the metadata is not a JSON object".into()));
+    }
     serde_json::from_slice(body).map_err(|error| {
         // Without serde's words, which quote the value.
-        let problem = if error.is_data() { "has a member of the wrong type or form" } else { "is not a JSON object" };
+        let problem = if error.is_data() { "has a member of the wrong type or form" } else { "is not JSON" };
         let place = format!("line {} column {}", error.line(), error.column());
         RouteError::InvalidClientMetadata(format!("the metadata {problem}, {place}").into())
     })
@@ -105,15 +111,11 @@ struct Secrets {
 fn accept(metadata: ClientMetadata, supported: &Scopes, now: u64) -> Result<(Client, Secrets), RouteError> {
     let refuse = |words: &'static str| Err(RouteError::InvalidClientMetadata(words.into()));
     // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one there is.
-    if !matches!(metadata.grant_types.as_slice(), [] | [_])
-        || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS)
-    {
+    if !matches!(metadata.grant_types.as_slice(), [] | [_]) || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS) {
         return refuse("grant_types must be exactly client_credentials");
     }
     if !metadata.redirect_uris.is_empty() {
-        return refuse(
-            "redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves",
-        );
+        return refuse("redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves");
     }
     if metadata.jwks_uri.is_some() {
         return refuse("jwks_uri is not fetched; send the keys by value in jwks");
@@ -141,9 +143,9 @@ fn accept(metadata: ClientMetadata, supported: &Scopes, now: u64) -> Result<(Cli
     };
     let registration_access_token = Secret::random();
     let client = Client {
-        client_id: new_client_id(),
+        id: new_client_id(),
         issued_at: now,
-        client_name: metadata.client_name.as_deref().and_then(clean_name),
+        name: metadata.client_name.as_deref().and_then(clean_name),
         scope,
         registration_token_sha256: Some(registration_access_token.sha256()),
         proof,
@@ -185,15 +187,15 @@ fn describe(client: &Client, secrets: Secrets, issuer: &Issuer) -> RegisteredCli
         _ => None,
     };
     RegisteredClient {
-        client_id: client.client_id.clone(),
+        client_id: client.id.clone(),
         // 0 is never (RFC 7591 section 3.2.1).
         client_secret_expires_at: secrets.client_secret.as_ref().map(|_| 0),
         client_secret: secrets.client_secret,
         client_id_issued_at: Some(client.issued_at),
         registration_access_token: Some(secrets.registration_access_token),
-        registration_client_uri: Some(endpoint(issuer, &format!("/register/{}", client.client_id))),
+        registration_client_uri: Some(endpoint(issuer, &format!("/register/{}", client.id))),
         metadata: ClientMetadata {
-            client_name: client.client_name.clone(),
+            client_name: client.name.clone(),
             grant_types: vec![CLIENT_CREDENTIALS.to_owned()],
             token_endpoint_auth_method: Some(client.proof.method()),
             scope: Some(client.scope.clone()),
@@ -306,10 +308,8 @@ mod tests {
     async fn members_that_mean_nothing_here_are_ignored() {
         let issuer = Fixture::new();
         let answer = issuer
-            .register(
-                &json!({"logo_uri": "http://169.254.169.254/", "client_id": "../../chosen", "client_secret": "mine",
-                "grant_types": ["client_credentials"], "redirect_uris": []}),
-            )
+            .register(&json!({"logo_uri": "http://169.254.169.254/", "client_id": "../../chosen", "client_secret": "mine",
+                "grant_types": ["client_credentials"], "redirect_uris": []}))
             .await;
         assert_eq!(answer.status, StatusCode::CREATED);
         assert!(answer.json["client_id"].as_str().unwrap().starts_with("client-"));
@@ -384,6 +384,14 @@ mod tests {
             assert!(!kept.contains(secret), "{name}");
             assert!(kept.contains(&Secret::new(secret).sha256()), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_the_disk_does_not_have_is_not_registered() {
+        let issuer = Fixture::new();
+        std::fs::remove_dir_all(issuer.state.path().join("issuer/clients")).unwrap();
+        issuer.register(&json!({})).await.is_refused(500, "server_error");
+        issuer.local_token().await;
     }
 
     #[tokio::test]

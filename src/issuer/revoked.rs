@@ -63,3 +63,32 @@ impl Revoked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(now: u64) -> (tempfile::TempDir, Revoked) {
+        let root = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(&root.path().join("revoked")).unwrap();
+        (root, Revoked::open(dir, now).unwrap())
+    }
+
+    #[test]
+    fn a_full_memory_refuses_and_forgets_nothing() {
+        let (_root, revoked) = opened(0);
+        revoked.add("first", 100, 0).unwrap();
+        assert!((1..MAX_REVOKED).all(|index| revoked.names.write().unwrap().insert(&index.to_string(), 100)));
+        assert!(matches!(revoked.add("more", 100, 99), Err(RouteError::Full(_))));
+        assert!(revoked.contains("first") && !revoked.contains("more"));
+        revoked.add("more", 200, 100).unwrap();
+    }
+
+    #[test]
+    fn a_revocation_without_a_readable_time_still_counts() {
+        let (_root, revoked) = opened(0);
+        revoked.add("a", 100, 0).unwrap();
+        revoked.dir.write(&revoked.dir.names().unwrap()[0], b"").unwrap();
+        assert!(Revoked::open(revoked.dir, 50).unwrap().contains("a"));
+    }
+}

@@ -35,7 +35,7 @@ pub(super) struct Fixture {
     pub(super) embedded: Arc<Embedded>,
     pub(super) clock: Arc<TestClock>,
     pub(super) state: PrivateDir,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 pub(super) struct Answer {
@@ -62,7 +62,7 @@ impl Fixture {
         let state = PrivateDir::open(&root.path().join("state")).unwrap();
         let clock = TestClock::at(NOW);
         let embedded = open(&state, &clock, ISSUER).unwrap();
-        Self { embedded, clock, state, _root: root }
+        Self { embedded, clock, state, root }
     }
 
     /// Ends the process, and starts another on the same state.
@@ -71,10 +71,10 @@ impl Fixture {
     }
 
     pub(super) fn restarted_as(self, issuer: &str) -> Self {
-        let Self { embedded, clock, state, _root } = self;
+        let Self { embedded, clock, state, root } = self;
         drop(embedded);
         let embedded = open(&state, &clock, issuer).unwrap();
-        Self { embedded, clock, state, _root }
+        Self { embedded, clock, state, root }
     }
 
     pub(super) fn open_again(&self) -> Result<Arc<Embedded>, OpenError> {
@@ -209,9 +209,9 @@ impl Fixture {
     pub(super) fn fill_with_clients(&self, count: usize) {
         for _ in 0..count {
             let client = Client {
-                client_id: new_client_id(),
+                id: new_client_id(),
                 issued_at: NOW,
-                client_name: None,
+                name: None,
                 scope: Scopes::none(),
                 proof: Proof::ClientSecretPost { secret_sha256: String::new() },
                 registration_token_sha256: Some(String::new()),

@@ -2,9 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{KeySet, Refused, algorithm_named, jwk::NoKey, verify::printable};
+use crate::json::{depth, present};
 
 /// Longest token that is looked at, in bytes. Real ones have 1 to 4 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -39,11 +40,6 @@ struct RawHeader {
     zip: Option<serde::de::IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
     enc: Option<serde::de::IgnoredAny>,
-}
-
-/// A member that may be absent but not null or of another type: `"kid":null` is an error, not "no kid".
-pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 impl<'a> Jws<'a> {
@@ -113,33 +109,4 @@ fn read<T: DeserializeOwned>(part: &str, encoded: &str) -> Result<T, Refused> {
         return Err(Refused::Malformed(format!("its {part} is nested deeper than {MAX_DEPTH}")));
     }
     serde_json::from_slice(&bytes).map_err(|error| Refused::Malformed(format!("its {part}: {error}")))
-}
-
-/// The deepest nesting of brackets outside strings.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn depth_counts_brackets_outside_strings() {
-        assert_eq!(depth(br#"{"a":[1,{"b":"[[[[\"[["}]}"#), 3);
-    }
 }

@@ -8,12 +8,10 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
-use super::{
-    KeySet,
-    jws::{Jws, present},
-};
+use super::{KeySet, jws::Jws};
 use crate::{
     hint::Hint,
+    json::present,
     oauth::{Issuer, Scopes, client_auth::Audience},
 };
 

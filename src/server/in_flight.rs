@@ -29,13 +29,6 @@ impl InFlight {
     }
 }
 
-impl Guard {
-    /// Passes a value on; a closure that calls this owns the guard for as long as it lives.
-    pub(super) fn kept_by<T>(&self, value: T) -> T {
-        value
-    }
-}
-
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);

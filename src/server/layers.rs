@@ -152,7 +152,6 @@ fn cors(app: Arc<App>) -> CorsLayer {
         .max_age(Duration::from_mins(10))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_cause: Box<dyn Any + Send>) -> Response<Body> {
     // The panic hook has logged what happened and where.
     problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error")

@@ -56,7 +56,13 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
 
 /// A call is under way until the last byte of its answer is out; while draining, the connection ends with it.
 fn held_until_sent(app: &App, response: Response<Body>, guard: Guard) -> Response<Body> {
-    let mut response = response.map(|body| Body::new(body.map_frame(move |frame| guard.kept_by(frame))));
+    let mut response = response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            // The closure owns the guard and goes when the body goes.
+            let _ = &guard;
+            frame
+        }))
+    });
     if app.draining.load(Ordering::Relaxed) && response.version() <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

@@ -206,7 +206,7 @@ mod tests {
         Sessions::new(Limits {
             sessions_per_principal: per_principal,
             sessions: total,
-            session_idle: Duration::from_secs(1800),
+            session_idle: Duration::from_mins(30),
         })
     }
 

@@ -14,7 +14,7 @@ impl Guarded {
     /// A raw POST to `/mcp` with these extra header lines.
     fn raw_post(&self, lines: &[String], body: &str) -> String {
         let host = self.server.address;
-        let extra: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        let extra: String = lines.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect();
         format!("POST /mcp HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{extra}\r\n{body}")
     }
 

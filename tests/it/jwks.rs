@@ -53,9 +53,9 @@ async fn k02_known_keys_work_while_the_issuer_is_down_up_to_a_bound() {
     guarded.issuer.behave(Behaviour::Text(500, "down"));
     guarded.look_again().await;
     assert_eq!(guarded.server.status_with(&guarded.named("k1")).await, 200);
-    guarded.server.clock.advance(Duration::from_secs(23 * 3600));
+    guarded.server.clock.advance(Duration::from_hours(23));
     assert_eq!(guarded.server.status_with(&guarded.named("k1")).await, 200);
-    guarded.server.clock.advance(Duration::from_secs(2 * 3600));
+    guarded.server.clock.advance(Duration::from_hours(2));
     let answer = guarded.server.call(&guarded.named("k1"), "echo", json!({"message": "x"})).await;
     assert_eq!(answer.status(), 503, "never 401, which would make a client throw its token away");
     assert!(answer.headers().contains_key("retry-after"));

@@ -59,14 +59,16 @@ fn a_token_for_the_issuers_own_server_is_refused() {
 
 impl Guarded {
     fn new() -> Self {
-        let account = Account::new();
-        let server = account.serve();
         let port = free_port();
-        let foreign = Foreign::new();
+        let url = format!("http://127.0.0.1:{port}/mcp");
+        let account = Account::new();
+        // The issuer gives tokens for no server that it does not know.
+        account.configure(&format!("[embedded]\nresources = [\"{url}\"]\n"));
+        let server = account.serve();
         let issuer = server.origin();
+        let foreign = Foreign::new();
         let metadata = "/.well-known/oauth-protected-resource/mcp";
         let service = foreign.serve("fastmcp_server.py", port, &[&issuer], metadata, 200);
-        let url = format!("http://127.0.0.1:{port}/mcp");
         Self { issuer, url, own_url: server.url(), _running: (service, server, foreign), account }
     }
 

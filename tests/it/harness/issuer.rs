@@ -110,7 +110,7 @@ async fn key_set(State(shared): State<Arc<Shared>>) -> Response<Body> {
         Behaviour::Text(status, text) => (StatusCode::from_u16(status).expect("a status"), text).into_response(),
         Behaviour::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
         Behaviour::Drip => Body::from_stream(pieces(b"{", Duration::from_millis(500))).into_response(),
-        Behaviour::Endless => Body::from_stream(pieces(&[b'0'; 65536], Duration::ZERO)).into_response(),
+        Behaviour::Endless => Body::from_stream(pieces(&[b'0'; 16384], Duration::ZERO)).into_response(),
         Behaviour::GzipBomb => ([(header::CONTENT_ENCODING, "gzip")], gzip_of_zeros()).into_response(),
         Behaviour::Gated(gate, keys) => {
             gate.acquire().await.expect("open").forget();

@@ -57,7 +57,7 @@ impl Key {
         }
     }
 
-    /// The RSA public key as SubjectPublicKeyInfo, DER: what HMAC confusion is tried with.
+    /// The RSA public key as `SubjectPublicKeyInfo`, DER: what HMAC confusion is tried with.
     pub(crate) fn rsa_spki(&self) -> Vec<u8> {
         let Self::Rsa(pair) = self else { panic!("not an RSA key") };
         let der: aws_lc_rs::encoding::PublicKeyX509Der<'_> = pair.public_key().as_der().expect("an RSA key");

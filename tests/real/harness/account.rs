@@ -1,6 +1,6 @@
 //! The product as one person's account sees it: a home, a state directory, a command line, and a server.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use tempfile::TempDir;
 
@@ -36,7 +36,12 @@ impl Account {
         Ended::of(command, self.home.path())
     }
 
-    /// Runs `securemcp serve` with its defaults, and waits until it is ready.
+    /// Writes the configuration that `serve` reads from the directory that it starts in.
+    pub(crate) fn configure(&self, toml: &str) {
+        fs::write(self.home.path().join("securemcp.toml"), toml).expect("the home is writable");
+    }
+
+    /// Runs `securemcp serve` on a free port, and waits until it is ready.
     pub(crate) fn serve(&self) -> Server {
         let port = free_port();
         let mut command = self.command();

@@ -14,7 +14,7 @@ use std::{
 use super::process::POLL;
 
 /// Interpreters with a cold disk cache, on two busy cores.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// A running program. It is killed, by its own process id, when this is dropped.
 #[derive(Debug)]

@@ -1,0 +1,372 @@
+//! A world for tests: one loopback server that is MCP server, resource metadata and issuer at once, and can lie.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    response::Response,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{Client, Settings};
+use crate::{
+    clock::TestClock,
+    oauth::{Resource, Scopes},
+    secret::Secret,
+};
+
+pub(super) const NOW: u64 = 1_700_000_000;
+
+/// One HTTP request as the server saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    /// `POST /mcp tools/call`, `GET /metadata`, ..
+    pub(super) what: String,
+    pub(super) authorization: Option<String>,
+    pub(super) body: String,
+}
+
+/// How the server behaves.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of a test")]
+pub(super) struct Rules {
+    pub(super) protected: bool,
+    pub(super) modern: bool,
+    /// What `tools/call` needs.
+    pub(super) call_scope: String,
+    /// The header of a 401; `None` leaves it out.
+    pub(super) challenge: Option<String>,
+    /// By path. A missing document is a 404.
+    pub(super) documents: HashMap<String, Value>,
+    /// What an endpoint answers instead.
+    pub(super) answers: HashMap<String, (u16, Value)>,
+    pub(super) expires_in: Option<u64>,
+    /// Whether every token is refused.
+    pub(super) refuses_all: bool,
+    /// `tools/call` asks for the model first: over an event stream, or by `input_required`.
+    pub(super) samples: bool,
+    /// `tools/call` is never answered.
+    pub(super) hangs: bool,
+}
+
+pub(super) struct World {
+    pub(super) origin: String,
+    pub(super) clock: Arc<TestClock>,
+    pub(super) root: tempfile::TempDir,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    origin: String,
+    rules: Mutex<Rules>,
+    seen: Mutex<Vec<Seen>>,
+    /// Scopes by token.
+    tokens: Mutex<HashMap<String, String>>,
+    /// Where the client's answer to a sampling goes.
+    sampled: Mutex<Option<mpsc::Sender<Value>>>,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let server = json!({
+            "issuer": origin,
+            "token_endpoint": format!("{origin}/token"),
+            "registration_endpoint": format!("{origin}/register"),
+            "revocation_endpoint": format!("{origin}/revoke"),
+            "grant_types_supported": ["client_credentials"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        });
+        let resource = json!({
+            "resource": format!("{origin}/mcp"),
+            "authorization_servers": [origin],
+            "scopes_supported": ["mcp:read", "mcp:write"],
+        });
+        let rules = Rules {
+            protected: true,
+            modern: true,
+            call_scope: "mcp:read".to_owned(),
+            challenge: Some(format!(
+                "Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\", scope=\"mcp:read\""
+            )),
+            documents: HashMap::from([
+                ("/.well-known/oauth-protected-resource/mcp".to_owned(), resource),
+                ("/.well-known/oauth-authorization-server".to_owned(), server),
+            ]),
+            answers: HashMap::new(),
+            expires_in: Some(300),
+            refuses_all: false,
+            samples: false,
+            hangs: false,
+        };
+        let inner = Arc::new(Inner {
+            origin: origin.clone(),
+            rules: Mutex::new(rules),
+            seen: Mutex::default(),
+            tokens: Mutex::default(),
+            sampled: Mutex::default(),
+        });
+        let router = Router::new().fallback(answer).with_state(inner.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { origin, clock: TestClock::at(NOW), root: tempfile::tempdir().unwrap(), inner }
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut Rules)) {
+        change(&mut self.inner.rules.lock().unwrap());
+    }
+
+    /// Changes one member of one document.
+    pub(super) fn lie(&self, path: &str, member: &str, value: impl Into<Value>) {
+        self.change(|rules| rules.documents.get_mut(path).unwrap()[member] = value.into());
+    }
+
+    pub(super) fn lie_as_issuer(&self, member: &str, value: impl Into<Value>) {
+        self.lie("/.well-known/oauth-authorization-server", member, value);
+    }
+
+    pub(super) fn lie_as_resource(&self, member: &str, value: impl Into<Value>) {
+        self.lie("/.well-known/oauth-protected-resource/mcp", member, value);
+    }
+
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.root.path().join("state")
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            server: Resource::parse(&format!("{}/mcp", self.origin)).unwrap(),
+            issuer: None,
+            issuer_backchannel_url: None,
+            client_id: Some("cli".to_owned()),
+            client_secret: Some(Secret::new("s3cret")),
+            token: None,
+            scopes: None,
+            resource: None,
+            state_dir: self.state_dir(),
+            persist: true,
+            force_new: false,
+            timeout: Duration::from_secs(5),
+            extra_roots: Vec::new(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    pub(super) fn client(&self) -> Client {
+        self.client_with(|_| {})
+    }
+
+    pub(super) fn client_with(&self, change: impl FnOnce(&mut Settings)) -> Client {
+        let mut settings = self.settings();
+        change(&mut settings);
+        Client::new(settings).unwrap()
+    }
+
+    /// What was asked so far, in order; the next call starts from here.
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.inner.seen.lock().unwrap())
+    }
+
+    pub(super) fn whats(&self) -> Vec<String> {
+        self.seen().into_iter().map(|seen| seen.what).collect()
+    }
+
+    /// Takes back every token that was issued.
+    pub(super) fn forget_tokens(&self) {
+        self.inner.tokens.lock().unwrap().clear();
+    }
+
+    pub(super) fn allow(&self, token: &str, scope: &str) {
+        self.inner.tokens.lock().unwrap().insert(token.to_owned(), scope.to_owned());
+    }
+
+    pub(super) fn files(&self, folder: &str) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.state_dir().join(folder)).into_iter().flatten();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.')).collect()
+    }
+}
+
+/// The value of a form field.
+pub(super) fn field(body: &str, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(body.as_bytes());
+    pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+}
+
+async fn answer(State(world): State<Arc<Inner>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let path = parts.uri.path().to_owned();
+    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let message: Value = serde_json::from_str(&body).unwrap_or_default();
+    let mut what = format!("{} {path}", parts.method);
+    if let Some(method) = message["method"].as_str() {
+        what = format!("{what} {method}");
+    }
+    let authorization = header("authorization");
+    world.seen.lock().unwrap().push(Seen { what, authorization: authorization.clone(), body: body.clone() });
+    let rules = world.rules.lock().unwrap().clone();
+    if let Some((status, value)) = rules.answers.get(&path) {
+        return reply(*status, value);
+    }
+    if let Some(document) = rules.documents.get(&path) {
+        return reply(200, document);
+    }
+    match path.as_str() {
+        "/mcp" if parts.method == "POST" => mcp(&world, &rules, authorization.as_deref(), &message).await,
+        "/mcp" => reply(405, &Value::Null),
+        "/token" => token(&world, &rules, &body),
+        "/register" => register(&world, &message),
+        "/revoke" => reply(200, &json!({})),
+        _ => reply(404, &Value::Null),
+    }
+}
+
+fn reply(status: u16, value: &Value) -> Response {
+    let mut response = Response::builder().status(status).header("content-type", "application/json");
+    if let Some(location) = value["location"].as_str() {
+        response = response.header("location", location);
+    }
+    response.body(Body::from(value.to_string())).unwrap()
+}
+
+fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
+    let scope = field(body, "scope").unwrap_or_default();
+    let mut tokens = world.tokens.lock().unwrap();
+    let token = Secret::random().expose().to_owned();
+    tokens.insert(token.clone(), scope.clone());
+    let mut answer = json!({"access_token": token, "token_type": "Bearer", "scope": scope});
+    if let Some(seconds) = rules.expires_in {
+        answer["expires_in"] = seconds.into();
+    }
+    reply(200, &answer)
+}
+
+fn register(world: &Inner, request: &Value) -> Response {
+    let mut answer = request.clone();
+    let count = world.seen.lock().unwrap().len();
+    answer["client_id"] = format!("client-{count}").into();
+    answer["client_secret"] = "registered-secret".into();
+    answer["client_secret_expires_at"] = 0.into();
+    answer["registration_access_token"] = "rat-1".into();
+    answer["registration_client_uri"] = format!("{}/register/it", world.origin).into();
+    let mut now = answer.clone();
+    now["registration_access_token"] = "rat-2".into();
+    world.rules.lock().unwrap().documents.insert("/register/it".to_owned(), now);
+    reply(201, &answer)
+}
+
+async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message: &Value) -> Response {
+    if rules.protected {
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        let scope = token.and_then(|token| world.tokens.lock().unwrap().get(token).cloned());
+        let Some(scope) = scope.filter(|_| !rules.refuses_all) else {
+            let mut response = reply(401, &Value::Null);
+            if let Some(challenge) = &rules.challenge {
+                response.headers_mut().insert("www-authenticate", challenge.parse().unwrap());
+            }
+            return response;
+        };
+        let (held, needed) = (Scopes::parse(&scope).unwrap(), Scopes::parse(&rules.call_scope).unwrap());
+        if message["method"] == "tools/call" && !held.covers(&needed) {
+            let mut response = reply(403, &Value::Null);
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{needed}\"");
+            response.headers_mut().insert("www-authenticate", challenge.parse().unwrap());
+            return response;
+        }
+    }
+    let result = |result: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}));
+    let unknown = json!({"code": -32601, "message": "no such method"});
+    let error = |error: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
+    match message["method"].as_str() {
+        Some("server/discover") if rules.modern => result(json!({
+            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+            "ttlMs": 0, "cacheScope": "private",
+            "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "world", "version": "1"}},
+        })),
+        Some("initialize") if !rules.modern => result(json!({
+            "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+            "serverInfo": {"name": "world", "version": "1"},
+        })),
+        Some("tools/list" | "tools/call")
+            if rules.modern != message["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"].is_string() =>
+        {
+            error(json!({"code": -32600, "message": "of another generation"}))
+        }
+        Some("tools/list") => result(json!({
+            "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+            "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
+        })),
+        Some("tools/call") if rules.hangs => std::future::pending().await,
+        Some("tools/call") if rules.samples && rules.modern => match &message["params"]["inputResponses"]["q"] {
+            Value::Null => result(json!({"resultType": "input_required", "inputRequests": {"q": sampling()}})),
+            sampled => result(told(&sampled["content"]["text"])),
+        },
+        Some("tools/call") if rules.samples => ask_over_stream(world, message["id"].clone()).await,
+        Some("tools/call") if message["params"]["name"] == "fail" => {
+            error(json!({"code": -32602, "message": "no \u{1b}[31mtool\nhere"}))
+        }
+        Some("tools/call") => result(told(&message["params"]["arguments"]["message"])),
+        Some(notification) if notification.starts_with("notifications/") => reply(202, &Value::Null),
+        Some(_) => error(unknown),
+        None => {
+            let sampled = world.sampled.lock().unwrap().take();
+            if let Some(sampled) = sampled {
+                sampled.send(message["result"]["content"]["text"].clone()).await.unwrap();
+            }
+            reply(202, &Value::Null)
+        }
+    }
+}
+
+fn told(text: &Value) -> Value {
+    json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
+}
+
+fn sampling() -> Value {
+    let question = json!({"role": "user", "content": {"type": "text", "text": "what?"}});
+    json!({"method": "sampling/createMessage", "params": {"messages": [question], "maxTokens": 10}})
+}
+
+/// A server of 2025: its question comes over the stream that will carry the result.
+async fn ask_over_stream(world: &Inner, id: Value) -> Response {
+    let (events, receiver) = mpsc::channel(4);
+    let (sender, mut sampled) = mpsc::channel(1);
+    *world.sampled.lock().unwrap() = Some(sender);
+    let event = |value: &Value| Bytes::from(format!("data: {value}\n\n"));
+    let mut question = sampling();
+    (question["jsonrpc"], question["id"]) = ("2.0".into(), "s1".into());
+    events.send(event(&question)).await.unwrap();
+    tokio::spawn(async move {
+        if let Some(text) = sampled.recv().await {
+            let _ = events.send(event(&json!({"jsonrpc": "2.0", "id": id, "result": told(&text)}))).await;
+        }
+    });
+    let response = Response::builder().header("content-type", "text/event-stream");
+    response.body(Body::new(Events(receiver))).unwrap()
+}
+
+struct Events(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|event| event.map(|bytes| Ok(hyper::body::Frame::data(bytes))))
+    }
+}
