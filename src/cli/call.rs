@@ -13,7 +13,10 @@ use super::{
     surroundings::{Given, Surroundings, Wanted, input},
     tools::{describe, input_schema, list, name},
 };
-use crate::client::{Sampler, Session};
+use crate::client::{ClientError, Sampler, Session};
+
+/// JSON-RPC's code for a tool that does not exist, or arguments that do not fit it.
+const INVALID_PARAMS: i32 = -32602;
 
 const EXAMPLES: &str = "Arguments of the tool:
   VALUE               fills the required ones in order; a list at their end takes the rest
@@ -72,10 +75,9 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
         Some(json) => Some(read_json(json).await?),
         None => None,
     };
-    let client = surroundings.client(&options.wanted, &options.given).await?;
     let sampler =
         options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
-    let session = client.connect(sampler).await?;
+    let session = surroundings.connect(&options.wanted, &options.given, sampler).await?;
     let ended = talk(options, tool, given, &session, surroundings).await;
     session.close().await;
     ended
@@ -104,7 +106,12 @@ async fn talk(
             })?
         }
     };
-    let result = session.call_tool(tool, arguments).await?;
+    let result = session.call_tool(tool, arguments).await.map_err(|error| match error {
+        ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error).hint(format!(
+            "`securemcp tools` lists the server's tools, `securemcp call {tool} --help` the arguments of this one"
+        )),
+        error => error.into(),
+    })?;
     let result = serde_json::to_value(result).context("cannot read the result")?;
     let text = text(&result);
     let is_error = result.get("isError") == Some(&Value::Bool(true));

@@ -31,7 +31,7 @@ const MAX_SKEW_SECONDS: i64 = 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Without it, and without a token, a server that protects itself answers 401.
+/// The most harmless request there is: a server that wants a token answers it with 401.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 const EXAMPLES: &str = "Ends with 5 if something fails; a warning is no failure.

@@ -63,7 +63,7 @@ struct Globals {
     /// Print results and errors only
     #[arg(short, long, global = true, overrides_with = "quiet")]
     quiet: bool,
-    /// Log to stderr; twice for more
+    /// Log what happens to stderr; twice for more
     #[arg(short, long, global = true, action = ArgAction::Count)]
     verbose: u8,
     #[arg(

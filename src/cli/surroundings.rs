@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use super::{
     separate::Flags,
 };
 use crate::{
-    client::{self, Client},
+    client::{self, Client, Sampler, Session},
     clock::SystemClock,
     config::{self, Config, Environment, Flag, Inputs, Purpose},
     net::{self, Http},
@@ -129,6 +130,19 @@ impl Surroundings {
         Ok(Client::new(settings)?)
     }
 
+    /// Opens a session with the server.
+    pub(super) async fn connect(
+        &self,
+        wanted: &Wanted,
+        given: &Given,
+        sampler: Option<Arc<dyn Sampler>>,
+    ) -> Result<Session, Failure> {
+        let session = self.client(wanted, given).await?.connect(sampler).await?;
+        // Debug escapes what the server says of itself.
+        tracing::debug!(server = ?session.server_name(), revision = ?session.protocol_version(), "connected");
+        Ok(session)
+    }
+
     /// A client for documents.
     pub(super) fn http(&self, timeout: Duration) -> Result<Http, Failure> {
         Ok(Http::new(&net::Options { timeout, extra_roots: self.extra_roots()? })?)
@@ -153,8 +167,7 @@ impl Surroundings {
     fn start_log(&self) {
         let level = match self.globals.verbose {
             0 => return,
-            1 => tracing::Level::INFO,
-            2 => tracing::Level::DEBUG,
+            1 => tracing::Level::DEBUG,
             _ => tracing::Level::TRACE,
         };
         let filter = Targets::new().with_target("securemcp", level).with_default(tracing::Level::WARN);

@@ -35,8 +35,7 @@ pub(super) struct Options {
 
 /// Prints the list.
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let client = surroundings.client(&options.wanted, &options.given).await?;
-    let session = client.connect(None).await?;
+    let session = surroundings.connect(&options.wanted, &options.given, None).await?;
     let tools = list(&session).await;
     session.close().await;
     let tools = tools?;

@@ -173,6 +173,7 @@ impl Http {
             }
             body.extend_from_slice(&chunk);
         }
+        tracing::debug!(url = without_query(response.url()), status = status.as_u16(), bytes = body.len(), "answered");
         Ok(Document { status, headers, body })
     }
 }

@@ -1,5 +1,7 @@
 //! The product, driven in this process and as the real binary. One file for each subject.
 
+mod call;
+mod cli;
 mod harness;
 mod http;
 mod jwks;

@@ -1,0 +1,188 @@
+//! The command line against the server that it ships with, as two processes of one account.
+
+use serde_json::json;
+
+use crate::harness::cli::{Account, Serving};
+
+/// A running server, and an account whose commands find it.
+fn account() -> (Account, Serving) {
+    let account = Account::new();
+    let serving = account.serve();
+    let account = account.with("SECUREMCP_SERVER", &serving.url);
+    (account, serving)
+}
+
+#[test]
+fn hello_needs_no_set_up() {
+    let (account, _serving) = account();
+    let ended = account.run(&["call", "echo", "Hello!"]);
+    assert_eq!((ended.done(), ended.stderr.as_str()), ("Hello!\n", ""));
+}
+
+#[test]
+fn arguments_come_by_position_by_name_and_as_json() {
+    let (account, _serving) = account();
+    for (arguments, output) in [
+        (&["calculator", "add", "2", "-3", "4"][..], "3\n"),
+        (&["calculator", "--operands", "2", "--operands", "-3", "subtract"], "5\n"),
+        (&["echo", "--message", "Hello!", "--uppercase"], "HELLO!\n"),
+        (&["echo", "--no-uppercase", "--", "--uppercase"], "--uppercase\n"),
+        (&["echo", "--arg", "message=by name"], "by name\n"),
+        (&["echo", "--json", r#"{"message":"hi"}"#], "hi\n"),
+    ] {
+        let arguments = [&["call"], arguments].concat();
+        assert_eq!(account.run(&arguments).done(), output, "{arguments:?}");
+    }
+    std::fs::write(account.home().join("arguments.json"), r#"{"message":"from a file"}"#).unwrap();
+    assert_eq!(account.run(&["call", "echo", "--json", "@arguments.json"]).done(), "from a file\n");
+    let ended = account.run_with_input(&["call", "echo", "--json", "-"], r#"{"message":"from stdin"}"#);
+    assert_eq!(ended.done(), "from stdin\n");
+}
+
+#[test]
+fn json_is_the_whole_result() {
+    let (account, _serving) = account();
+    let result = account.run(&["call", "echo", "hi", "--output", "json"]).json();
+    assert_eq!(result["content"][0], json!({"type": "text", "text": "hi"}));
+    assert_eq!(result["structuredContent"]["length"], 2);
+}
+
+#[test]
+fn arguments_that_do_not_fit_end_with_2_and_the_usage() {
+    let (account, _serving) = account();
+    let usage = "usage: securemcp call echo <message> [--uppercase] [--timestamp]";
+    account.run(&["call", "echo"]).failed(2, &["error: `message` is missing, expected a string", usage]);
+    account.run(&["call", "echo", "hi", "--shout"]).failed(2, &["`echo` has no flag `--shout`", usage]);
+    account.run(&["call", "calculator", "ad", "1"]).failed(2, &["`operation` is `ad`, expected one of `add`,"]);
+    account.run(&["call", "ecko", "hi"]).failed(2, &["no tool `ecko`", "did you mean `echo`?", "`securemcp tools`"]);
+    account.run(&["call", "nothing", "--json", "{}"]).failed(2, &["`nothing`", "hint: `securemcp tools` lists"]);
+}
+
+#[test]
+fn what_a_tool_refuses_ends_with_1() {
+    let (account, _serving) = account();
+    let ended = account.run(&["call", "calculator", "divide", "1", "0"]);
+    ended.failed(1, &["division by zero"]);
+    assert_eq!(ended.stdout, "");
+    let ended = account.run(&["call", "calculator", "divide", "1", "0", "--output", "json"]);
+    assert_eq!((ended.code, ended.error()["code"].as_str()), (Some(1), Some("failed")));
+    assert_eq!(ended.json()["isError"], true);
+}
+
+#[test]
+fn a_tool_has_help_of_its_own() {
+    let (account, _serving) = account();
+    let help = account.run(&["call", "echo", "--help"]);
+    for words in ["Usage: securemcp call echo <message>", "--uppercase", "default false", "Scopes: mcp:read"] {
+        assert!(help.done().contains(words), "`{words}` in {help:#?}");
+    }
+}
+
+#[test]
+fn tools_lists_arguments_and_scopes() {
+    let (account, _serving) = account();
+    let list = account.run(&["tools"]);
+    let echo = list.done().lines().find(|line| line.starts_with("echo ")).unwrap();
+    assert!(echo.contains("<message> [--uppercase] [--timestamp]") && echo.contains("mcp:read"), "{echo}");
+    let list = account.run(&["tools", "--output", "json"]).json();
+    let names: Vec<_> = list.as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["echo", "timestamp", "calculator", "summarize"]);
+}
+
+#[test]
+fn a_model_is_a_command_of_the_users() {
+    let (account, _serving) = account();
+    account.run(&["call", "summarize", "long text"]).failed(1, &["sampling"]);
+    let ended = account.run(&["call", "summarize", "long text", "--sampling-command", "cat >/dev/null; echo short"]);
+    assert_eq!(ended.done(), "short\n");
+}
+
+#[test]
+fn a_token_is_printed_alone_and_works_elsewhere() {
+    let (account, serving) = account();
+    let token = account.run(&["token", "get"]).done().trim_end().to_owned();
+    assert_eq!(token.split('.').count(), 3);
+    assert_eq!(account.run(&["token", "get", "--header"]).done(), format!("Authorization: Bearer {token}\n"));
+    assert_eq!(account.run(&["token", "get", "--output", "json"]).json()["access_token"], token);
+    assert_ne!(account.run(&["token", "get", "--new"]).done().trim_end(), token);
+    let stranger = Account::new().with("SECUREMCP_SERVER", &serving.url).with("SECUREMCP_TOKEN", &token);
+    assert_eq!(stranger.run(&["call", "echo", "hi"]).done(), "hi\n");
+    let ended = account.run_with_input(&["call", "echo", "hi", "--token-file", "-"], &format!("{token}\n"));
+    assert_eq!(ended.done(), "hi\n");
+}
+
+#[test]
+fn the_most_talkative_log_has_no_secret_in_it() {
+    let (account, _serving) = account();
+    let ended = account.run(&["call", "echo", "hi", "-vvv"]);
+    assert!(ended.stderr.contains("/token") && ended.stderr.contains("connected"), "{ended:#?}");
+    let token = account.run(&["token", "get"]).done().trim_end().to_owned();
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!ended.stderr.contains(signature) && !ended.stderr.contains("eyJ"), "{ended:#?}");
+}
+
+#[test]
+fn without_a_way_to_a_token_it_ends_with_4() {
+    let (_account, serving) = account();
+    let stranger = Account::new().with("SECUREMCP_SERVER", &serving.url);
+    stranger.run(&["call", "echo", "hi"]).failed(4, &["error: ", "hint: "]);
+    stranger.with("SECUREMCP_TOKEN", "a.b.c").run(&["call", "echo", "hi"]).failed(4, &["error: "]);
+}
+
+#[test]
+fn a_scope_that_is_not_to_be_had_ends_with_6() {
+    let (account, _serving) = account();
+    account.run(&["call", "echo", "hi", "--scope", "mcp:none"]).failed(6, &["invalid_scope"]);
+}
+
+#[test]
+fn inspect_tells_what_a_token_says_without_the_token() {
+    let (account, serving) = account();
+    account.run(&["token", "inspect"]).failed(4, &["no token is kept", "`securemcp token get`"]);
+    let token = account.run(&["token", "get"]).done().trim_end().to_owned();
+    let ended = account.run(&["token", "inspect"]);
+    for words in ["at+jwt", "expires in 1", &format!("good for `{}`", serving.url)] {
+        assert!(ended.done().contains(words), "`{words}` in {ended:#?}");
+    }
+    assert!(!ended.stdout.contains(&token) && !ended.stdout.contains(token.rsplit('.').next().unwrap()));
+    let forged = format!("{}AAAA", &token[..token.len() - 4]);
+    let ended = account.run_with_input(&["token", "inspect", "--token-file", "-"], &forged);
+    ended.failed(4, &["error: token is not good for", "  caused by: token signature does not fit", "hint: "]);
+    assert!(!ended.stderr.contains(&forged));
+    let ended = account.run_with_input(&["token", "inspect", "--token-file", "-", "--output", "json"], &forged);
+    assert_eq!((ended.code, &ended.json()["accepted"]), (Some(4), &json!(false)));
+}
+
+#[test]
+fn a_revoked_or_forgotten_token_is_gone() {
+    let (account, serving) = account();
+    for command in ["revoke", "forget"] {
+        let token = account.run(&["token", "get"]).done().trim_end().to_owned();
+        account.run(&["token", command]).done();
+        assert_ne!(account.run(&["token", "get"]).done().trim_end(), token, "{command}");
+        let old = Account::new().with("SECUREMCP_SERVER", &serving.url).with("SECUREMCP_TOKEN", &token);
+        let code = if command == "revoke" { 4 } else { 0 };
+        assert_eq!(old.run(&["call", "echo", "hi"]).code, Some(code), "{command}");
+    }
+}
+
+#[test]
+fn health_is_a_line_for_each_check() {
+    let (account, _serving) = account();
+    let ended = account.run(&["health", "--wait", "20s"]);
+    assert_eq!(ended.done().lines().filter(|line| line.starts_with("ok    ")).count(), 7, "{ended:#?}");
+    assert_eq!(ended.stdout.lines().count(), 7, "{ended:#?}");
+}
+
+#[test]
+fn a_registration_is_kept_and_its_secrets_are_not_shown() {
+    let (account, _serving) = account();
+    let register = ["dcr", "register", "--name", "ci", "--scope", "mcp:read"];
+    let ended = account.run(&register);
+    assert!(ended.done().contains("[redacted]") && ended.stderr.contains("saved in `"), "{ended:#?}");
+    let again = account.run(&[&register[..], &["--output", "json", "--show-secrets"]].concat());
+    assert!(again.stderr.contains("kept from before"), "{again:#?}");
+    let secret = again.json()["client_secret"].as_str().unwrap().to_owned();
+    assert!(!ended.stdout.contains(&secret));
+    assert!(account.run(&["dcr", "show"]).done().contains(again.json()["client_id"].as_str().unwrap()));
+}
