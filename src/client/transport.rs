@@ -1,7 +1,14 @@
 //! The HTTP below an MCP session: rmcp's own client, with the bearer token, and what to do about 401 and 403.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use futures_core::Stream;
 use http::{HeaderName, HeaderValue};
 use rmcp::{
     model::{
@@ -17,11 +24,14 @@ use rmcp::{
 use tokio::sync::{Mutex, watch};
 
 use super::{
-    Client, ClientError,
+    Client, ClientError, Settings,
     error::said,
     tokens::{Held, Need, TokenSourceKind},
 };
-use crate::oauth::Challenge;
+use crate::{
+    net::NetError,
+    oauth::{Challenge, Scopes},
+};
 
 /// What an operation of rmcp's transport ends in.
 type Outcome<T> = Result<T, StreamableHttpError<ClientError>>;
@@ -51,6 +61,25 @@ pub(super) struct Busy<'a>(&'a watch::Sender<usize>);
 struct Refusal {
     forbidden: bool,
     challenge: Option<Challenge>,
+}
+
+/// An event stream that does not choose freely when it is taken up again: `retry: 0` would have us run in circles, and a
+/// year would have us wait for it.
+struct Tamed(BoxedSseResponse);
+
+const MIN_RETRY_MILLISECONDS: u64 = 100;
+const MAX_RETRY_MILLISECONDS: u64 = 10_000;
+
+impl Stream for Tamed {
+    type Item = <BoxedSseResponse as Stream>::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut polled = self.0.as_mut().poll_next(context);
+        if let Poll::Ready(Some(Ok(event))) = &mut polled {
+            event.retry = event.retry.map(|asked| asked.clamp(MIN_RETRY_MILLISECONDS, MAX_RETRY_MILLISECONDS));
+        }
+        polled
+    }
 }
 
 /// What has been tried for one message already.
@@ -110,6 +139,9 @@ impl StreamableHttpClient for Wire {
             let sent =
                 self.http.post_message_with_response_limits(uri, message, session, token, headers, limits).await;
             let error = match sent {
+                Ok(StreamableHttpPostResponse::Sse(events, session)) => {
+                    return Ok(StreamableHttpPostResponse::Sse(Box::pin(Tamed(events)), session));
+                }
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -150,18 +182,17 @@ impl StreamableHttpClient for Wire {
         custom_headers: HashMap<HeaderName, HeaderValue>,
         max_sse_event_size: usize,
     ) -> Outcome<BoxedSseResponse> {
-        let token = self.token().await;
-        self.http
-            .get_stream_with_max_sse_event_size(
-                uri,
-                session_id,
-                last_event_id,
-                token,
-                custom_headers,
-                max_sse_event_size,
-            )
-            .await
-            .map_err(|error| self.failed(error))
+        let (token, max) = (self.token().await, max_sse_event_size);
+        let opened = self.http.get_stream_with_max_sse_event_size(
+            uri,
+            session_id,
+            last_event_id,
+            token,
+            custom_headers,
+            max,
+        );
+        let events = opened.await.map_err(|error| self.failed(error))?;
+        Ok(Box::pin(Tamed(events)))
     }
 }
 
@@ -188,7 +219,11 @@ impl Bearer {
 
     /// Waits for `work`, but no longer than the settings allow to wait for the server.
     pub(super) async fn in_time<T>(&self, work: impl Future<Output = T>) -> Result<T, ClientError> {
-        let settings = self.client.settings();
+        self.within(self.client.settings().timeout, work).await
+    }
+
+    /// Waits for `work`, but no longer than `timeout` for the server.
+    pub(super) async fn within<T>(&self, timeout: Duration, work: impl Future<Output = T>) -> Result<T, ClientError> {
         let mut busy = self.busy.subscribe();
         let mut work = std::pin::pin!(work);
         loop {
@@ -197,8 +232,9 @@ impl Bearer {
                 biased;
                 done = &mut work => return Ok(done),
                 _ = busy.changed() => {}
-                () = tokio::time::sleep(settings.timeout), if waiting => {
-                    return Err(ClientError::TimedOut { server: settings.server.to_string(), timeout: settings.timeout });
+                () = tokio::time::sleep(timeout), if waiting => {
+                    let server = self.client.settings().server.to_string();
+                    return Err(ClientError::TimedOut { server, timeout });
                 }
             }
         }
@@ -252,7 +288,7 @@ impl Bearer {
         challenge: Option<&Challenge>,
         used: Option<&Held>,
         tried: &mut Tried,
-    ) -> Result<crate::oauth::Scopes, ClientError> {
+    ) -> Result<Scopes, ClientError> {
         let insufficient = challenge.filter(|challenge| challenge.error.as_deref() == Some("insufficient_scope"));
         let needed = insufficient.and_then(|challenge| challenge.scope.clone());
         let asked = used.and_then(|held| held.asked.clone()).unwrap_or_default();
@@ -312,7 +348,7 @@ fn reason(challenge: Option<&Challenge>) -> Option<String> {
 
 /// Our words for rmcp's transport errors. Variants that rmcp itself acts upon stay what they are.
 fn failed(
-    settings: &super::Settings,
+    settings: &Settings,
     error: StreamableHttpError<reqwest::Error>,
 ) -> StreamableHttpError<ClientError> {
     let server = || settings.server.to_string();
@@ -321,7 +357,7 @@ fn failed(
         StreamableHttpError::ServerDoesNotSupportSse => return StreamableHttpError::ServerDoesNotSupportSse,
         StreamableHttpError::AuthRequired(error) => return StreamableHttpError::AuthRequired(error),
         StreamableHttpError::InsufficientScope(error) => return StreamableHttpError::InsufficientScope(error),
-        StreamableHttpError::Client(error) => crate::net::NetError::of(error, settings.timeout).into(),
+        StreamableHttpError::Client(error) => NetError::of(error, settings.timeout).into(),
         StreamableHttpError::HttpStatus(error) => {
             ClientError::Status { server: server(), status: error.status, body: None }
         }
@@ -335,4 +371,131 @@ fn failed(
         other => ClientError::NotMcp { server: server(), problem: said(&other.to_string()) },
     };
     StreamableHttpError::Client(ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        client::{
+            Kind,
+            testing::{World, echo, field},
+        },
+        secret::Secret,
+    };
+
+    #[tokio::test]
+    async fn a_401_without_a_challenge_is_enough() {
+        let world = World::new().await;
+        for challenge in [None, Some("Basic realm=\"x\"".to_owned())] {
+            world.change(|rules| rules.challenge = challenge);
+            assert_eq!(echo(&world.client_with(|settings| settings.force_new = true)).await.unwrap(), "hi");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_kept_token_that_is_refused_is_replaced_once() {
+        let world = World::new().await;
+        echo(&world.client()).await.unwrap();
+        world.forget_tokens();
+        world.seen();
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(world.whats().iter().filter(|what| *what == "POST /token").count(), 1);
+        world.seen();
+        echo(&world.client()).await.unwrap();
+        assert_eq!(world.whats(), ["POST /mcp tools/call"]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_everything_gets_one_new_token() {
+        let world = World::new().await;
+        echo(&world.client()).await.unwrap();
+        world.change(|rules| {
+            rules.refuses_all = true;
+            rules.challenge = Some("Bearer error=\"invalid_token\", error_description=\"aud\u{9}is wrong\"".to_owned());
+        });
+        world.seen();
+        let error = echo(&world.client()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotAuthenticated);
+        assert!(error.to_string().contains("aud\\tis wrong"), "{error}");
+        let whats = world.whats();
+        assert_eq!(whats.iter().filter(|what| *what == "POST /token").count(), 1);
+        assert_eq!(whats.iter().filter(|what| *what == "POST /mcp tools/call").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_given_token_is_sent_as_it_is_and_never_replaced() {
+        let world = World::new().await;
+        let given = || world.client_with(|settings| settings.token = Some(Secret::new("given")));
+        let error = echo(&given()).await.unwrap_err();
+        assert!(matches!(error, ClientError::TokenRefused { .. }), "{error}");
+        assert_eq!(world.whats(), ["POST /mcp server/discover"]);
+        world.allow("given", "mcp:read");
+        assert_eq!(echo(&given()).await.unwrap(), "hi");
+        world.change(|rules| rules.call_scope = "mcp:write".to_owned());
+        let error = echo(&given()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert!(error.to_string().contains("mcp:write"), "{error}");
+        assert!(!world.whats().contains(&"POST /token".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_missing_scope_is_asked_for_together_with_the_old_ones() {
+        let world = World::new().await;
+        world.change(|rules| rules.call_scope = "mcp:write".to_owned());
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        let asked: Vec<_> =
+            world.seen().iter().filter_map(|seen| field(&seen.body, "scope")).collect();
+        assert_eq!(asked, ["mcp:read", "mcp:read mcp:write"]);
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(world.whats(), ["POST /mcp tools/call"]);
+    }
+
+    #[tokio::test]
+    async fn a_scope_that_is_not_granted_is_asked_for_once() {
+        let world = World::new().await;
+        world.change(|rules| rules.call_scope = "mcp:write".to_owned());
+        world.change(|rules| {
+            let answer = json!({"access_token": "weak", "token_type": "Bearer", "expires_in": 60, "scope": "mcp:read"});
+            rules.answers.insert("/token".to_owned(), (200, answer));
+        });
+        world.allow("weak", "mcp:read");
+        let error = echo(&world.client()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::NotPermitted);
+        assert_eq!(world.whats().iter().filter(|what| *what == "POST /token").count(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_wants_to_be_taken_up_at_once_does_not_make_us_run_in_circles() {
+        let world = World::new().await;
+        world.change(|rules| rules.circles = true);
+        let client = world.client_with(|settings| settings.timeout = Duration::from_millis(500));
+        assert!(matches!(echo(&client).await, Err(ClientError::TimedOut { .. })));
+        let taken_up = world.whats().iter().filter(|what| *what == "GET /mcp").count();
+        assert!((1..=5).contains(&taken_up), "{taken_up}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        let (world, other) = (World::new().await, World::new().await);
+        let moved = (307, json!({"location": other.origin}));
+        world.change(|rules| drop(rules.answers.insert("/mcp".to_owned(), moved)));
+        let error = echo(&world.client()).await.unwrap_err();
+        assert!(matches!(error, ClientError::Status { status: 307, .. }), "{error}");
+        assert!(other.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_cut_off() {
+        let world = World::new().await;
+        world.change(|rules| drop(rules.answers.insert("/mcp".to_owned(), (200, "x".repeat(17 << 20).into()))));
+        let error = echo(&world.client()).await.unwrap_err();
+        assert!(error.to_string().contains("maximum size"), "{error}");
+        world.change(|rules| drop(rules.answers.insert("/mcp".to_owned(), (500, "x".repeat(100_000).into()))));
+        assert!(echo(&world.client()).await.unwrap_err().to_string().len() < 2_200);
+    }
 }
