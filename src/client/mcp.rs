@@ -23,10 +23,11 @@ use serde_json::{Map, Value};
 
 use super::{
     Client, ClientError,
+    bearer::Bearer,
     error::said,
     sampling::{Handler, Sampler},
     servers::Era,
-    transport::{Bearer, Wire},
+    transport::Wire,
 };
 
 /// How often a broken event stream is taken up again.
@@ -309,7 +310,9 @@ mod tests {
         let world = World::new().await;
         echo(&world.client()).await.unwrap();
         world.seen();
-        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        // From another task, as a gateway would.
+        let client = world.client();
+        assert_eq!(tokio::spawn(async move { echo(&client).await }).await.unwrap().unwrap(), "hi");
         assert_eq!(world.whats(), ["POST /mcp tools/call"]);
     }
 
