@@ -2,6 +2,7 @@
 //!
 //! Knows no axum and prints nothing. What a server or an issuer says is data, and escaped where it becomes a message.
 
+mod bearer;
 mod discover;
 mod error;
 mod grant;
