@@ -68,7 +68,7 @@ impl Client {
             })
             .await?;
         let Some((name, kept)) = kept else { return Ok(false) };
-        let (issuer, _) = self.issuer_metadata(&kept.key.issuer).await?;
+        let issuer = self.issuer_metadata(&kept.key.issuer).await?;
         let url = self.endpoint(&issuer.issuer, "revocation", issuer.revocation_endpoint.as_ref())?;
         let identity = self.identity(&issuer.issuer).await?;
         let form =

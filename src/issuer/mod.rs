@@ -287,6 +287,9 @@ mod tests {
             .with_max_level(tracing::Level::TRACE)
             .with_writer(move || writer.clone())
             .finish();
+        // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event is of
+        // interest: another test's thread, which has none, would switch it off for this one.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         let _guard = tracing::subscriber::set_default(subscriber);
         let issuer = Fixture::new();
         let (id, secret) = issuer.registered("client_secret_post").await;

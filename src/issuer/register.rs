@@ -214,10 +214,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        issuer::{
-            clients::MAX_CLIENTS,
-            testing::{Fixture, ISSUER, JSON, NOW},
-        },
+        issuer::testing::{Fixture, ISSUER, JSON, NOW},
         jose::SigningKey,
     };
 
@@ -395,15 +392,6 @@ mod tests {
         let issuer = Fixture::new();
         std::fs::remove_dir_all(issuer.state.path().join("issuer/clients")).unwrap();
         issuer.register(&json!({})).await.is_refused(500, "server_error");
-        issuer.local_token().await;
-    }
-
-    #[tokio::test]
-    async fn the_number_of_clients_has_an_end() {
-        let issuer = Fixture::new();
-        issuer.fill_with_clients(MAX_CLIENTS - 1);
-        assert_eq!(issuer.register(&json!({})).await.status, StatusCode::CREATED);
-        issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
         issuer.local_token().await;
     }
 }

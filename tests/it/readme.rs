@@ -39,13 +39,12 @@ fn shown(text: &str) -> Vec<Shown> {
     for block in text.split("```console\n").skip(1) {
         let block = block.split("```").next().expect("split has a first part");
         for line in block.lines() {
-            match line.strip_prefix("$ ") {
-                Some(command) => all.push(Shown { command: command.to_owned(), output: String::new() }),
-                None => {
-                    let shown = all.last_mut().expect("a block begins with a command");
-                    shown.output.push_str(line);
-                    shown.output.push('\n');
-                }
+            if let Some(command) = line.strip_prefix("$ ") {
+                all.push(Shown { command: command.to_owned(), output: String::new() });
+            } else {
+                let shown = all.last_mut().expect("a block begins with a command");
+                shown.output.push_str(line);
+                shown.output.push('\n');
             }
         }
     }
