@@ -2,6 +2,7 @@
 
 mod call;
 mod cli;
+mod crash;
 mod harness;
 mod http;
 mod jwks;
