@@ -3,6 +3,7 @@
 mod call;
 mod cli;
 mod crash;
+mod drain;
 mod harness;
 mod http;
 mod jwks;
