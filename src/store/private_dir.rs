@@ -150,15 +150,16 @@ impl PrivateDir {
         }
     }
 
-    /// The names of all files, sorted, without locks and unfinished writes.
+    /// The names of all files, sorted, without locks and unfinished writes. What is neither file nor directory is among
+    /// them, for [`read`](Self::read) to refuse: a symbolic link must not make a file look absent.
     pub fn names(&self) -> Result<Vec<String>, StoreError> {
         let entries = fs::read_dir(&self.path).map_err(io_error("list", &self.path))?;
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(io_error("list", &self.path))?;
-            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
             match entry.file_name().into_string() {
-                Ok(name) if is_file && !name.starts_with('.') => names.push(name),
+                Ok(name) if !is_directory && !name.starts_with('.') => names.push(name),
                 _ => {}
             }
         }
@@ -298,6 +299,7 @@ mod tests {
         assert!(refused.to_string().contains("its mode is 640"), "{refused}");
         assert!(refused.hint().unwrap().starts_with("run `chmod go-rwx"));
         symlink(dir.path().join("a"), dir.path().join("link")).unwrap();
+        assert_eq!(dir.names().unwrap(), ["a", "link"], "whoever reads all files meets it");
         assert!(dir.read("link").unwrap_err().to_string().contains("symbolic link"));
         symlink(dir.path(), root.path().join("linked")).unwrap();
         assert!(PrivateDir::open(&root.path().join("linked")).is_err());
