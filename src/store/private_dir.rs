@@ -62,11 +62,15 @@ impl Hint for StoreError {
             )),
             Self::Unsafe { .. } => Some("point `state_dir` to a directory of your own".to_owned()),
             Self::Io { source, path, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     Some("free some space; what was there before is unharmed".to_owned())
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some(format!("make `{}` writable for this account, or set `state_dir`", path.display()))
+                }
+                // The directory, or one above it, is a file.
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    Some("point `state_dir` to a directory of your own".to_owned())
                 }
                 _ => None,
             },
@@ -315,6 +319,22 @@ mod tests {
         symlink(&victim, dir.path().join("a")).unwrap();
         dir.write("a", b"x").unwrap();
         assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
+    }
+
+    #[test]
+    fn every_way_in_which_the_system_refuses_has_a_hint() {
+        for (kind, words) in [
+            (io::ErrorKind::StorageFull, "free some space"),
+            (io::ErrorKind::QuotaExceeded, "free some space"),
+            (io::ErrorKind::FileTooLarge, "free some space"),
+            (io::ErrorKind::PermissionDenied, "writable for this account"),
+            (io::ErrorKind::ReadOnlyFilesystem, "writable for this account"),
+            (io::ErrorKind::AlreadyExists, "`state_dir`"),
+            (io::ErrorKind::NotADirectory, "`state_dir`"),
+        ] {
+            let hint = io_error("write", Path::new("/state/a"))(kind.into()).hint().unwrap();
+            assert!(hint.contains(words), "{kind}: {hint}");
+        }
     }
 
     #[test]
