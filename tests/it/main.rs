@@ -4,6 +4,7 @@ mod call;
 mod cli;
 mod crash;
 mod drain;
+mod files;
 mod harness;
 mod http;
 mod jwks;
