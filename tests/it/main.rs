@@ -7,6 +7,7 @@ mod drain;
 mod files;
 mod harness;
 mod http;
+mod issuer;
 mod jwks;
 mod layers;
 mod mcp;
