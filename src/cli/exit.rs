@@ -169,7 +169,7 @@ impl From<StartError> for Failure {
 
 impl From<PrintError> for Failure {
     fn from(error: PrintError) -> Self {
-        Self::new(if matches!(error, PrintError::Closed) { Exit::Done } else { Exit::Failed }, error)
+        Self::hinted(if matches!(error, PrintError::Closed) { Exit::Done } else { Exit::Failed }, error)
     }
 }
 

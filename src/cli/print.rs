@@ -18,7 +18,7 @@ use clap::{
 };
 use serde::Serialize;
 
-use crate::config::Environment;
+use crate::{config::Environment, hint::Hint};
 
 /// What stdout carries: words for people, or one JSON document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -62,6 +62,17 @@ pub(super) enum PrintError {
     /// A full disk, for example.
     #[error("cannot write the result to stdout")]
     Failed(#[source] io::Error),
+}
+
+impl Hint for PrintError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Failed(error) if error.kind() == io::ErrorKind::StorageFull => {
+                Some("free some space where stdout is written to".to_owned())
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Prints for one process.

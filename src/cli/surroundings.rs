@@ -204,5 +204,8 @@ pub(super) async fn input(path: &Path) -> Result<String, Failure> {
         anyhow::ensure!(text.len() as u64 <= MAX_INPUT_BYTES, "`{}` is larger than 16 MiB", path.display());
         Ok(text)
     });
-    Ok(read.await.context("cannot read")??)
+    let text = read.await.context("cannot read")?;
+    text.map_err(|error| {
+        Failure::from(error).hint("name a text file that this account may read, or `-` for stdin".to_owned())
+    })
 }

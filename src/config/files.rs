@@ -31,7 +31,10 @@ pub(super) fn read_if_present(
     let shown = path.display().to_string();
     let (text, mode) = match open(&environment.absolute(path)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(report.problem(format!("{what} {} cannot be read: {error}", quoted(&shown)))),
+        Err(error) => {
+            let message = format!("{what} {} cannot be read: {error}", quoted(&shown));
+            return Err(report.problem_with_hint(message, "name a file that this account may read"));
+        }
         Ok(read) => read,
     };
     if mode & 0o022 != 0 {
@@ -55,7 +58,10 @@ pub(super) fn read(
     report: &mut Report,
 ) -> Result<Content, Reported> {
     let content = read_if_present(what, path, environment, report)?;
-    content.ok_or_else(|| report.problem(format!("{what} {} does not exist", quoted(&path.display().to_string()))))
+    content.ok_or_else(|| {
+        let message = format!("{what} {} does not exist", quoted(&path.display().to_string()));
+        report.problem_with_hint(message, "check the path: it is read as seen from the working directory")
+    })
 }
 
 /// A secret from a file, without the line break that editors put at its end. A file that others may read only warns:

@@ -38,9 +38,13 @@ impl LocalClient {
 
 /// The token that lets a client register at the embedded issuer (RFC 7591 section 3), made at the first ask. Never empty.
 pub fn initial_access_token(state: &PrivateDir) -> Result<Secret, StoreError> {
-    state.create(INITIAL_ACCESS_TOKEN_FILE, Secret::random().expose().as_bytes())?;
-    let bytes = state.read(INITIAL_ACCESS_TOKEN_FILE)?.unwrap_or_default();
-    let token = Secret::new(String::from_utf8_lossy(&bytes).trim());
+    let mut kept = state.read(INITIAL_ACCESS_TOKEN_FILE)?;
+    // Only when it is not there: a restart must not need a disk with space on it.
+    if kept.is_none() {
+        state.create(INITIAL_ACCESS_TOKEN_FILE, Secret::random().expose().as_bytes())?;
+        kept = state.read(INITIAL_ACCESS_TOKEN_FILE)?;
+    }
+    let token = Secret::new(String::from_utf8_lossy(&kept.unwrap_or_default()).trim());
     if !token.expose().is_empty() {
         return Ok(token);
     }

@@ -62,11 +62,15 @@ impl Hint for StoreError {
             )),
             Self::Unsafe { .. } => Some("point `state_dir` to a directory of your own".to_owned()),
             Self::Io { source, path, .. } => match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                     Some("free some space; what was there before is unharmed".to_owned())
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some(format!("make `{}` writable for this account, or set `state_dir`", path.display()))
+                }
+                // The directory, or one above it, is a file.
+                io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+                    Some("point `state_dir` to a directory of your own".to_owned())
                 }
                 _ => None,
             },
@@ -150,15 +154,16 @@ impl PrivateDir {
         }
     }
 
-    /// The names of all files, sorted, without locks and unfinished writes.
+    /// The names of all files, sorted, without locks and unfinished writes. What is neither file nor directory is among
+    /// them, for [`read`](Self::read) to refuse: a symbolic link must not make a file look absent.
     pub fn names(&self) -> Result<Vec<String>, StoreError> {
         let entries = fs::read_dir(&self.path).map_err(io_error("list", &self.path))?;
         let mut names = Vec::new();
         for entry in entries {
             let entry = entry.map_err(io_error("list", &self.path))?;
-            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
             match entry.file_name().into_string() {
-                Ok(name) if is_file && !name.starts_with('.') => names.push(name),
+                Ok(name) if !is_directory && !name.starts_with('.') => names.push(name),
                 _ => {}
             }
         }
@@ -298,6 +303,7 @@ mod tests {
         assert!(refused.to_string().contains("its mode is 640"), "{refused}");
         assert!(refused.hint().unwrap().starts_with("run `chmod go-rwx"));
         symlink(dir.path().join("a"), dir.path().join("link")).unwrap();
+        assert_eq!(dir.names().unwrap(), ["a", "link"], "whoever reads all files meets it");
         assert!(dir.read("link").unwrap_err().to_string().contains("symbolic link"));
         symlink(dir.path(), root.path().join("linked")).unwrap();
         assert!(PrivateDir::open(&root.path().join("linked")).is_err());
@@ -313,6 +319,22 @@ mod tests {
         symlink(&victim, dir.path().join("a")).unwrap();
         dir.write("a", b"x").unwrap();
         assert_eq!(fs::read_to_string(victim).unwrap(), "untouched");
+    }
+
+    #[test]
+    fn every_way_in_which_the_system_refuses_has_a_hint() {
+        for (kind, words) in [
+            (io::ErrorKind::StorageFull, "free some space"),
+            (io::ErrorKind::QuotaExceeded, "free some space"),
+            (io::ErrorKind::FileTooLarge, "free some space"),
+            (io::ErrorKind::PermissionDenied, "writable for this account"),
+            (io::ErrorKind::ReadOnlyFilesystem, "writable for this account"),
+            (io::ErrorKind::AlreadyExists, "`state_dir`"),
+            (io::ErrorKind::NotADirectory, "`state_dir`"),
+        ] {
+            let hint = io_error("write", Path::new("/state/a"))(kind.into()).hint().unwrap();
+            assert!(hint.contains(words), "{kind}: {hint}");
+        }
     }
 
     #[test]

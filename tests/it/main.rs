@@ -2,8 +2,12 @@
 
 mod call;
 mod cli;
+mod crash;
+mod drain;
+mod files;
 mod harness;
 mod http;
+mod issuer;
 mod jwks;
 mod layers;
 mod mcp;

@@ -48,8 +48,15 @@ impl Account {
 
     /// A command that was not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_securemcp"));
-        command.args(arguments).current_dir(self.home()).env_clear();
+        let mut command = self.command_of(env!("CARGO_BIN_EXE_securemcp"));
+        command.args(arguments);
+        command
+    }
+
+    /// Another program in the same surroundings.
+    pub(crate) fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.home()).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", self.home());
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,7 +1,9 @@
-//! What the tests stand on: a server in this process, an issuer that can lie, raw connections.
+//! What the tests stand on: a server in this process, an issuer that can lie, raw connections, real processes.
 
 pub(crate) mod cli;
 pub(crate) mod issuer;
 pub(crate) mod keys;
+pub(crate) mod person;
+pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod server;

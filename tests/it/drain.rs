@@ -1,0 +1,142 @@
+//! Signals: a stopping server finishes what it has begun, takes its time but not for ever, and a second signal ends it.
+
+use std::time::{Duration, Instant};
+
+use reqwest::{RequestBuilder, Response};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{cli::Account, process::Serve};
+
+/// A session whose call of `summarize` waits for its client, and the session's open event stream.
+struct UnderWay {
+    _account: Account,
+    serve: Serve,
+    token: String,
+    session: String,
+    call: Response,
+    stream: Response,
+}
+
+impl UnderWay {
+    async fn start(account: Account) -> Self {
+        let serve = account.start(&[]);
+        let token = account.run(&["token", "get", "--server", &serve.url]).done().trim_end().to_owned();
+        let initialize = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+            "protocolVersion": "2025-11-25", "capabilities": {"sampling": {}},
+            "clientInfo": {"name": "test", "version": "1"}}});
+        let answer = in_session(&serve, &token, None).json(&initialize).send().await.expect("an answer");
+        let session = answer.headers()["mcp-session-id"].to_str().expect("ASCII").to_owned();
+        let request = || in_session(&serve, &token, Some(&session));
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        assert_eq!(request().json(&initialized).send().await.expect("an answer").status(), 202);
+        let stream = serve.http.get(&serve.url).bearer_auth(&token).header("accept", "text/event-stream");
+        let stream = stream.header("mcp-session-id", &session).send().await.expect("an answer");
+        assert_eq!(stream.status(), 200);
+        let call = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call",
+            "params": {"name": "summarize", "arguments": {"text": "a long text"}}});
+        let mut call = request().json(&call).send().await.expect("an answer");
+        assert_eq!(call.status(), 200);
+        let question = event(&mut call).await;
+        assert_eq!(question["method"], "sampling/createMessage");
+        Self { _account: account, serve, token, session, call, stream }
+    }
+
+    async fn readiness(&self) -> u16 {
+        self.serve.get("/health/ready").await.status().as_u16()
+    }
+
+    async fn until_draining(&self) {
+        let started = Instant::now();
+        while self.readiness().await != 503 {
+            assert!(started.elapsed() < Duration::from_secs(10), "readiness does not turn");
+        }
+    }
+
+    /// Says what the model says.
+    async fn answer(&self) -> u16 {
+        let answer = json!({"jsonrpc": "2.0", "id": 0, "result": {"model": "test", "role": "assistant",
+            "content": {"type": "text", "text": "a short text"}}});
+        let request = in_session(&self.serve, &self.token, Some(&self.session));
+        request.json(&answer).send().await.expect("an answer").status().as_u16()
+    }
+}
+
+fn in_session(serve: &Serve, token: &str, session: Option<&str>) -> RequestBuilder {
+    let request =
+        serve.http.post(&serve.url).bearer_auth(token).header("accept", "application/json, text/event-stream");
+    match session {
+        Some(session) => request.header("mcp-session-id", session).header("mcp-protocol-version", "2025-11-25"),
+        None => request,
+    }
+}
+
+/// The next event with a message in it.
+async fn event(response: &mut Response) -> Value {
+    let mut text = String::new();
+    loop {
+        let chunk = response.chunk().await.expect("no broken stream").expect("one more event");
+        text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let message = lines.filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).next();
+        if let Some(message) = message {
+            return message;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_finished_before_the_end() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut under_way = UnderWay::start(Account::new()).await;
+        assert_eq!(under_way.readiness().await, 200, "the twin");
+        under_way.serve.process.signal(signal);
+        under_way.until_draining().await;
+        assert_eq!(under_way.serve.get("/health/live").await.status(), 200, "it is alive while it drains");
+        assert_eq!(under_way.answer().await, 202);
+        let result = event(&mut under_way.call).await;
+        assert_eq!((&result["id"], &result["result"]["content"][0]["text"]), (&json!(5), &json!("a short text")));
+        assert!(under_way.call.chunk().await.expect("a whole answer").is_none());
+        while under_way.stream.chunk().await.expect("an end, not a break").is_some() {}
+        let ended = under_way.serve.process.ended();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.stderr.contains("stopping: calls under way finish"), "{ended:?}");
+        assert!(!ended.stderr.contains("the drain timeout is over"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let under_way = UnderWay::start(Account::new()).await;
+    under_way.serve.process.signal(Signal::TERM);
+    under_way.until_draining().await;
+    let started = Instant::now();
+    under_way.serve.process.signal(Signal::TERM);
+    under_way.serve.process.ended().failed(130, &["interrupted before calls under way had ended"]);
+    assert!(started.elapsed() < Duration::from_secs(10), "the drain timeout is 25 s");
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_end_is_not_waited_for_for_ever() {
+    let under_way = UnderWay::start(Account::new().with("SECUREMCP_DRAIN_TIMEOUT", "1s")).await;
+    under_way.serve.process.signal(Signal::TERM);
+    let started = Instant::now();
+    let ended = under_way.serve.process.ended();
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("the drain timeout is over"), "{ended:?}");
+    let took = started.elapsed();
+    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test]
+async fn an_open_stream_alone_holds_nothing_up() {
+    let mut under_way = UnderWay::start(Account::new()).await;
+    assert_eq!(under_way.answer().await, 202);
+    event(&mut under_way.call).await;
+    assert!(under_way.call.chunk().await.expect("a whole answer").is_none());
+    let started = Instant::now();
+    under_way.serve.process.signal(Signal::TERM);
+    while under_way.stream.chunk().await.expect("an end, not a break").is_some() {}
+    assert_eq!(under_way.serve.process.ended().code, Some(0));
+    assert!(started.elapsed() < Duration::from_secs(10), "the drain timeout is 25 s");
+}

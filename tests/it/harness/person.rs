@@ -1,0 +1,79 @@
+//! An account that is nobody's, whoever runs the tests: root would be refused nothing.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::PathBuf,
+    process::Command,
+};
+
+use super::{
+    cli::{Account, Ended},
+    process::{Running, Serve},
+};
+
+/// `nobody`, on every system that has one.
+const NOBODY: u32 = 65534;
+
+/// An account without privileges. Tests that run as root become another user for each command.
+pub(crate) struct Person {
+    account: Account,
+    /// A copy in a place that this account can reach, if it is not the account of the tests.
+    binary: Option<PathBuf>,
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        let account = Account::new();
+        let binary = rustix::process::geteuid().is_root().then(|| {
+            let (original, copy) = (env!("CARGO_BIN_EXE_securemcp"), account.home().join("securemcp"));
+            // Another file system takes a copy.
+            fs::hard_link(original, &copy)
+                .or_else(|_| fs::copy(original, &copy).map(drop))
+                .expect("the binary is there");
+            chown(account.home(), Some(NOBODY), Some(NOBODY)).expect("root may");
+            copy
+        });
+        Self { account, binary }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.account.home().join(name)
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.account.state()
+    }
+
+    /// Writes a file of this account.
+    pub(crate) fn write(&self, name: &str, text: &str, mode: u32) {
+        let path = self.path(name);
+        fs::write(&path, text).expect("it can be written");
+        if self.binary.is_some() {
+            chown(&path, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        self.change_mode(name, mode);
+    }
+
+    pub(crate) fn change_mode(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("it is there");
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let command = self.account.command(arguments);
+        let Some(binary) = &self.binary else { return command };
+        let mut other = self.account.command_of("setpriv");
+        other.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]).args(["--clear-groups", "--"]);
+        other.arg(binary).args(arguments);
+        other
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        Running::start(self.command(arguments)).ended()
+    }
+
+    #[track_caller]
+    pub(crate) fn start(&self) -> Serve {
+        Serve::start(self.command(&["serve", "--listen", "127.0.0.1:0"]))
+    }
+}
