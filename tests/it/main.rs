@@ -11,6 +11,7 @@ mod issuer;
 mod jwks;
 mod layers;
 mod mcp;
+mod secrets;
 mod sessions;
 mod tokens;
 mod tools;

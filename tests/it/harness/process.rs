@@ -139,8 +139,10 @@ impl Serve {
     #[track_caller]
     pub(crate) fn start(command: Command) -> Self {
         let mut process = Running::start(command);
-        let event: Value = serde_json::from_str(&process.said("\"listening\"")).expect("logs are JSON in a pipe");
-        let origin = format!("http://{}", event["address"].as_str().expect("it says where it listens"));
+        // An event in JSON, or a line for people: its first URL is the server's.
+        let line = process.said("/mcp");
+        let address = line.split_once("http://").and_then(|(_, rest)| Some(rest.split_once("/mcp")?.0));
+        let origin = format!("http://{}", address.expect("it says where it listens"));
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(30));
         let http = securemcp::net::plain_client(&options).expect("a client");
         Self { process, url: format!("{origin}/mcp"), origin, http }
