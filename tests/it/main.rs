@@ -2,6 +2,7 @@
 
 mod call;
 mod cli;
+mod client;
 mod crash;
 mod drain;
 mod files;

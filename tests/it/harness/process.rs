@@ -103,6 +103,13 @@ impl Running {
         String::from_utf8_lossy(&std::fs::read(path).expect("it was not waited for yet")).into_owned()
     }
 
+    /// The most memory that it had so far; `None` when it has ended.
+    pub(crate) fn peak_memory_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+        Some(kib.trim().parse::<u64>().expect("a number") / 1024)
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {
