@@ -9,15 +9,13 @@ use crate::{
     oauth::{Challenge, Issuer, Resource, ResourceMetadata, ServerMetadata},
 };
 
-/// What was found, and where.
+/// What was found.
 #[derive(Clone, Debug)]
 pub struct Discovery {
     /// The resource's metadata and its address; `None` if the issuer was configured and the server publishes none.
     pub resource: Option<(ResourceMetadata, Url)>,
     /// The issuer's metadata; its `issuer` is the one that was asked for.
     pub issuer: ServerMetadata,
-    /// Where that was.
-    pub issuer_metadata_url: Url,
 }
 
 /// Why no issuer may be used.
@@ -169,8 +167,8 @@ impl Client {
             other => other?,
         };
         let issuer = self.choose_issuer(found.as_ref())?;
-        let (metadata, url) = self.issuer_metadata(&issuer).await?;
-        Ok(Discovery { resource: found, issuer: metadata, issuer_metadata_url: url })
+        let metadata = self.issuer_metadata(&issuer).await?;
+        Ok(Discovery { resource: found, issuer: metadata })
     }
 
     async fn resource_metadata(
@@ -237,7 +235,7 @@ impl Client {
     }
 
     /// The metadata of this issuer, from where it is reached.
-    pub(super) async fn issuer_metadata(&self, issuer: &Issuer) -> Result<(ServerMetadata, Url), ClientError> {
+    pub(super) async fn issuer_metadata(&self, issuer: &Issuer) -> Result<ServerMetadata, ClientError> {
         let tried = Issuer::metadata_urls(&self.reached_at(issuer));
         for url in &tried {
             let Some(metadata) = self.document::<ServerMetadata>(url, "authorization server metadata").await? else {
@@ -247,7 +245,7 @@ impl Client {
                 let (url, found, expected) = (url.to_string(), metadata.issuer, issuer.clone());
                 return Err(DiscoverError::OtherIssuer { url, found, expected }.into());
             }
-            return Ok((metadata, url.clone()));
+            return Ok(metadata);
         }
         let tried = tried.iter().map(Url::to_string).collect();
         Err(DiscoverError::NoIssuerMetadata { issuer: issuer.clone(), tried }.into())

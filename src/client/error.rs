@@ -254,3 +254,17 @@ fn because(reason: Option<&str>) -> String {
 fn needs(scopes: Option<&Scopes>) -> String {
     scopes.map(|scopes| format!(", it needs the scopes `{scopes}`")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_others_cannot_draw_on_a_terminal_and_end() {
+        assert_eq!(said("plain \u{fc}mlaut"), "plain \u{fc}mlaut");
+        assert_eq!(said("a\u{1b}]8;;x\u{7}b\r\n"), "a\\u{1b}]8;;x\\u{7}b\\r\\n");
+        assert_eq!(said("\u{202e}gnp"), "\\u{202e}gnp");
+        assert_eq!(said(&"x".repeat(MAX_SAID)).len(), MAX_SAID);
+        assert_eq!(said(&"x".repeat(MAX_SAID + 1)).len(), MAX_SAID + 3);
+    }
+}

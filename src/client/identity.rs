@@ -40,7 +40,10 @@ pub(super) enum Proof {
 }
 
 impl Client {
-    /// Who we are at this issuer: the configured client, else one that was registered there, else this account's own.
+    /// Who we are at this issuer: the configured client, else this account's own, else one that was registered there.
+    ///
+    /// A client that was registered for something else does not take the account's own place, which has every scope; name
+    /// it to be it.
     ///
     /// What belongs to one issuer is never shown to another: names are compared byte by byte.
     pub(super) async fn identity(&self, issuer: &Issuer) -> Result<Identity, ClientError> {
@@ -63,13 +66,13 @@ impl Client {
                 Ok((saved, local.filter(|client| name.is_none_or(|name| name == client.client_id))))
             })
             .await?;
-        match (saved, local, wanted) {
-            (Some(saved), ..) => Ok(saved.identity()),
-            (None, Some(local), _) => Ok(Identity {
+        match (local, saved, wanted) {
+            (Some(local), ..) => Ok(Identity {
                 proof: Proof::key(&local.private_key),
                 client_id: local.client_id,
                 registered_method: None,
             }),
+            (None, Some(saved), _) => Ok(saved.identity()),
             (None, None, Some(client_id)) => Ok(Identity { client_id, registered_method: None, proof: Proof::Nothing }),
             (None, None, None) => Err(ClientError::NoIdentity { issuer: issuer.to_string() }),
         }

@@ -68,7 +68,7 @@ impl Client {
             })
             .await?;
         let Some((name, kept)) = kept else { return Ok(false) };
-        let (issuer, _) = self.issuer_metadata(&kept.key.issuer).await?;
+        let issuer = self.issuer_metadata(&kept.key.issuer).await?;
         let url = self.endpoint(&issuer.issuer, "revocation", issuer.revocation_endpoint.as_ref())?;
         // Whoever asks for another client's token is told that it is revoked, and it is not (RFC 7009 section 2.2).
         let identity = self.identity_as(&issuer.issuer, Some(kept.key.client_id.clone())).await?;

@@ -2,6 +2,7 @@
 //!
 //! Knows no axum and prints nothing. What a server or an issuer says is data, and escaped where it becomes a message.
 
+mod bearer;
 mod discover;
 mod error;
 mod grant;
@@ -22,10 +23,10 @@ use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
-pub use discover::{DiscoverError, Discovery};
+pub use discover::Discovery;
 pub use error::{ClientError, Kind};
 pub use mcp::Session;
-pub use register::{Registered, RegistrationRequest};
+pub use register::RegistrationRequest;
 pub use sampling::{BoxFuture, Sampler};
 pub use settings::Settings;
 pub use tokens::{AccessToken, TokenSourceKind};

@@ -176,7 +176,7 @@ impl Client {
     /// The configured issuer, else the server's.
     pub(super) async fn issuer_to_register_at(&self) -> Result<ServerMetadata, ClientError> {
         match &self.settings.issuer {
-            Some(issuer) => Ok(self.issuer_metadata(issuer).await?.0),
+            Some(issuer) => self.issuer_metadata(issuer).await,
             None => Ok(self.discover(None).await?.issuer),
         }
     }

@@ -20,7 +20,7 @@ use rmcp::{
 };
 use serde_json::Value;
 
-use super::transport::Bearer;
+use super::bearer::Bearer;
 
 /// How often a server may ask for the model in one session: each time the clock for its own answer starts anew.
 const MAX_SAMPLINGS: usize = 16;

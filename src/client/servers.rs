@@ -16,7 +16,7 @@ const FOLDER: &str = "servers";
 const MAX_KEPT_BYTES: usize = 64 * 1024;
 
 /// One server. Nothing in it is secret or trusted: every use is checked by the server itself.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct KnownServer {
     /// The URL called.
     pub(super) server: Resource,
@@ -54,9 +54,12 @@ impl KnownServer {
     ) -> Result<(), StoreError> {
         let (folder, name) = (state.child(FOLDER)?, file_name(server));
         let _lock = folder.lock(&name)?;
-        let nothing = || Self { server: server.clone(), token: None, era: None };
-        let mut known = Self::load(state, server)?.unwrap_or_else(nothing);
+        let before = Self::load(state, server)?;
+        let mut known = before.clone().unwrap_or_else(|| Self { server: server.clone(), token: None, era: None });
         change(&mut known);
+        if before.as_ref() == Some(&known) {
+            return Ok(());
+        }
         folder.write(&name, &serde_json::to_vec_pretty(&known).expect("strings, lists and maps of strings"))
     }
 

@@ -15,10 +15,10 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::{Client, Settings};
+use super::{Client, ClientError, Settings};
 use crate::{
     clock::TestClock,
     oauth::{Resource, Scopes},
@@ -55,8 +55,10 @@ pub(super) struct Rules {
     pub(super) refuses_all: bool,
     /// `tools/call` asks for the model first: over an event stream, or by `input_required`.
     pub(super) samples: bool,
-    /// `tools/call` is never answered.
-    pub(super) hangs: bool,
+    /// This method is never answered.
+    pub(super) hangs_on: &'static str,
+    /// `tools/call` gets an event stream that ends at once and wants to be taken up again at once.
+    pub(super) circles: bool,
 }
 
 pub(super) struct World {
@@ -108,7 +110,8 @@ impl World {
             expires_in: Some(300),
             refuses_all: false,
             samples: false,
-            hangs: false,
+            hangs_on: "",
+            circles: false,
         };
         let inner = Arc::new(Inner {
             origin: origin.clone(),
@@ -118,6 +121,7 @@ impl World {
             sampled: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(inner.clone());
+        let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { origin, clock: TestClock::at(NOW), root: tempfile::tempdir().unwrap(), inner }
     }
@@ -197,6 +201,15 @@ impl World {
     }
 }
 
+/// Calls `echo` in a session of its own.
+pub(super) async fn echo(client: &Client) -> Result<String, ClientError> {
+    let session = client.connect(None).await?;
+    let arguments = Map::from_iter([("message".to_owned(), json!("hi"))]);
+    let result = session.call_tool("echo", arguments).await;
+    session.close().await;
+    Ok(result?.content[0].as_text().unwrap().text.clone())
+}
+
 /// The value of a form field.
 pub(super) fn field(body: &str, name: &str) -> Option<String> {
     let mut pairs = url::form_urlencoded::parse(body.as_bytes());
@@ -225,6 +238,7 @@ async fn answer(State(world): State<Arc<Inner>>, request: Request) -> Response {
     }
     match path.as_str() {
         "/mcp" if parts.method == "POST" => mcp(&world, &rules, authorization.as_deref(), &message).await,
+        "/mcp" if rules.circles => circle(),
         "/mcp" => reply(405, &Value::Null),
         "/token" => token(&world, &rules, &body),
         "/register" => register(&world, &message),
@@ -290,6 +304,7 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
     let unknown = json!({"code": -32601, "message": "no such method"});
     let error = |error: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
     match message["method"].as_str() {
+        Some(method) if method == rules.hangs_on => std::future::pending().await,
         Some("server/discover") if rules.modern => result(json!({
             "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
             "ttlMs": 0, "cacheScope": "private",
@@ -308,7 +323,7 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
             "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
         })),
-        Some("tools/call") if rules.hangs => std::future::pending().await,
+        Some("tools/call") if rules.circles => circle(),
         Some("tools/call") if rules.samples && rules.modern => match &message["params"]["inputResponses"]["q"] {
             Value::Null => result(json!({"resultType": "input_required", "inputRequests": {"q": sampling()}})),
             sampled => result(told(&sampled["content"]["text"])),
@@ -328,6 +343,11 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             reply(202, &Value::Null)
         }
     }
+}
+
+fn circle() -> Response {
+    let response = Response::builder().header("content-type", "text/event-stream");
+    response.body(Body::from("id: 1\nretry: 0\ndata:\n\n")).unwrap()
 }
 
 fn told(text: &Value) -> Value {

@@ -152,7 +152,8 @@ impl Client {
     /// The token that is given or kept and still good, else a new one. A challenge says that a kept one may not be what
     /// the server wants: then the way is found anew.
     pub async fn access_token(&self, challenge: Option<&Challenge>) -> Result<AccessToken, ClientError> {
-        if challenge.is_none()
+        let given = self.settings.token.is_some();
+        if (challenge.is_none() || given)
             && let (Some(held), _) = self.recall().await?
         {
             return Ok(held.token);
@@ -427,7 +428,7 @@ mod tests {
     async fn nothing_is_left_on_disk_by_a_token_from_elsewhere_or_without_leave() {
         let world = World::new().await;
         let given = world.client_with(|settings| settings.token = Some(Secret::new("given")));
-        let token = given.access_token(None).await.unwrap();
+        let token = given.access_token(Some(&Challenge::default())).await.unwrap();
         assert_eq!((token.source, token.secret.expose()), (TokenSourceKind::Given, "given"));
         assert!(world.seen().is_empty());
         let shy = world.client_with(|settings| settings.persist = false);

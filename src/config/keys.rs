@@ -1,5 +1,7 @@
 //! The table of keys: every name that a person may write, once.
 
+use strsim::damerau_levenshtein;
+
 use super::Purpose;
 
 /// One setting.
@@ -87,30 +89,14 @@ pub(super) fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a st
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     candidates
         .map(|candidate| {
-            let whole = distance(written, candidate);
+            let whole = damerau_levenshtein(written, candidate);
             // The right name in the wrong section.
-            let name = distance(&last(written), &last(candidate)) + 1;
+            let name = damerau_levenshtein(&last(written), &last(candidate)) + 1;
             (whole.min(name), candidate)
         })
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= last(written).len() / 3 + 1)
         .map(|(_, candidate)| candidate)
-}
-
-/// How many characters to add, drop or replace: Levenshtein.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, one) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(one != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 const PLAIN: Key = Key {
@@ -249,6 +235,13 @@ const KEYS: &[Key] = &[
         flag: Some("--embedded-issuer-on-network"),
         default: Fallback::Value("false"),
         doc: "let the embedded issuer face the network",
+        ..PLAIN
+    },
+    Key {
+        path: "embedded.resources",
+        variable: Some("SECUREMCP_EMBEDDED_RESOURCES"),
+        default: Fallback::Unset("none"),
+        doc: "list: other MCP servers that the embedded issuer gives tokens for, besides this one",
         ..PLAIN
     },
     Key {

@@ -81,6 +81,8 @@ pub enum IssuerChoice {
     Embedded {
         /// Whether it may do so beyond loopback.
         face_network: bool,
+        /// Other servers that it gives tokens for; tokens for them are no good here.
+        resources: Vec<Resource>,
     },
     /// Somebody else.
     External {

@@ -68,10 +68,11 @@ fn issuer(reader: &mut Reader<'_>) -> IssuerSettings {
     let backchannel_url = reader.fetched_from("issuer.backchannel_url");
     let jwks_uri = reader.fetched_from("issuer.jwks_uri");
     let face_network = reader.required("embedded.face_network", values::switch);
+    let resources = reader.list("embedded.resources", values::resource).unwrap_or_default();
     IssuerSettings {
         choice: match url {
             Some(url) => IssuerChoice::External { url, backchannel_url, jwks_uri },
-            None => IssuerChoice::Embedded { face_network },
+            None => IssuerChoice::Embedded { face_network, resources },
         },
         algorithms: reader.filled_list("issuer.algorithms", values::algorithm).unwrap_or_default(),
         leeway: reader.required("issuer.leeway", values::leeway),

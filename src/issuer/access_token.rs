@@ -53,8 +53,8 @@ impl Embedded {
     /// The claims of a token that is ours and good now; revoked ones are good here.
     pub(super) fn read_token(&self, token: &str) -> Option<AccessToken> {
         let claims: AccessToken = self.keys.read(TYP, token)?;
-        let is_good = claims.iss == self.settings.issuer.as_str()
-            && claims.exp > self.settings.clock.since_epoch().as_secs();
+        let is_good =
+            claims.iss == self.settings.issuer.as_str() && claims.exp > self.settings.clock.since_epoch().as_secs();
         is_good.then_some(claims)
     }
 }

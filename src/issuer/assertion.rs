@@ -301,7 +301,8 @@ mod tests {
         let client = issuer.local_client();
         let claims = issuer.assertion_claims(&client.client_id).to_string();
         let doubled = claims.replacen('{', &format!("{{\"iss\":\"{}\",", client.client_id), 1);
-        let assertion = format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#), URL_SAFE_NO_PAD.encode(doubled));
+        let assertion =
+            format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256"}"#), URL_SAFE_NO_PAD.encode(doubled));
         let form = format!(
             "grant_type=client_credentials&client_assertion_type={}&client_assertion={assertion}",
             crate::oauth::client_auth::JWT_BEARER

@@ -37,7 +37,8 @@ impl Credentials {
         match (header, secret, assertion) {
             (Some(header), None, None) => Self::from_header(header, client_id),
             (None, Some(secret), None) => {
-                let client_id = client_id.ok_or(RouteError::InvalidRequest("client_secret needs client_id beside it"))?;
+                let client_id =
+                    client_id.ok_or(RouteError::InvalidRequest("client_secret needs client_id beside it"))?;
                 let method = AuthMethod::ClientSecretPost;
                 Ok(Self::Secret { method, client_id: client_id.to_owned(), secret: Secret::new(secret) })
             }
@@ -77,7 +78,9 @@ impl Credentials {
     /// The client as it names itself; it may be anybody.
     pub(super) fn client_id(&self) -> &str {
         match self {
-            Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } | Self::Public { client_id } => client_id,
+            Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } | Self::Public { client_id } => {
+                client_id
+            }
         }
     }
 }
@@ -168,7 +171,8 @@ mod tests {
         let (id, secret) = issuer.registered("client_secret_basic").await;
         let hash = Secret::new(&secret).sha256();
         let mut refusals = Vec::new();
-        for (id, secret) in [(id.as_str(), "guessed"), (&id, &hash), ("nobody", &secret), ("nobody", NO_HASH), ("../x", "guessed")]
+        for (id, secret) in
+            [(id.as_str(), "guessed"), (&id, &hash), ("nobody", &secret), ("nobody", NO_HASH), ("../x", "guessed")]
         {
             let answer = issuer.with_basic("/token", id, secret, &[]).await;
             answer.is_refused(401, "invalid_client");
@@ -220,7 +224,9 @@ mod tests {
         let encoded = (id.replace('-', "%2D"), secret.replace('-', "%2d").replace('_', "%5F"));
         assert_eq!(issuer.with_basic("/token", &encoded.0, &encoded.1, &[]).await.status, StatusCode::OK);
         let raw = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        for header in ["Basic", "Basic !", "Bearer x", "Digest x", &raw(&id), &raw(&format!("{id}&x:{secret}")), &raw("")] {
+        for header in
+            ["Basic", "Basic !", "Bearer x", "Digest x", &raw(&id), &raw(&format!("{id}&x:{secret}")), &raw("")]
+        {
             let headers = [FORM, ("authorization", header)];
             let answer = issuer.send(Method::POST, "/token", &headers, "grant_type=client_credentials").await;
             answer.is_refused(401, "invalid_client");

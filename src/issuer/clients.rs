@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many clients may be registered, so that a leaked initial access token cannot fill the disk.
-pub(super) const MAX_CLIENTS: usize = 1000;
+const MAX_CLIENTS: usize = 1000;
 
 const ID_PREFIX: &str = "client-";
 
@@ -194,7 +194,8 @@ impl Clients {
 mod tests {
     use serde_json::json;
 
-    use crate::issuer::{OpenError, testing::Fixture};
+    use super::*;
+    use crate::issuer::testing::Fixture;
 
     #[tokio::test]
     async fn this_accounts_client_is_made_once() {
@@ -268,8 +269,22 @@ mod tests {
         let good = std::fs::read_to_string(&file).unwrap();
         for bad in ["", "{", &good.replace(&id, "client-other")] {
             std::fs::write(&file, bad).unwrap();
-            let refused = super::Clients::open(issuer.state.child("issuer").unwrap().child("clients").unwrap()).err().unwrap();
+            let refused = Clients::open(issuer.state.child("issuer").unwrap().child("clients").unwrap()).err().unwrap();
             assert!(matches!(refused, OpenError::BadRegistration { path } if path == file));
         }
+    }
+
+    #[tokio::test]
+    async fn the_number_of_clients_has_an_end() {
+        let issuer = Fixture::new();
+        issuer.registered_with(&json!({})).await;
+        {
+            let mut known = issuer.embedded.clients.known.write().unwrap();
+            let one = known.values().find(|client| client.registration_token_sha256.is_some()).cloned().unwrap();
+            known.extend((2..MAX_CLIENTS).map(|index| (index.to_string(), Arc::clone(&one))));
+        }
+        assert_eq!(issuer.register(&json!({})).await.status, http::StatusCode::CREATED);
+        issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
+        issuer.local_token().await;
     }
 }

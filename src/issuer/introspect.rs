@@ -7,10 +7,7 @@ use axum::{Json, extract::State};
 use super::{Embedded, RouteError, call::Call, client_auth::Credentials};
 use crate::oauth::{client_auth::Audience, token::Introspection};
 
-pub(super) async fn post(
-    State(issuer): State<Arc<Embedded>>,
-    call: Call,
-) -> Result<Json<Introspection>, RouteError> {
+pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<Introspection>, RouteError> {
     introspect(&issuer, &call).map(Json).map_err(|error| call.refused("introspect", error))
 }
 

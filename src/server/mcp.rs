@@ -17,7 +17,7 @@ use super::{
     error::{INVALID_REQUEST, PARSE_ERROR, REFUSED, Refusal},
     in_flight::Guard,
     layers::ResourceIndex,
-    sessions::{Full as SessionsFull, Owner, Reservation},
+    sessions::{Asking, Full as SessionsFull, Owner, Reservation},
 };
 use crate::{
     auth::Principal,
@@ -56,22 +56,27 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
 
 /// A call is under way until the last byte of its answer is out; while draining, the connection ends with it.
 fn held_until_sent(app: &App, response: Response<Body>, guard: Guard) -> Response<Body> {
-    let mut response = response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            // The closure owns the guard and goes when the body goes.
-            let _ = &guard;
-            frame
-        }))
-    });
+    let mut response = holding(response, guard);
     if app.draining.load(Ordering::Relaxed) && response.version() <= Version::HTTP_11 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
+/// Keeps something until the body has been sent or given up.
+fn holding<T: Send + 'static>(response: Response<Body>, kept: T) -> Response<Body> {
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            // The closure owns it and goes when the body goes.
+            let _ = &kept;
+            frame
+        }))
+    })
+}
+
 async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
     let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
-    let scopes = app.tools.scopes_supported();
+    let scopes = &app.scopes;
     let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
         Bearer::Token(token) => match app.authenticator.authenticate(token).await {
             Ok(principal) => return Ok(principal),
@@ -100,10 +105,30 @@ async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -
         Ok(envelope) => envelope,
         Err(refusal) => return refusal.with_id(None),
     };
-    match admit(app, parts, &envelope, principal) {
-        Ok((parts, reservation)) => forward(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
-        Err(refusal) => refusal.with_id(envelope.id),
+    let (parts, admitted) = match admit(app, parts, &envelope, principal) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal.with_id(envelope.id),
+    };
+    match admitted {
+        Admitted::Asks(asking) => {
+            let response = forward(app, parts, bytes.clone(), envelope.id, None, principal).await;
+            holding(response, asking)
+        }
+        Admitted::Begins(reservation) => {
+            forward(app, parts, bytes.clone(), envelope.id, Some(reservation), principal).await
+        }
+        Admitted::Plainly => forward(app, parts, bytes.clone(), envelope.id, None, principal).await,
     }
+}
+
+/// What has to be kept while a message is under way.
+enum Admitted {
+    /// A request within a session.
+    Asks(Asking),
+    /// The first request of one.
+    Begins(Reservation),
+    /// Anything else.
+    Plainly,
 }
 
 /// Session, scope and `Accept`.
@@ -112,8 +137,9 @@ fn admit(
     mut parts: Parts,
     envelope: &Envelope<'_>,
     principal: &Arc<Principal>,
-) -> Result<(Parts, Option<Reservation>), Refusal> {
-    let begins_session = !envelope.is_stateless && envelope.method.as_deref() == Some("initialize");
+) -> Result<(Parts, Admitted), Refusal> {
+    // Whatever version it names: rmcp begins a session for every `initialize`.
+    let begins_session = envelope.method.as_deref() == Some("initialize");
     if envelope.is_stateless || begins_session {
         // Neither has a session yet; an id chosen by the client is nobody's.
         parts.headers.remove(SESSION_ID);
@@ -124,8 +150,19 @@ fn admit(
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
-    let reservation = if begins_session { Some(reserve(app, principal)?) } else { None };
-    Ok((parts, reservation))
+    let session = parts.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+    let admitted = match (session, envelope.id) {
+        _ if begins_session => Admitted::Begins(reserve(app, principal)?),
+        (Some(session), Some(id)) if envelope.method.is_some() => Admitted::Asks(ask(app, session, id)?),
+        _ => Admitted::Plainly,
+    };
+    Ok((parts, admitted))
+}
+
+fn ask(app: &App, session: &str, id: &RawValue) -> Result<Asking, Refusal> {
+    let message = "a request of this `id` is under way in this session; give each its own";
+    let refusal = || Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, message);
+    app.sessions.ask(session, id.get()).ok_or_else(refusal)
 }
 
 async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -> Response<Body> {

@@ -42,7 +42,7 @@ use crate::{
     issuer::{Embedded, OpenError},
     jose::{Expect, KeySet},
     net::{Http, NetError, Options},
-    oauth::{Issuer, Resource},
+    oauth::{Issuer, Resource, Scopes},
     store::{PrivateDir, StoreError},
     tools::Tools,
 };
@@ -66,6 +66,8 @@ pub struct Server {
 struct App {
     names: Names,
     documents: Documents,
+    /// What a caller without a token is told to ask for.
+    scopes: Scopes,
     authenticator: Authenticator,
     tools: Arc<Tools>,
     sessions: Arc<Sessions>,
@@ -126,7 +128,8 @@ impl Server {
         let names = Names::new(&config.server, address);
         let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
-        let trust = trust(config, &names, &tools, &state, &clock)?;
+        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().clone());
+        let trust = trust(config, &names, &scopes, &state, &clock)?;
 
         let streams = CancellationToken::new();
         let sessions = Arc::new(Sessions::new(config.limits.clone()));
@@ -143,8 +146,9 @@ impl Server {
                 .with_cancellation_token(streams.clone()),
         );
         let app = Arc::new(App {
-            documents: Documents::new(&names, trust.authenticator.issuer(), tools.scopes_supported()),
+            documents: Documents::new(&names, trust.authenticator.issuer(), &scopes),
             names,
+            scopes,
             authenticator: trust.authenticator,
             tools,
             sessions,
@@ -218,7 +222,7 @@ struct Trust {
 fn trust(
     config: &Config,
     names: &Names,
-    tools: &Tools,
+    scopes: &Scopes,
     state: &PrivateDir,
     clock: &SharedClock,
 ) -> Result<Trust, StartError> {
@@ -231,11 +235,11 @@ fn trust(
         is_revoked,
     };
     match &settings.choice {
-        IssuerChoice::Embedded { .. } => {
+        IssuerChoice::Embedded { resources, .. } => {
             let origin = names.resource().url().origin().ascii_serialization();
             let issuer = Issuer::parse(&origin).expect("a resource is https, or http on loopback");
-            let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().clone());
-            let resources = names.resources().cloned().collect();
+            let scopes = scopes.clone();
+            let resources = names.resources().chain(resources).cloned().collect();
             let settings =
                 crate::issuer::Settings { issuer: issuer.clone(), resources, scopes, clock: Arc::clone(clock) };
             let embedded = Embedded::open(state, settings)?;

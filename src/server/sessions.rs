@@ -5,7 +5,7 @@
 //! (issuer, subject, client), not the token: a refreshed token keeps its session.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -52,6 +52,15 @@ struct Owners {
     /// Sessions and reservations of each owner.
     counts: HashMap<Owner, usize>,
     total: usize,
+    /// Session and JSON-RPC id of every request under way.
+    asking: HashSet<(String, String)>,
+}
+
+/// A request under way in a session; its id is free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Asking {
+    request: (String, String),
+    owners: Arc<Mutex<Owners>>,
 }
 
 /// A place among the sessions, given back when dropped unless it was claimed.
@@ -94,6 +103,22 @@ impl Sessions {
     /// Whether this session exists and is this owner's. To anybody else it does not exist.
     pub(super) fn belongs_to(&self, session: &str, owner: &Owner) -> bool {
         lock(&self.owners).by_session.get(session) == Some(owner)
+    }
+}
+
+impl Sessions {
+    /// Marks a request of a session as under way; `None` if one of this id is already, since rmcp would answer only one of
+    /// them.
+    pub(super) fn ask(&self, session: &str, id: &str) -> Option<Asking> {
+        let request = (session.to_owned(), id.to_owned());
+        let is_new = lock(&self.owners).asking.insert(request.clone());
+        is_new.then(|| Asking { request, owners: Arc::clone(&self.owners) })
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        lock(&self.owners).asking.remove(&self.request);
     }
 }
 
@@ -234,6 +259,17 @@ mod tests {
         assert_eq!(sessions.reserve(owner("carol", "cli")).unwrap_err(), Full::Server);
         drop(dropped);
         sessions.reserve(owner("carol", "cli")).unwrap().claim("c");
+    }
+
+    #[test]
+    fn an_id_is_asked_with_once_at_a_time_in_each_session() {
+        let sessions = sessions(1, 1);
+        let first = sessions.ask("s", "1").unwrap();
+        assert!(sessions.ask("s", "1").is_none());
+        let others = [sessions.ask("s", "\"1\""), sessions.ask("t", "1")];
+        assert!(others.iter().all(Option::is_some));
+        drop(first);
+        assert!(sessions.ask("s", "1").is_some());
     }
 
     #[tokio::test]

@@ -186,3 +186,15 @@ fn a_registration_is_kept_and_its_secrets_are_not_shown() {
     assert!(!ended.stdout.contains(&secret));
     assert!(account.run(&["dcr", "show"]).done().contains(again.json()["client_id"].as_str().unwrap()));
 }
+
+#[test]
+fn a_registration_for_something_else_does_not_take_the_accounts_place() {
+    let (account, _serving) = account();
+    let ended = account.run(&["dcr", "register", "--name", "nightly", "--scope", "mcp:read", "--output", "json"]);
+    let nightly = ended.json()["client_id"].as_str().unwrap().to_owned();
+    let add = ["call", "calculator", "add", "1", "2"];
+    assert_eq!(account.run(&add).done(), "3\n");
+    let as_nightly = [&add[..], &["--client-id", &nightly]].concat();
+    assert_eq!(account.run(&as_nightly).code, Some(6), "named, it is used, and has only what it was registered for");
+    assert_eq!(account.run(&["call", "echo", "hi", "--client-id", &nightly, "--scope", "mcp:read"]).done(), "hi\n");
+}

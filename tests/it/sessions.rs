@@ -1,11 +1,18 @@
 //! Attacks on the sessions of the 2025 revisions (facts S01 to S08).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use reqwest::{Method, Response};
+use schemars::JsonSchema;
+use securemcp::tools::{CallContext, Tool, ToolError, Tools};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
-use crate::harness::{keys::Key, server::Guarded};
+use crate::harness::{
+    keys::Key,
+    server::{Guarded, merged},
+};
 
 fn initialize() -> String {
     json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
@@ -99,6 +106,48 @@ async fn scopes_are_judged_on_each_call_of_a_session() {
     assert_eq!(guarded.in_session(&reader, &id, call).await.status(), 403);
 }
 
+/// A tool that waits for a permit.
+struct Waits(Arc<Semaphore>);
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+#[derive(Serialize, JsonSchema)]
+struct Waited {
+    done: bool,
+}
+
+impl Tool for Waits {
+    type Input = Nothing;
+    type Output = Waited;
+
+    const NAME: &'static str = "waits";
+    const DESCRIPTION: &'static str = "Waits for a permit.";
+    const SCOPES: &'static [&'static str] = &[];
+
+    async fn call(&self, _: Nothing, _: &CallContext) -> Result<Waited, ToolError> {
+        self.0.acquire().await.expect("open").forget();
+        Ok(Waited { done: true })
+    }
+}
+
+#[tokio::test]
+async fn an_id_under_way_cannot_be_used_again() {
+    let gate = Arc::new(Semaphore::new(0));
+    let guarded = Guarded::with_tools(Tools::builtin().with(Waits(Arc::clone(&gate)))).await;
+    let token = guarded.token(&json!({}));
+    let id = guarded.begin(&token).await;
+    let wait = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "waits", "arguments": {}}});
+    let waiting = guarded.in_session(&token, &id, wait.to_string()).await;
+    assert_eq!(waiting.status(), 200, "its answer streams when the tool is done");
+    assert_eq!(guarded.in_session(&token, &id, list()).await.status(), 400, "the same id, which rmcp would not answer");
+    let other = merged(serde_json::from_str(&list()).expect("JSON"), &json!({"id": 2}));
+    assert_eq!(guarded.in_session(&token, &id, other.to_string()).await.status(), 200, "the twin");
+    gate.add_permits(1);
+    assert!(waiting.text().await.expect("the answer").contains("\"done\":true"));
+    assert_eq!(guarded.in_session(&token, &id, list()).await.status(), 200, "free again");
+}
+
 #[tokio::test]
 async fn s05_s06_ids_are_the_servers_own() {
     let guarded = Guarded::start_with(Key::ec(), &[("limits.sessions_per_principal", "200")]).await;
@@ -151,6 +200,22 @@ async fn sessions_are_capped_for_each_caller_and_in_all() {
     let ended = guarded.without_body(Method::DELETE, Some(&alice), &[("mcp-session-id", &first)]).await;
     assert_eq!(ended.status(), 202);
     guarded.begin(&alice).await;
+}
+
+#[tokio::test]
+async fn no_initialize_goes_round_the_caps() {
+    let guarded = Guarded::start_with(Key::ec(), &[("limits.sessions_per_principal", "1")]).await;
+    let token = guarded.token(&json!({}));
+    guarded.begin(&token).await;
+    let mut modern: Value = serde_json::from_str(&initialize()).expect("JSON");
+    modern["params"]["_meta"] = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {}});
+    for version in ["2025-11-25", "2026-07-28"] {
+        let request = guarded.server.post(&token, modern.to_string()).header("mcp-protocol-version", version);
+        let answer = request.header("mcp-method", "initialize").send().await.expect("an answer");
+        assert_eq!(answer.status(), 429, "{version}");
+        assert!(!answer.headers().contains_key("mcp-session-id"), "{version}");
+    }
 }
 
 #[tokio::test]

@@ -10,10 +10,13 @@ use schemars::JsonSchema;
 use securemcp::{
     auth::Principal,
     clock::TestClock,
+    config::{Environment, Flag, Inputs},
     tools::{AskError, CallContext, CallError, JsonObject, SampleRequest, Tool, ToolError, Tools},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::harness::server::Guarded;
 
 /// The code of docs/TOOLS.md.
 #[expect(unreachable_pub, reason = "it is shown as the code of another crate")]
@@ -61,6 +64,26 @@ mod word_count {
 
     pub fn tools() -> Tools {
         Tools::builtin().with(WordCount)
+    }
+}
+
+/// The rest of it.
+#[expect(unreachable_pub, reason = "it is shown as the code of another crate")]
+mod serving {
+    use std::error::Error;
+
+    use super::word_count::tools;
+    use securemcp::{
+        clock::SystemClock,
+        config::{self, Inputs, Purpose},
+        server::Server,
+    };
+
+    pub async fn serve(inputs: &Inputs, stop: impl Future<Output = ()>) -> Result<(), Box<dyn Error>> {
+        let config = config::load(Purpose::Serve, inputs)?;
+        let server = Server::bind(&config, tools(), SystemClock::shared()).await?;
+        server.run(stop).await;
+        Ok(())
     }
 }
 
@@ -194,6 +217,49 @@ async fn a_tool_of_another_crate_is_listed_and_called_like_the_others() {
     assert_eq!(error.to_string(), "invalid arguments: `/text`: expected text, found binary data");
     let error = call(&tools, "word_count", json!({"text": ""}), &caller("mcp:write")).await.unwrap_err();
     assert!(matches!(error, CallError::MissingScope { .. }));
+}
+
+#[tokio::test]
+async fn a_server_of_another_crate_serves_its_tools() {
+    let home = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let flag = |key, value: String| Flag { key, value, name: "--test" };
+    let inputs = Inputs {
+        flags: vec![
+            flag("server.listen", free.to_string()),
+            flag("state_dir", home.path().join("state").to_str().unwrap().to_owned()),
+        ],
+        environment: Environment::new(home.path(), None),
+        ..Inputs::default()
+    };
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let asks = async {
+        let http = securemcp::net::client(&securemcp::net::Options::with_timeout(Duration::from_secs(20))).unwrap();
+        for _ in 0..1000 {
+            if let Ok(answer) = http.get(format!("http://{free}/")).send().await {
+                let _ = stop.send(());
+                return answer.status().as_u16();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("nothing answers at {free}");
+    };
+    let serves = serving::serve(&inputs, async {
+        let _ = stopped.await;
+    });
+    let (ended, status) = tokio::join!(serves, asks);
+    ended.unwrap();
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_tool_of_another_crate_is_called_over_http_like_the_others() {
+    let guarded = Guarded::with_tools(word_count::tools()).await;
+    let reader = guarded.token(&json!({"scope": "mcp:read"}));
+    let answer = guarded.server.call(&reader, "word_count", json!({"text": "so it is said"})).await;
+    assert_eq!(answer.json::<Value>().await.unwrap()["result"]["structuredContent"], json!({"words": 4}));
+    let writer = guarded.token(&json!({"scope": "mcp:write"}));
+    assert_eq!(guarded.server.call(&writer, "word_count", json!({"text": ""})).await.status(), 403);
 }
 
 #[test]

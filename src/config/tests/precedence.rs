@@ -11,7 +11,7 @@ fn nothing_written_is_a_loopback_server_with_its_own_issuer() {
     assert!(config.server.allowed_hosts.is_empty() && config.server.allowed_origins.is_empty());
     assert_eq!(config.server.max_body_bytes, 4 << 20);
     assert_eq!(config.server.drain_timeout, Duration::from_secs(25));
-    assert!(matches!(config.issuer.choice, IssuerChoice::Embedded { face_network: false }));
+    assert!(matches!(config.issuer.choice, IssuerChoice::Embedded { face_network: false, .. }));
     assert_eq!(config.issuer.algorithms.len(), 9);
     assert_eq!(config.issuer.leeway, Duration::from_secs(30));
     assert!(config.issuer.allowed_clients.is_none() && config.scopes_supported.is_none());

@@ -314,7 +314,7 @@ fn the_embedded_issuer_stays_on_loopback_unless_told_otherwise() {
         Desk::serve().variables(variables).variables(&[ISSUER]).config();
         let told =
             Desk::serve().variables(variables).flag("embedded.face_network", "--embedded-issuer-on-network", "true");
-        assert!(matches!(told.config().issuer.choice, IssuerChoice::Embedded { face_network: true }));
+        assert!(matches!(told.config().issuer.choice, IssuerChoice::Embedded { face_network: true, .. }));
     }
     Desk::serve().variable("SECUREMCP_RESOURCE", "http://localhost:9000/mcp").config();
     let switch_as_variable = Desk::serve().variable("SECUREMCP_EMBEDDED_FACE_NETWORK", "true");

@@ -123,11 +123,20 @@ impl Guarded {
         Self::start_with(Key::ec(), &[]).await
     }
 
+    /// With these tools instead of the built-in ones.
+    pub(crate) async fn with_tools(tools: Tools) -> Self {
+        Self::start_whole(Key::ec(), &[], tools).await
+    }
+
     pub(crate) async fn start_with(key: Key, flags: &[(&'static str, &str)]) -> Self {
+        Self::start_whole(key, flags, Tools::builtin()).await
+    }
+
+    async fn start_whole(key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
         let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
         let mut all = vec![("issuer.url", issuer.url.as_str())];
         all.extend(flags);
-        let server = TestServer::start(&all).await;
+        let server = TestServer::start_with(&all, tools).await;
         let guarded = Self { server, issuer, key };
         guarded.server.until_ready().await;
         guarded
