@@ -47,20 +47,26 @@ impl Client {
     ///
     /// What belongs to one issuer is never shown to another: names are compared byte by byte.
     pub(super) async fn identity(&self, issuer: &Issuer) -> Result<Identity, ClientError> {
-        let configured = self.settings.client_id.clone();
-        if let (Some(client_id), Some(secret)) = (&configured, &self.settings.client_secret) {
+        self.identity_as(issuer, self.settings.client_id.clone()).await
+    }
+
+    /// The same for the client of this name, if one is wanted.
+    pub(super) async fn identity_as(&self, issuer: &Issuer, wanted: Option<String>) -> Result<Identity, ClientError> {
+        if let (Some(client_id), Some(secret)) = (&wanted, &self.settings.client_secret)
+            && wanted == self.settings.client_id
+        {
             let proof = Proof::Secret(secret.clone());
             return Ok(Identity { client_id: client_id.clone(), registered_method: None, proof });
         }
-        let (here, reached_at, wanted) = (issuer.clone(), self.reached_at(issuer), configured.clone());
+        let (here, reached_at, name) = (issuer.clone(), self.reached_at(issuer), wanted.clone());
         let (saved, local) = self
             .on_disk(move |state| {
-                let saved = SavedClient::newest(state, &here, &reached_at, wanted.as_deref())?;
-                let local = LocalClient::load(state)?.filter(|client| client.issuer == here && wanted.is_none());
-                Ok((saved, local))
+                let saved = SavedClient::newest(state, &here, &reached_at, name.as_deref())?;
+                let local = LocalClient::load(state)?.filter(|client| client.issuer == here);
+                Ok((saved, local.filter(|client| name.is_none_or(|name| name == client.client_id))))
             })
             .await?;
-        match (local, saved, configured) {
+        match (local, saved, wanted) {
             (Some(local), ..) => Ok(Identity {
                 proof: Proof::key(&local.private_key),
                 client_id: local.client_id,

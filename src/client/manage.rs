@@ -70,7 +70,8 @@ impl Client {
         let Some((name, kept)) = kept else { return Ok(false) };
         let issuer = self.issuer_metadata(&kept.key.issuer).await?;
         let url = self.endpoint(&issuer.issuer, "revocation", issuer.revocation_endpoint.as_ref())?;
-        let identity = self.identity(&issuer.issuer).await?;
+        // Whoever asks for another client's token is told that it is revoked, and it is not (RFC 7009 section 2.2).
+        let identity = self.identity_as(&issuer.issuer, Some(kept.key.client_id.clone())).await?;
         let form =
             vec![("token", kept.access_token.expose().to_owned()), ("token_type_hint", "access_token".to_owned())];
         let http = self.web.at(&url)?;
@@ -99,6 +100,8 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::{
         client::{
             Client, ClientError, RegistrationRequest, TokenSourceKind,
@@ -108,9 +111,13 @@ mod tests {
     };
 
     async fn registered(world: &World) -> Client {
+        registered_as(world, "ci").await
+    }
+
+    async fn registered_as(world: &World, name: &str) -> Client {
         let client = world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None));
         let request = RegistrationRequest {
-            name: "ci".to_owned(),
+            name: name.to_owned(),
             grants: vec!["client_credentials".to_owned()],
             redirect_uris: Vec::new(),
             scopes: None,
@@ -158,6 +165,23 @@ mod tests {
         assert_eq!(field(&seen.body, "token").unwrap(), token.secret.expose());
         assert!(seen.authorization.unwrap().starts_with("Basic "));
         assert_eq!(world.client().access_token(None).await.unwrap().source, TokenSourceKind::Fetched);
+    }
+
+    #[tokio::test]
+    async fn a_token_is_revoked_by_the_client_that_got_it() {
+        let world = World::new().await;
+        let client = registered(&world).await;
+        client.access_token(None).await.unwrap();
+        world.clock.advance(Duration::from_secs(1));
+        registered_as(&world, "later").await.revoke().await.unwrap();
+        let seen = world.seen();
+        let proof = |what: &str| seen.iter().find(|seen| seen.what == what).unwrap().authorization.clone().unwrap();
+        assert_eq!(proof("POST /revoke"), proof("POST /token"));
+        client.access_token(None).await.unwrap();
+        world.seen();
+        let gone = world.files("clients").into_iter().try_for_each(std::fs::remove_file);
+        assert!(gone.is_ok() && matches!(client.revoke().await, Err(ClientError::NoProof { .. })));
+        assert!(!world.whats().contains(&"POST /revoke".to_owned()));
     }
 
     #[tokio::test]

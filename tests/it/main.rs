@@ -2,6 +2,7 @@
 
 mod call;
 mod cli;
+mod client;
 mod crash;
 mod drain;
 mod files;
@@ -12,6 +13,7 @@ mod jwks;
 mod layers;
 mod mcp;
 mod readme;
+mod secrets;
 mod sessions;
 mod tokens;
 mod tools;

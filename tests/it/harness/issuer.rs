@@ -148,7 +148,7 @@ impl futures_core::Stream for Pieces {
 
 /// 64 MiB of zeros as gzip: one stored header and deflate blocks made by the system's own tool would need a dependency;
 /// a run of maximal-length matches is simple enough to write by hand, but `gzip` is on every machine that has a shell.
-fn gzip_of_zeros() -> Vec<u8> {
+pub(crate) fn gzip_of_zeros() -> Vec<u8> {
     let output = std::process::Command::new("sh")
         .args(["-c", "head -c 67108864 /dev/zero | gzip -c"])
         .output()

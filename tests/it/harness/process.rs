@@ -103,6 +103,13 @@ impl Running {
         String::from_utf8_lossy(&std::fs::read(path).expect("it was not waited for yet")).into_owned()
     }
 
+    /// The most memory that it had so far; `None` when it has ended.
+    pub(crate) fn peak_memory_mib(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+        Some(kib.trim().parse::<u64>().expect("a number") / 1024)
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn ended(mut self) -> Ended {
@@ -139,8 +146,10 @@ impl Serve {
     #[track_caller]
     pub(crate) fn start(command: Command) -> Self {
         let mut process = Running::start(command);
-        let event: Value = serde_json::from_str(&process.said("\"listening\"")).expect("logs are JSON in a pipe");
-        let origin = format!("http://{}", event["address"].as_str().expect("it says where it listens"));
+        // An event in JSON, or a line for people: its first URL is the server's.
+        let line = process.said("/mcp");
+        let address = line.split_once("http://").and_then(|(_, rest)| Some(rest.split_once("/mcp")?.0));
+        let origin = format!("http://{}", address.expect("it says where it listens"));
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(30));
         let http = securemcp::net::plain_client(&options).expect("a client");
         Self { process, url: format!("{origin}/mcp"), origin, http }

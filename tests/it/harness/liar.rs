@@ -1,0 +1,301 @@
+//! An MCP server that is its own issuer, keeps a record of who asked for what, and lies on command.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    net::TcpListener,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard},
+    task::{Context, Poll},
+    thread::JoinHandle,
+};
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{Request, State},
+    http::{Response, header},
+};
+use securemcp::{oauth::Scopes, secret::Secret};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::issuer::gzip_of_zeros;
+
+pub(crate) const RESOURCE: &str = "/.well-known/oauth-protected-resource/mcp";
+pub(crate) const ISSUER: &str = "/.well-known/oauth-authorization-server";
+
+/// Honest until told otherwise. It has a thread of its own, and stops when dropped.
+pub(crate) struct Liar {
+    pub(crate) origin: String,
+    /// Its MCP endpoint.
+    pub(crate) url: String,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Hit {
+    /// `POST /mcp tools/call`, `POST /token`, ..
+    pub(crate) what: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: String,
+}
+
+/// What is answered instead of the truth.
+#[derive(Clone, Debug)]
+pub(crate) enum Lie {
+    Answer(u16, Value),
+    Redirect(u16, String),
+    /// Of this type: this first, then these bytes for ever.
+    Endless(&'static str, &'static [u8], &'static [u8]),
+    GzipBomb,
+}
+
+struct Shared {
+    origin: String,
+    rules: Mutex<Rules>,
+    hits: Mutex<Vec<Hit>>,
+    /// Scopes by token.
+    tokens: Mutex<HashMap<String, String>>,
+}
+
+struct Rules {
+    documents: HashMap<&'static str, Value>,
+    /// By the first words of [`Hit::what`].
+    lies: Vec<(&'static str, Lie)>,
+    /// Of a 401; `None` leaves the header out.
+    challenge: Option<String>,
+    /// What `tools/call` needs; the answer to less says so.
+    call_scope: String,
+    refuses_all: bool,
+}
+
+impl Liar {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let issuer = json!({
+            "issuer": origin,
+            "token_endpoint": format!("{origin}/token"),
+            "registration_endpoint": format!("{origin}/register"),
+            "revocation_endpoint": format!("{origin}/revoke"),
+            "grant_types_supported": ["client_credentials"],
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
+        });
+        let resource = json!({"resource": format!("{origin}/mcp"), "authorization_servers": [origin]});
+        let rules = Rules {
+            documents: HashMap::from([(RESOURCE, resource), (ISSUER, issuer)]),
+            lies: Vec::new(),
+            challenge: Some(format!("Bearer resource_metadata=\"{origin}{RESOURCE}\", scope=\"mcp:read\"")),
+            call_scope: "mcp:read".to_owned(),
+            refuses_all: false,
+        };
+        let shared = Arc::new(Shared {
+            origin: origin.clone(),
+            rules: Mutex::new(rules),
+            hits: Mutex::default(),
+            tokens: Mutex::default(),
+        });
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
+                tokio::select! {
+                    served = axum::serve(listener, routes) => served.expect("serves"),
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { url: format!("{origin}/mcp"), origin, shared, stop: Some(stop), thread: Some(thread) }
+    }
+
+    fn rules(&self) -> MutexGuard<'_, Rules> {
+        self.shared.rules.lock().expect("no panic")
+    }
+
+    /// Changes a member of the metadata of the resource or of the issuer.
+    pub(crate) fn claim(&self, document: &'static str, member: &str, value: impl Into<Value>) {
+        self.rules().documents.get_mut(document).expect("it is published")[member] = value.into();
+    }
+
+    /// Answers requests that begin like this otherwise.
+    pub(crate) fn lie(&self, what: &'static str, lie: Lie) {
+        self.rules().lies.push((what, lie));
+    }
+
+    /// Takes back all lies about requests.
+    pub(crate) fn repent(&self) {
+        self.rules().lies.clear();
+    }
+
+    pub(crate) fn challenge(&self, challenge: Option<&str>) {
+        self.rules().challenge = challenge.map(str::to_owned);
+    }
+
+    pub(crate) fn needs(&self, scope: &str) {
+        scope.clone_into(&mut self.rules().call_scope);
+    }
+
+    pub(crate) fn refuse_all(&self) {
+        self.rules().refuses_all = true;
+    }
+
+    /// Forgets every token that it has issued.
+    pub(crate) fn revoke_all(&self) {
+        self.shared.tokens.lock().expect("no panic").clear();
+    }
+
+    /// Every request since the last time.
+    pub(crate) fn hits(&self) -> Vec<Hit> {
+        std::mem::take(&mut *self.shared.hits.lock().expect("no panic"))
+    }
+}
+
+impl Drop for Liar {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.thread.take().expect("once").join();
+    }
+}
+
+/// The requests among them that begin like this.
+pub(crate) fn only<'a>(hits: &'a [Hit], what: &str) -> Vec<&'a Hit> {
+    hits.iter().filter(|hit| hit.what.starts_with(what)).collect()
+}
+
+/// The value of a form field.
+pub(crate) fn field(body: &str, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(body.as_bytes());
+    pairs.find_map(|(key, value)| (key == name).then(|| value.into_owned()))
+}
+
+async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, 1 << 20).await.expect("a small body");
+    let body = String::from_utf8(body.to_vec()).expect("UTF-8");
+    let message: Value = serde_json::from_str(&body).unwrap_or_default();
+    let path = parts.uri.path();
+    let method = message["method"].as_str().map(|method| format!(" {method}")).unwrap_or_default();
+    let what = format!("{} {path}{method}", parts.method);
+    let authorization = parts.headers.get(header::AUTHORIZATION);
+    let authorization = authorization.map(|value| value.to_str().expect("ASCII").to_owned());
+    let hit = Hit { what: what.clone(), authorization: authorization.clone(), body: body.clone() };
+    shared.hits.lock().expect("no panic").push(hit);
+    let rules = shared.rules.lock().expect("no panic");
+    if let Some((_, lie)) = rules.lies.iter().find(|(start, _)| what.starts_with(start)) {
+        return lie.tell();
+    }
+    if let Some(document) = rules.documents.get(path) {
+        return reply(200, document);
+    }
+    match path {
+        "/mcp" | "/other/mcp" if parts.method == "POST" => shared.mcp(&rules, authorization.as_deref(), &message),
+        "/token" => shared.token(&body),
+        "/register" => reply(201, &shared.registration(message)),
+        "/revoke" => reply(200, &json!({})),
+        _ => reply(404, &Value::Null),
+    }
+}
+
+impl Shared {
+    fn token(&self, body: &str) -> Response<Body> {
+        let scope = field(body, "scope").unwrap_or_default();
+        let token = Secret::random().expose().to_owned();
+        self.tokens.lock().expect("no panic").insert(token.clone(), scope.clone());
+        reply(200, &json!({"access_token": token, "token_type": "Bearer", "scope": scope, "expires_in": 300}))
+    }
+
+    fn registration(&self, mut metadata: Value) -> Value {
+        metadata["client_id"] = "registered".into();
+        metadata["client_secret"] = "secret-of-the-registered".into();
+        metadata["registration_access_token"] = "registration-access-token".into();
+        metadata["registration_client_uri"] = format!("{}/register/registered", self.origin).into();
+        metadata
+    }
+
+    fn mcp(&self, rules: &Rules, authorization: Option<&str>, message: &Value) -> Response<Body> {
+        let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
+        let scope = token.and_then(|token| self.tokens.lock().expect("no panic").get(token).cloned());
+        let Some(scope) = scope.filter(|_| !rules.refuses_all) else {
+            return challenging(401, rules.challenge.as_deref());
+        };
+        let parse = |scope: &str| Scopes::parse(scope).expect("scopes");
+        if message["method"] == "tools/call" && !parse(&scope).covers(&parse(&rules.call_scope)) {
+            let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", rules.call_scope);
+            return challenging(403, Some(&challenge));
+        }
+        let mut result = match message["method"].as_str().unwrap_or_default() {
+            "server/discover" => json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+                "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "liar", "version": "1"}}}),
+            "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object",
+                "properties": {"message": {"type": "string"}}, "required": ["message"]}}]}),
+            "tools/call" => {
+                json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]})
+            }
+            _ => return reply(202, &Value::Null),
+        };
+        (result["resultType"], result["ttlMs"]) = ("complete".into(), 0.into());
+        result["cacheScope"] = "private".into();
+        reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    }
+}
+
+impl Lie {
+    fn tell(&self) -> Response<Body> {
+        match self {
+            Self::Answer(status, value) => reply(*status, value),
+            Self::Redirect(status, to) => {
+                let mut response = reply(*status, &Value::Null);
+                response.headers_mut().insert(header::LOCATION, to.parse().expect("ASCII"));
+                response
+            }
+            Self::Endless(kind, first, piece) => {
+                let response = Response::builder().header(header::CONTENT_TYPE, *kind);
+                response.body(Body::new(Endless { first: Some(first), piece })).expect("a response")
+            }
+            Self::GzipBomb => {
+                let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
+                let response = response.header(header::CONTENT_ENCODING, "gzip");
+                response.body(Body::from(gzip_of_zeros())).expect("a response")
+            }
+        }
+    }
+}
+
+fn reply(status: u16, value: &Value) -> Response<Body> {
+    let response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/json");
+    response.body(Body::from(value.to_string())).expect("a response")
+}
+
+fn challenging(status: u16, challenge: Option<&str>) -> Response<Body> {
+    let mut response = reply(status, &Value::Null);
+    if let Some(challenge) = challenge {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.parse().expect("ASCII"));
+    }
+    response
+}
+
+/// A body without end, as fast as it is read.
+struct Endless {
+    first: Option<&'static [u8]>,
+    piece: &'static [u8],
+}
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        let piece = self.first.take().unwrap_or(self.piece);
+        Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(piece)))))
+    }
+}
