@@ -366,6 +366,27 @@ async fn h12_lengths_that_contradict_each_other_are_refused() {
 }
 
 #[tokio::test]
+async fn h12_nothing_behind_a_chunked_body_is_a_request() {
+    let guarded = Guarded::start().await;
+    let body = echo_body();
+    let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+    let smuggled = format!("GET /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", guarded.server.address);
+    let plain = guarded.good_lines(&body);
+    let mut lines = plain.clone();
+    lines.pop();
+    lines.push("Transfer-Encoding: chunked".to_owned());
+    let answers = async |lines: &[String], body: &str| {
+        let request = guarded.raw_post(lines, body).replace("Connection: close\r\n", "");
+        let text = exchange(guarded.server.address, format!("{request}{smuggled}").as_bytes()).await;
+        text.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&plain, &body).await, ["200", "200"], "the twin: two requests on one connection");
+    assert_eq!(answers(&lines, &chunked).await, ["200"]);
+    lines.push("Content-Length: 5".to_owned());
+    assert_eq!(answers(&lines, &chunked).await, ["200"], "and with a length that says something else");
+}
+
+#[tokio::test]
 async fn h16_headers_have_limits() {
     let guarded = Guarded::start().await;
     let body = echo_body();
