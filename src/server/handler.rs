@@ -1,6 +1,10 @@
 //! The MCP server proper: what rmcp asks us when a message has passed every check.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::http::request::Parts;
 use rmcp::{
@@ -132,8 +136,21 @@ impl ServerHandler for Handler {
             .and_then(|parts| parts.extensions.get::<Arc<Principal>>())
             .cloned()
             .ok_or_else(|| ErrorData::internal_error("the request has no principal", None))?;
-        self.run(request, principal, context).await
+        unless_it_panics(self.run(request, principal, context)).await
     }
+}
+
+/// A panic as an error. rmcp runs calls on tasks of its own, where the layer around the routes cannot catch it: nobody
+/// would ever answer.
+async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
+    let mut call = std::pin::pin!(call);
+    let poll = |context: &mut Context<'_>| {
+        // What panicked is not polled again, only dropped.
+        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
+        // The panic hook has logged what happened and where.
+        polled.unwrap_or_else(|_cause| Poll::Ready(Err(ErrorData::internal_error("internal error", None))))
+    };
+    std::future::poll_fn(poll).await
 }
 
 /// A result as a person reads it: the one member that the tool shows, else all of it.

@@ -84,7 +84,7 @@ pub trait Tool: Send + Sync + 'static {
     /// Runs the tool.
     ///
     /// The future is dropped at its next `await` when the time is up or the caller cancels. A panic is not caught here:
-    /// the HTTP layer answers it with an internal error.
+    /// the server answers it with an internal error.
     ///
     /// # Errors
     /// [`ToolError`] says whether the arguments, the question to the caller or the tool itself was at fault.

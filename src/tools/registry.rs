@@ -126,8 +126,8 @@ impl Tools {
 
     /// Runs a tool for the caller of the context: the only way to do it, whatever the protocol.
     ///
-    /// Every call leaves an audit event, also one that is dropped before its end. A tool's panic goes through: the HTTP
-    /// layer catches it.
+    /// Every call leaves an audit event, also one that is dropped before its end. A tool's panic goes through: the
+    /// server catches it.
     ///
     /// # Errors
     /// [`CallError`], in the order of the checks: name, scopes, arguments, then what the tool says.

@@ -39,7 +39,7 @@ fn nothing_was_given(hits: &[Hit]) {
 fn fails(ended: &Ended, code: i32, words: &[&str]) {
     ended.failed(code, words);
     assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("error:")).count(), 1, "{ended:#?}");
-    assert!(ended.stdout.is_empty() && !ended.stderr.contains("panicked"), "{ended:#?}");
+    assert_eq!(ended.stdout, "", "{ended:#?}");
 }
 
 #[test]
@@ -288,22 +288,22 @@ fn c15_what_has_no_end_is_bounded_in_time_and_memory() {
     let account = account();
     call(&account, &liar.url).done();
     let arguments = ["call", "echo", "hi", "--server", &liar.url, "--timeout", "2s"];
-    for (name, what, lie) in [
-        ("comments without end", "POST /mcp", Lie::Endless(sse, b"", b": nothing\n\n")),
-        (
-            "events without end",
-            "POST /mcp",
-            Lie::Endless(sse, b"", b"data: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n"),
-        ),
-        ("retries without end", "POST /mcp", Lie::Endless(sse, b"", b"retry: 999999999\nid: 1\ndata:\n\n")),
-        ("a line without end", "POST /mcp", Lie::Endless(sse, b"data: ", ZEROS)),
-        ("JSON without end", "POST /mcp", Lie::Endless(json, b"{\"jsonrpc\": \"", ZEROS)),
-        ("a bomb", "POST /mcp", Lie::GzipBomb),
-        ("a page without end", "POST /mcp", Lie::Endless("text/html", b"", ZEROS)),
-        ("a token without end", "POST /token", Lie::Endless(json, b"{\"access_token\": \"", ZEROS)),
-        ("a bomb of a token", "POST /token", Lie::GzipBomb),
-        ("metadata without end", "GET /.well-known", Lie::Endless(json, b"{\"issuer\": \"", ZEROS)),
-        ("a bomb of metadata", "GET /.well-known", Lie::GzipBomb),
+    let event = b"data: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n";
+    let late = (5, "did not answer within 2 s");
+    let not_mcp = (1, "does not speak MCP here");
+    let large = (5, "is larger than 1 MiB");
+    for (name, what, lie, (code, words)) in [
+        ("comments without end", "POST /mcp", Lie::Endless(sse, b"", b": nothing\n\n"), late),
+        ("events without end", "POST /mcp", Lie::Endless(sse, b"", event), late),
+        ("retries without end", "POST /mcp", Lie::Endless(sse, b"", b"retry: 999999999\nid: 1\ndata:\n\n"), late),
+        ("a line without end", "POST /mcp", Lie::Endless(sse, b"data: ", ZEROS), not_mcp),
+        ("JSON without end", "POST /mcp", Lie::Endless(json, b"{\"jsonrpc\": \"", ZEROS), not_mcp),
+        ("a bomb", "POST /mcp", Lie::GzipBomb, not_mcp),
+        ("a page without end", "POST /mcp", Lie::Endless("text/html", b"", ZEROS), not_mcp),
+        ("a token without end", "POST /token", Lie::Endless(json, b"{\"access_token\": \"", ZEROS), large),
+        ("a bomb of a token", "POST /token", Lie::GzipBomb, large),
+        ("metadata without end", "GET /.well-known", Lie::Endless(json, b"{\"issuer\": \"", ZEROS), large),
+        ("a bomb of metadata", "GET /.well-known", Lie::GzipBomb, large),
     ] {
         if what != "POST /mcp" {
             liar.revoke_all();
@@ -311,10 +311,10 @@ fn c15_what_has_no_end_is_bounded_in_time_and_memory() {
         liar.lie(what, lie);
         let started = Instant::now();
         let (ended, peak) = measured(&account, &arguments);
-        assert!(matches!(ended.code, Some(1 | 4 | 5)), "{name}: {ended:#?}");
-        assert!(ended.stderr.len() < 10_000 && ended.stderr.contains("error: "), "{name}: {ended:#?}");
+        fails(&ended, code, &[words]);
+        assert!(ended.stderr.len() < 1000, "{name}: {ended:#?}");
         assert!(started.elapsed() < Duration::from_secs(20), "{name}: {:?}", started.elapsed());
-        assert!(peak > 1 && peak < 200, "{name}: {peak} MiB");
+        assert!(peak > 1 && peak < 160, "{name}: {peak} MiB");
         liar.repent();
     }
     assert_eq!(account.run(&arguments).done(), "hi\n", "the twin");

@@ -180,7 +180,7 @@ impl Story {
 /// Whole files of a directory that a server or a command writes to.
 fn files(directory: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
-    let visible = entries.filter(|path| path.is_file() && !path.file_name().is_some_and(|name| is_hidden(name)));
+    let visible = entries.filter(|path| path.is_file() && !path.file_name().is_some_and(is_hidden));
     visible.map(|path| (path.display().to_string(), fs::read_to_string(&path).expect("UTF-8"))).collect()
 }
 

@@ -77,8 +77,8 @@ async fn event(response: &mut Response) -> Value {
     loop {
         let chunk = response.chunk().await.expect("no broken stream").expect("one more event");
         text.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
-        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-        let message = lines.filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).next();
+        let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        let message = lines.find_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok());
         if let Some(message) = message {
             return message;
         }

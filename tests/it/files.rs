@@ -25,7 +25,7 @@ fn fails(ended: &Ended, code: i32, words: &[&str]) {
     ended.failed(code, words);
     assert_eq!(ended.stderr.lines().filter(|line| line.starts_with("error:")).count(), 1, "{ended:#?}");
     assert!(ended.stderr.lines().any(|line| line.trim_start().starts_with("hint: ")), "no hint: {ended:#?}");
-    assert!(ended.stdout.is_empty() && !ended.stderr.contains("panicked"), "{ended:#?}");
+    assert_eq!(ended.stdout, "", "{ended:#?}");
 }
 
 /// Every file below a directory but locks, which are empty, with its content.

@@ -12,6 +12,7 @@ mod issuer;
 mod jwks;
 mod layers;
 mod mcp;
+mod panic;
 mod readme;
 mod secrets;
 mod sessions;

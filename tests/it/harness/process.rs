@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::cli::{Account, Ended};
 
 /// How long anything is waited for.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(2);
 
 /// A process and what it has said so far. Dropping it kills it.
@@ -124,7 +124,9 @@ impl Running {
         for reader in self.readers.drain(..) {
             reader.join().expect("no panic");
         }
-        Ended { code: status.code(), stdout: self.stdout.text(), stderr: self.stderr.text() }
+        let ended = Ended { code: status.code(), stdout: self.stdout.text(), stderr: self.stderr.text() };
+        assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+        ended
     }
 
     /// Ends it as a power cut would.
@@ -206,7 +208,7 @@ pub(crate) fn free_port() -> u16 {
     }
 }
 
-/// Random numbers that are the same in every run (SplitMix64).
+/// Random numbers that are the same in every run (`SplitMix64`).
 pub(crate) struct Seeded(pub(crate) u64);
 
 impl Seeded {
