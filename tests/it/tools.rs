@@ -428,11 +428,14 @@ impl Write for Log {
 }
 
 impl Log {
-    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+    fn start() -> (Self, (tracing::Dispatch, tracing::subscriber::DefaultGuard)) {
         let log = Self::default();
+        // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event is of
+        // interest: another test's thread, which has none, would switch it off for this one.
+        let second = tracing::Dispatch::new(tracing_subscriber::registry());
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-        (log, tracing::subscriber::set_default(subscriber))
+        (log, (second, tracing::subscriber::set_default(subscriber)))
     }
 
     /// The fields of the one event since the last look.
