@@ -86,12 +86,6 @@ async fn check_host_and_origin(State(app): State<Arc<App>>, mut request: Request
     if path == "/health" || path.starts_with("/health/") {
         return next.run(request).await;
     }
-    // hyper refuses neither; an intermediary may have read the other length (RFC 9112 section 6.1).
-    if request.headers().contains_key(header::TRANSFER_ENCODING)
-        && request.headers().contains_key(header::CONTENT_LENGTH)
-    {
-        return closing(problem(StatusCode::BAD_REQUEST, "Content-Length and Transfer-Encoding exclude each other"));
-    }
     let Some(host) = host(&request) else {
         return closing(problem(StatusCode::BAD_REQUEST, "the request has no Host, or more than one"));
     };
@@ -109,7 +103,11 @@ async fn check_host_and_origin(State(app): State<Arc<App>>, mut request: Request
         return problem(StatusCode::FORBIDDEN, "pages of that origin may not call this server");
     }
     request.extensions_mut().insert(index);
-    next.run(request).await
+    // An intermediary may have gone by a Content-Length, which hyper drops beside Transfer-Encoding: whatever it left on the
+    // connection is no request (RFC 9112 section 6.1).
+    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let response = next.run(request).await;
+    if is_chunked { closing(response) } else { response }
 }
 
 fn host(request: &Request) -> Option<&str> {

@@ -1,13 +1,18 @@
 //! `/mcp`: every decision about a request, then rmcp.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::State,
     http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts},
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::{Frame, SizeHint};
 use serde_json::value::RawValue;
 
 use super::{
@@ -64,14 +69,35 @@ fn held_until_sent(app: &App, response: Response<Body>, guard: Guard) -> Respons
 }
 
 /// Keeps something until the body has been sent or given up.
-fn holding<T: Send + 'static>(response: Response<Body>, kept: T) -> Response<Body> {
-    response.map(|body| {
-        Body::new(body.map_frame(move |frame| {
-            // The closure owns it and goes when the body goes.
-            let _ = &kept;
-            frame
-        }))
-    })
+fn holding<T: Send + Unpin + 'static>(response: Response<Body>, kept: T) -> Response<Body> {
+    response.map(|body| Body::new(Holding { body, _kept: kept }))
+}
+
+/// A body, and what goes when it goes.
+struct Holding<T> {
+    body: Body,
+    _kept: T,
+}
+
+impl<T: Unpin> HttpBody for Holding<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    /// Known for a JSON answer, which then goes out with its length, in one piece, and not in chunks.
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
@@ -189,7 +215,8 @@ async fn forward(
     reservation: Option<Reservation>,
     principal: &Principal,
 ) -> Response<Body> {
-    let response = app.mcp.handle(Request::from_parts(parts, Full::new(bytes))).await;
+    // Several kilobytes that would otherwise be part of this future, and be copied with it from layer to layer.
+    let response = Box::pin(app.mcp.handle(Request::from_parts(parts, Full::new(bytes)))).await;
     if let (Some(reservation), Some(session)) = (reservation, response.headers().get(SESSION_ID))
         && let Ok(session) = session.to_str()
     {

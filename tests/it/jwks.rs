@@ -107,7 +107,9 @@ async fn k04_nobody_waits_for_a_slow_key_set() {
 async fn k05_to_k09_bad_key_sets_change_nothing() {
     let guarded = Guarded::start().await;
     let trap = LyingIssuer::start(Behaviour::Keys(vec![guarded.key.jwk("stolen")])).await;
+    let stolen = serde_json::json!({"keys": [guarded.key.jwk("stolen")]}).to_string();
     for (what, behaviour) in [
+        ("an error with keys in it", Behaviour::Text(500, stolen.leak())),
         ("an endless body", Behaviour::Endless),
         ("a gzip bomb", Behaviour::GzipBomb),
         ("a redirect", Behaviour::Redirect(format!("{}/jwks", trap.url))),

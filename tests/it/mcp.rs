@@ -58,6 +58,8 @@ async fn all_tools_are_listed_with_scopes_and_schemas() {
 #[tokio::test]
 async fn echo_as_the_original_did() {
     let guarded = Guarded::start().await;
+    let whole = guarded.server.call(&guarded.token(&json!({})), "echo", json!({"message": "Hello!"})).await;
+    assert!(whole.headers().contains_key("content-length"), "in one piece, not in chunks");
     let plain = guarded.result("echo", json!({"message": "Hello!"})).await;
     assert_eq!(plain["structuredContent"], json!({"echo": "Hello!", "timestamp": null, "length": 6}));
     assert_eq!(plain["content"], json!([{"type": "text", "text": "Hello!"}]), "what a person reads");
