@@ -202,10 +202,11 @@ fn a_busy_port_is_named_and_nothing_is_written() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     let account = Account::new();
-    fails(&account.run(&["serve", "--listen", &address]), 1, &[&address, "choose another port with `--listen`"]);
+    let serve = || account.command(&["serve", "--listen", &address]);
+    fails(&Running::start(serve()).ended(), 1, &[&address, "choose another port with `--listen`"]);
     assert!(!account.state().exists());
     drop(listener);
-    drop(Serve::start(account.command(&["serve", "--listen", &address])));
+    drop(Serve::start(serve()));
 }
 
 #[tokio::test]
@@ -213,7 +214,7 @@ async fn a_state_directory_has_one_server() {
     let account = Account::new();
     let serve = account.start(&[]);
     let before = content(&account.state());
-    let ended = account.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let ended = Running::start(account.command(&["serve", "--listen", "127.0.0.1:0"])).ended();
     fails(&ended, 1, &["another server uses the state directory", "`state_dir`"]);
     assert_eq!(content(&account.state()), before);
     assert_eq!(serve.get("/health/ready").await.status(), 200);
