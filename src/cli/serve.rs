@@ -1,5 +1,7 @@
 //! `securemcp serve`: run the server.
 
+use std::fmt::Write as _;
+
 use anyhow::Context as _;
 use clap::Args;
 use tokio::{
@@ -25,6 +27,9 @@ use crate::{
 pub(super) const SETTINGS: &[Setting] = &[
     ("server.listen", "ADDRESS"),
     ("server.resource", "URL"),
+    ("server.tls_cert", "FILE"),
+    ("server.tls_key", "FILE"),
+    ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
     ("embedded.face_network", ""),
     ("log.level", "LEVEL"),
@@ -37,6 +42,7 @@ Examples:
   securemcp serve
   securemcp serve --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp \\
       --listen 0.0.0.0:8000 --trusted-proxy 10.0.0.0/8
+  securemcp serve --tls-self-signed
   securemcp serve --check --config /etc/securemcp.toml";
 
 /// Run the server
@@ -87,15 +93,20 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
         IssuerChoice::External { .. } => "external",
     };
     if is_json {
-        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, "listening");
+        let ca = server.own_certificate().map(|path| path.display().to_string());
+        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, ca, "listening");
         return;
     }
     let default_server = "http://127.0.0.1:8000/mcp";
-    let at = if resource.as_str() == default_server { String::new() } else { format!(" --server {resource}") };
+    let mut at = if resource.as_str() == default_server { String::new() } else { format!(" --server {resource}") };
     printer.note(&format!("securemcp {} serves {resource}", env!("CARGO_PKG_VERSION")));
     printer.note(&format!("  issuer  {issuer} ({kind})"));
     printer.note(&format!("  state   {}", config.state_dir.display()));
     printer.note(&format!("  tools   {tools}"));
+    if let Some(path) = server.own_certificate() {
+        printer.note(&format!("  ca      {}", path.display()));
+        let _ = write!(at, " --ca {}", path.display());
+    }
     printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
 }
 

@@ -147,11 +147,48 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "server.tls_cert",
+        variable: Some("SECUREMCP_TLS_CERT"),
+        flag: Some("--tls-cert"),
+        default: Fallback::Unset("none: plain http"),
+        doc: "a file with the server's certificate chain, in PEM",
+        ..PLAIN
+    },
+    Key {
+        path: "server.tls_key",
+        variable: Some("SECUREMCP_TLS_KEY"),
+        flag: Some("--tls-key"),
+        doc: "a file with the private key of the certificate, in PEM",
+        ..PLAIN
+    },
+    Key {
+        path: "server.tls_self_signed",
+        variable: Some("SECUREMCP_TLS_SELF_SIGNED"),
+        flag: Some("--tls-self-signed"),
+        default: Fallback::Value("false"),
+        doc: "serve https with a certificate of its own, kept in the state directory",
+        ..PLAIN
+    },
+    Key {
+        path: "server.require_https",
+        original: &["REQUIRE_HTTPS"],
+        default: Fallback::Unset("`true` beyond loopback"),
+        doc: "start only with TLS or a declared TLS proxy, and over TLS tell browsers to come by https only",
+        ..PLAIN
+    },
+    Key {
+        path: "server.hsts_max_age",
+        original: &["HSTS_MAX_AGE"],
+        default: Fallback::Value("31536000"),
+        doc: "for how long browsers remember that; 0 tells them nothing",
+        ..PLAIN
+    },
+    Key {
         path: "server.trusted_proxies",
         variable: Some("SECUREMCP_TRUSTED_PROXIES"),
         flag: Some("--trusted-proxy"),
         default: Fallback::Unset("none: forwarded headers are ignored"),
-        doc: "list: addresses or networks of the TLS proxies in front; required off loopback",
+        doc: "list: addresses or networks of the TLS proxies in front; required beyond loopback without TLS",
         ..PLAIN
     },
     Key {

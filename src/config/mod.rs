@@ -14,6 +14,8 @@ mod originals;
 mod page;
 mod problem;
 mod raw;
+mod reader;
+mod tls;
 mod validate;
 mod values;
 
@@ -30,6 +32,7 @@ pub use problem::{Invalid, Problem};
 use crate::{
     oauth::{Issuer, Resource, Scopes},
     secret::Secret,
+    tls::Certificate,
 };
 
 /// Every setting, checked.
@@ -60,6 +63,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The server's name; `None`: derive it from the listening address, which is then loopback.
     pub resource: Option<Resource>,
+    /// The certificate that it shows; `None`: plain http, on loopback or behind a TLS proxy.
+    pub tls: Option<Tls>,
+    /// For how long browsers are told to come by https only; `None`: they are not told.
+    pub hsts_max_age: Option<Duration>,
     /// What else `aud` may contain besides the resource.
     pub audiences: Vec<String>,
     /// Peers whose forwarded headers count.
@@ -72,6 +79,15 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// How long a stopping server waits for calls in flight.
     pub drain_timeout: Duration,
+}
+
+/// Where the server's certificate comes from.
+#[derive(Debug, Clone)]
+pub enum Tls {
+    /// From files, read and judged.
+    Files(Certificate),
+    /// The server makes its own, in its state directory.
+    SelfSigned,
 }
 
 /// Who issues tokens.

@@ -152,8 +152,8 @@ fn from_variables(
 }
 
 fn secret_file(path: &str, origin: &str, environment: &Environment, report: &mut Report) -> Value {
-    files::read_secret(path, origin, environment, report)
-        .map_or_else(|_| Value::broken(), |secret| Value::text(secret, format!("{origin} ({})", quoted(path))))
+    files::read_secret("secret file", path, origin, environment, report)
+        .map_or_else(|_| Value::broken(), |secret| Value::text(secret.expose(), format!("{origin} ({})", quoted(path))))
 }
 
 /// The items of a list that is written as one text.

@@ -15,7 +15,7 @@ use tower_http::{
 };
 use tracing::Instrument as _;
 
-use super::{App, error::problem, request_id};
+use super::{App, error::problem, listener::Peer, request_id};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
@@ -39,7 +39,7 @@ pub(super) fn around(routes: Router, app: &Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(app), check_host_and_origin))
         // A panic ends one request; its answer still gets an id and the security headers.
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(security_headers))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), security_headers))
         .layer(middleware::from_fn(identify))
 }
 
@@ -53,9 +53,10 @@ async fn identify(request: Request, next: Next) -> Response<Body> {
         correlation_id = correlation.as_ref().and_then(|value| value.to_str().ok()),
     );
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
     async move {
         let mut response = next.run(request).await;
-        tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+        tracing::debug!(%method, path, peer = peer.map(tracing::field::display), status = response.status().as_u16(), "answered");
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER, id);
         if let Some(correlation) = correlation {
@@ -67,9 +68,12 @@ async fn identify(request: Request, next: Next) -> Response<Body> {
     .await
 }
 
-async fn security_headers(request: Request, next: Next) -> Response<Body> {
+async fn security_headers(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if let Some(hsts) = &app.hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

@@ -17,10 +17,12 @@ mod names;
 mod request_id;
 mod router;
 mod sessions;
+mod tls;
 
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,12 +30,12 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use axum::{Router, http::HeaderValue};
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions};
+use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions, tls::Tls};
 use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
     clock::SharedClock,
@@ -54,6 +56,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
     app: Arc<App>,
     routes: Router,
     jwks: Option<Arc<Jwks>>,
@@ -73,6 +76,8 @@ struct App {
     sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Handler, Sessions>,
     max_body_bytes: usize,
+    /// What browsers are told about plain http.
+    hsts: Option<HeaderValue>,
     in_flight: InFlight,
     draining: AtomicBool,
 }
@@ -97,6 +102,14 @@ pub enum StartError {
     /// There is no way to fetch keys.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// No certificate can be made for a name of this server.
+    #[error("cannot make a certificate for `{hosts}`")]
+    SelfSigned {
+        /// The names.
+        hosts: String,
+        /// What is wrong with one of them.
+        source: rcgen::Error,
+    },
 }
 
 impl Hint for StartError {
@@ -114,6 +127,9 @@ impl Hint for StartError {
             Self::State(error) => error.hint(),
             Self::Issuer(error) => error.hint(),
             Self::Net(error) => error.hint(),
+            Self::SelfSigned { .. } => Some(
+                "see `server.resource` and `server.allowed_hosts`, or bring a certificate with `--tls-cert`".to_owned(),
+            ),
         }
     }
 }
@@ -128,6 +144,8 @@ impl Server {
         let names = Names::new(&config.server, address);
         let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
+        let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
+        let tls = tls.transpose()?;
         let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().clone());
         let trust = trust(config, &names, &scopes, &state, &clock)?;
 
@@ -154,17 +172,23 @@ impl Server {
             sessions,
             mcp,
             max_body_bytes: config.server.max_body_bytes,
+            hsts: config.server.hsts_max_age.map(hsts),
             in_flight: InFlight::new(),
             draining: AtomicBool::new(false),
         });
         let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));
         let drain_timeout = config.server.drain_timeout;
-        Ok(Self { listener, address, app, routes, jwks: trust.jwks, streams, drain_timeout })
+        Ok(Self { listener, address, tls, app, routes, jwks: trust.jwks, streams, drain_timeout })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The file with the certificate that clients have to be told to trust, if the server made its own.
+    pub fn own_certificate(&self) -> Option<&Path> {
+        self.tls.as_ref()?.own_certificate()
     }
 
     /// The server's principal name.
@@ -187,7 +211,7 @@ impl Server {
         let keys = self.jwks.map(|jwks| tokio::spawn(async move { jwks.run().await }));
         let app = self.app;
         let stop_accepting = CancellationToken::new();
-        let connections = tokio::spawn(listener::accept(self.listener, self.routes, stop_accepting.clone()));
+        let connections = tokio::spawn(listener::accept(self.listener, self.tls, self.routes, stop_accepting.clone()));
         stop.await;
         app.draining.store(true, Ordering::Relaxed);
         tracing::info!("stopping: calls under way finish");
@@ -210,6 +234,10 @@ impl Server {
         }
         tracing::info!("stopped");
     }
+}
+
+fn hsts(max_age: Duration) -> HeaderValue {
+    HeaderValue::from_str(&format!("max-age={}", max_age.as_secs())).expect("digits are a header's value")
 }
 
 /// Whose tokens are taken, and by which keys they are judged.

@@ -77,13 +77,16 @@ impl Hint for NotPem {
         Some(match self {
             Self::Empty { .. } => "see what should have written it".to_owned(),
             Self::OtherKind { .. } => {
-                "`server.tls_cert` takes the certificate chain, `server.tls_key` its private key, both in PEM".to_owned()
+                "`server.tls_cert` takes the certificate chain, `server.tls_key` its private key, both in PEM"
+                    .to_owned()
             }
             Self::Encrypted => {
                 "decrypt it into a file that only this account may read: `openssl pkey -in KEY -out NEW`".to_owned()
             }
             Self::SeveralKeys(_) => "leave only the key that belongs to the certificate in it".to_owned(),
-            Self::Damaged(_) => "copy the whole file again, from `-----BEGIN` to the end of the `-----END` line".to_owned(),
+            Self::Damaged(_) => {
+                "copy the whole file again, from `-----BEGIN` to the end of the `-----END` line".to_owned()
+            }
         })
     }
 }
@@ -193,7 +196,11 @@ impl Certificate {
 impl fmt::Debug for Certificate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chain = self.certified.cert.len();
-        formatter.debug_struct("Certificate").field("chain", &chain).field("validity", &self.validity).finish_non_exhaustive()
+        formatter
+            .debug_struct("Certificate")
+            .field("chain", &chain)
+            .field("validity", &self.validity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -209,7 +216,9 @@ impl Validity {
         };
         let begins = match ask(Duration::ZERO) {
             Some(webpki::Error::CertNotValidYet { not_before, .. }) => not_before.as_secs(),
-            Some(error @ (webpki::Error::BadDer | webpki::Error::InvalidCertValidity)) => return Err(unreadable(error)),
+            Some(error @ (webpki::Error::BadDer | webpki::Error::InvalidCertValidity)) => {
+                return Err(unreadable(error));
+            }
             _ => 0,
         };
         let ends = match ask(Duration::from_secs(u64::MAX)) {
@@ -227,7 +236,8 @@ mod tests {
     use super::*;
 
     fn issued(key: &KeyPair) -> (String, String) {
-        let mut params = CertificateParams::new(["mcp.example".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]).unwrap();
+        let mut params =
+            CertificateParams::new(["mcp.example".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()]).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2100, 1, 1);
         (params.self_signed(key).unwrap().pem(), key.serialize_pem())

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
 };
 
 use crate::secret::Secret;

@@ -16,5 +16,6 @@ mod panic;
 mod readme;
 mod secrets;
 mod sessions;
+mod tls;
 mod tokens;
 mod tools;

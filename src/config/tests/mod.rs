@@ -3,6 +3,7 @@
 mod originals;
 mod precedence;
 mod problems;
+mod tls;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 

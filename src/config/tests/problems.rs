@@ -22,7 +22,7 @@ fn all_problems_are_reported_together_with_where_they_were_written() {
             "`securemcp.toml` line 5: `limits.sessions` is `0`, expected a whole number from 1",
             "`--log-level`: `log.level` is `loud`, expected `error`, `warn`, `info`, `debug` or `trace`",
             "`SECUREMCP_LOG_FORMAT` (`env` line 1): `log.format` is `xml`, expected `auto`, `text` or `json`",
-            "`securemcp.toml` line 2: `server.listen` is `0.0.0.0:80`, beyond loopback, expected a TLS proxy in front of it",
+            "`securemcp.toml` line 2: `server.listen` is `0.0.0.0:80`, beyond loopback, expected TLS, here or in front of it",
             "`securemcp.toml` line 2: `server.listen` is `0.0.0.0:80`, beyond loopback, expected `server.resource` to name the server",
             "`server.listen` is `0.0.0.0:80`, but the embedded issuer is for loopback unless `--embedded-issuer-on-network` says otherwise",
         ]
@@ -285,8 +285,11 @@ fn beyond_loopback_a_proxy_and_a_name_are_required() {
     let exposed = "`SECUREMCP_LISTEN`: `server.listen` is `[::]:8000`, beyond loopback";
 
     let (problem, hint) = Desk::serve().variables(&[ISSUER, listen, named]).problem();
-    assert_eq!(problem, format!("{exposed}, expected a TLS proxy in front of it"));
-    assert_eq!(hint, "put a TLS proxy in front and declare it with `server.trusted_proxies`, or listen on `127.0.0.1`");
+    assert_eq!(problem, format!("{exposed}, expected TLS, here or in front of it"));
+    assert_eq!(
+        hint,
+        "set `server.tls_cert` and `server.tls_key`, or declare the TLS proxy in front with `server.trusted_proxies`, or listen on `127.0.0.1`"
+    );
     let empty = Desk::serve().variables(&[ISSUER, listen, named, ("SECUREMCP_TRUSTED_PROXIES", "")]);
     assert_eq!(empty.problem().0, problem, "an empty list declares nothing");
 

@@ -33,11 +33,13 @@ pub(crate) struct Running {
 /// A running `securemcp serve`.
 pub(crate) struct Serve {
     pub(crate) process: Running,
-    /// `http://127.0.0.1:<port>`.
+    /// `http://127.0.0.1:<port>`, or the same with `https`.
     pub(crate) origin: String,
     /// Its MCP endpoint.
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
+    /// What it said first.
+    pub(crate) announced: String,
 }
 
 /// What comes out of a pipe, as it comes.
@@ -150,11 +152,11 @@ impl Serve {
         let mut process = Running::start(command);
         // An event in JSON, or a line for people: its first URL is the server's.
         let line = process.said("/mcp");
-        let address = line.split_once("http://").and_then(|(_, rest)| Some(rest.split_once("/mcp")?.0));
-        let origin = format!("http://{}", address.expect("it says where it listens"));
+        let origin = line.find("http").and_then(|start| Some(line[start..].split_once("/mcp")?.0));
+        let origin = origin.expect("it says where it listens").to_owned();
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(30));
         let http = securemcp::net::plain_client(&options).expect("a client");
-        Self { process, url: format!("{origin}/mcp"), origin, http }
+        Self { process, url: format!("{origin}/mcp"), origin, http, announced: line }
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
