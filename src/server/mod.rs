@@ -28,12 +28,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions};
+use self::{
+    documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names, sessions::Sessions,
+};
 use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
     clock::SharedClock,
@@ -55,7 +56,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
-    routes: Router,
+    routes: Layered,
     jwks: Option<Arc<Jwks>>,
     /// Ends every stream and session.
     streams: CancellationToken,
@@ -154,7 +155,7 @@ impl Server {
             sessions,
             mcp,
             max_body_bytes: config.server.max_body_bytes,
-            in_flight: InFlight::new(),
+            in_flight: InFlight::default(),
             draining: AtomicBool::new(false),
         });
         let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));
