@@ -9,7 +9,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::error::{INVALID_REQUEST, PARSE_ERROR, Refusal};
-use crate::json::{depth, present};
+use crate::json::{is_deeper_than, present};
 use axum::http::StatusCode;
 
 /// Deepest nesting of a body.
@@ -69,7 +69,7 @@ impl<'a> Envelope<'a> {
         if text.trim_start().starts_with('[') {
             return Err(bad(INVALID_REQUEST, "batches are not supported; send one message in each request"));
         }
-        if depth(body) > MAX_DEPTH {
+        if is_deeper_than(MAX_DEPTH, body) {
             return Err(bad(INVALID_REQUEST, "the body is nested too deeply"));
         }
         let message: RawMessage<'a> = serde_json::from_str(text).map_err(|error| match error.classify() {

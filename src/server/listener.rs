@@ -1,21 +1,20 @@
 //! Connections: accepting them, their limits, and their end.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{body::Body, http::Request};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{
         conn::auto,
         graceful::{GracefulShutdown, Watcher},
     },
-    service::TowerToHyperService,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{either::Either, sync::CancellationToken};
-use tower::Service as _;
 
-use super::tls::Tls;
+use super::{layers::Layered, tls::Tls};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,11 +29,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+impl Peer {
+    /// The peer of a request, in words for a log.
+    pub(super) fn of(request: &Request<Body>) -> Option<String> {
+        Some(request.extensions().get::<Self>()?.0.to_string())
+    }
+}
+
 /// What every connection needs.
 struct Shared {
     builder: auto::Builder<TokioExecutor>,
     tls: Option<Tls>,
-    routes: Router,
+    routes: Layered,
     stop: CancellationToken,
 }
 
@@ -42,7 +48,7 @@ struct Shared {
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<Tls>,
-    routes: Router,
+    routes: Layered,
     stop: CancellationToken,
 ) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
@@ -75,7 +81,8 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
             let shaken = tokio::select! {
                 // A server that ends does not wait for somebody who has not said anything yet.
                 () = shared.stop.cancelled() => return,
-                shaken = tls.accept(stream) => shaken,
+                // Boxed, so that a connection without TLS takes no more memory for it.
+                shaken = Box::pin(tls.accept(stream)) => shaken.map(Box::new),
             };
             match shaken {
                 Ok(stream) => Either::Right(stream),
@@ -87,10 +94,11 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
         }
     };
     let routes = shared.routes.clone();
-    let service = TowerToHyperService::new(tower::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        routes.clone().call(request.map(Body::new))
-    }));
+        let answer = routes.clone().answer(request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
+    });
     let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = connections.watch(connection).await {
         tracing::debug!(error = error.as_ref(), "a connection ended early");

@@ -14,6 +14,7 @@ use axum::{
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Frame, SizeHint};
 use serde_json::value::RawValue;
+use tracing::Span;
 
 use super::{
     App,
@@ -171,6 +172,7 @@ fn admit(
         parts.headers.remove(SESSION_ID);
     } else {
         check_session(app, &parts.headers, principal)?;
+        parts.extensions.insert(Span::current());
     }
     check_scope(app, ResourceIndex::of(&parts), envelope, principal)?;
     if accepts_anything(&parts.headers) {

@@ -30,12 +30,15 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::HeaderValue};
+use http::HeaderValue;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions, tls::Tls};
+use self::{
+    documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names, sessions::Sessions,
+    tls::Tls,
+};
 use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
     clock::SharedClock,
@@ -58,7 +61,7 @@ pub struct Server {
     address: SocketAddr,
     tls: Option<Tls>,
     app: Arc<App>,
-    routes: Router,
+    routes: Layered,
     jwks: Option<Arc<Jwks>>,
     /// Ends every stream and session.
     streams: CancellationToken,
@@ -173,7 +176,7 @@ impl Server {
             mcp,
             max_body_bytes: config.server.max_body_bytes,
             hsts: config.server.hsts_max_age.map(hsts),
-            in_flight: InFlight::new(),
+            in_flight: InFlight::default(),
             draining: AtomicBool::new(false),
         });
         let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));

@@ -9,10 +9,16 @@ use axum::{
     routing::{any, get},
 };
 
-use super::{App, documents, error::problem, layers, mcp, names::MCP_PATH};
+use super::{
+    App, documents,
+    error::problem,
+    layers::{self, Layered},
+    mcp,
+    names::MCP_PATH,
+};
 
 /// All routes behind all layers. `issuer` is the embedded issuer's own router, if it is on.
-pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Router {
+pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
     let routes = Router::new()
         .route(MCP_PATH, any(mcp::endpoint))
         .route("/.well-known/oauth-protected-resource", get(documents::resource_metadata))
