@@ -7,4 +7,5 @@ mod everything;
 mod fastmcp;
 mod harness;
 mod sdk_clients;
+mod tls;
 mod typescript_server;

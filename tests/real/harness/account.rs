@@ -1,6 +1,6 @@
 //! The product as one person's account sees it: a home, a state directory, a command line, and a server.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
@@ -48,6 +48,20 @@ impl Account {
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
         let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
         Server { port, _service: service }
+    }
+
+    /// Runs `securemcp serve` with these flags on a free port, and waits until it listens.
+    pub(crate) fn serve_with(&self, flags: &[&str]) -> Server {
+        let port = free_port();
+        let mut command = self.command();
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(flags);
+        let service = Service::start(command, self.home.path(), port).said("listening");
+        Server { port, _service: service }
+    }
+
+    /// Where its files are.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
     }
 
     /// A token for `url` with every scope.
