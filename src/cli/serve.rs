@@ -16,10 +16,11 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    clock::SystemClock,
-    config::{self, Config, IssuerChoice, Purpose},
-    server::Server,
-    telemetry::logs,
+    clock::{SharedClock, SystemClock},
+    config::{self, Config, Inputs, IssuerChoice, Purpose},
+    hint::Hint as _,
+    server::{Reloader, Server},
+    telemetry::logs::{self, Logs},
     tools::Tools,
 };
 
@@ -32,6 +33,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
     ("embedded.face_network", ""),
+    ("audit.file", "FILE"),
     ("log.level", "LEVEL"),
     ("log.format", "FORMAT"),
 ];
@@ -54,7 +56,7 @@ pub(super) struct Options {
     check: bool,
 }
 
-/// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends it at once.
+/// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends it at once. SIGHUP reads the settings anew.
 pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let printer = surroundings.printer;
     let config = config::load(Purpose::Serve, &surroundings.inputs())?;
@@ -64,25 +66,82 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         return Ok(Exit::Done);
     }
     let clock = SystemClock::shared();
-    let is_json = logs::start(&config.log.level, config.log.format, Arc::clone(&clock));
+    let logs = Arc::new(logs::start(&config.log, Arc::clone(&clock))?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let server = Server::bind(&config, Tools::builtin(), clock).await?;
-        announce(&server, &config, printer, is_json);
+        let server = Server::bind(&config, Tools::builtin(), Arc::clone(&clock)).await?;
         let mut signals = Signals::new().context("cannot listen for signals")?;
+        announce(&server, &config, printer, logs.is_json());
+        let reloading = Reloading { reloader: server.reloader(), logs, inputs: surroundings.inputs(), clock };
         let (stop, stopped) = oneshot::channel();
         let mut serving = tokio::spawn(server.run(async {
             // The sender is dropped only when this function has returned.
             let _ = stopped.await;
         }));
-        signals.next().await;
+        while signals.next().await == Asked::Reload {
+            let reloading = reloading.clone();
+            // One after the other: what is read last wins.
+            let _ = tokio::task::spawn_blocking(move || reloading.reload()).await;
+        }
         let _ = stop.send(());
         tokio::select! {
             ended = &mut serving => ended.context("the server broke").map(|()| Exit::Done).map_err(Failure::from),
-            () = signals.next() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
+            () = signals.end() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
         }
     })
+}
+
+/// What a reload needs.
+#[derive(Clone)]
+struct Reloading {
+    reloader: Reloader,
+    logs: Arc<Logs>,
+    inputs: Inputs,
+    clock: SharedClock,
+}
+
+impl Reloading {
+    /// Reads all settings again and takes them over, or says in the log why nothing changes.
+    fn reload(&self) {
+        let mut inputs = self.inputs.clone();
+        inputs.environment = inputs.environment.at(self.clock.since_epoch());
+        if let Err(error) = self.logs.reopen() {
+            tracing::error!(error = chain(&error), hint = error.hint(), "a log file goes on where it was");
+        }
+        let config = match config::load(Purpose::Serve, &inputs) {
+            Ok(config) => config,
+            Err(invalid) => {
+                for problem in invalid.problems() {
+                    tracing::error!(%problem, hint = problem.hint(), "the new configuration cannot be used");
+                }
+                tracing::error!("not reloaded: nothing has changed");
+                return;
+            }
+        };
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        match self.reloader.reload(&config) {
+            Ok(reloaded) => {
+                self.logs.set_level(&config.log.level);
+                if !reloaded.need_restart.is_empty() {
+                    let keys = reloaded.need_restart.join(", ");
+                    tracing::warn!(keys, "these settings have changed and wait for a restart");
+                }
+                tracing::info!("reloaded");
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), hint = error.hint(), "not reloaded: nothing has changed");
+            }
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Says where the server is and how to call it: in lines for people, or as one log event where logs are JSON.
@@ -111,21 +170,39 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
 }
 
-/// The signals that ask a process to end.
+/// The signals that this process listens to.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    End,
+    Reload,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hang_up.recv() => Asked::Reload,
         }
+    }
+
+    /// A server that ends has nothing to reload.
+    async fn end(&mut self) {
+        while self.next().await != Asked::End {}
     }
 }

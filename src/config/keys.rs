@@ -23,6 +23,8 @@ pub struct Key {
     pub for_clients: bool,
     /// Whether it is never shown; its variable then also has a `_FILE` form.
     pub secret: bool,
+    /// Whether a running server takes over a new value (`SIGHUP`); if not, it needs a restart.
+    pub reloads: bool,
 }
 
 /// What holds when nobody says anything.
@@ -108,6 +110,7 @@ const PLAIN: Key = Key {
     doc: "",
     for_clients: false,
     secret: false,
+    reloads: false,
 };
 
 const KEYS: &[Key] = &[
@@ -144,6 +147,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_AUDIENCES"),
         original: &["OAUTH_AUDIENCE"],
         doc: "list: audiences accepted besides the resource; each start logs them",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -152,6 +156,7 @@ const KEYS: &[Key] = &[
         flag: Some("--tls-cert"),
         default: Fallback::Unset("none: plain http"),
         doc: "a file with the server's certificate chain, in PEM",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -159,6 +164,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_TLS_KEY"),
         flag: Some("--tls-key"),
         doc: "a file with the private key of the certificate, in PEM",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -174,6 +180,7 @@ const KEYS: &[Key] = &[
         original: &["REQUIRE_HTTPS"],
         default: Fallback::Unset("`true` beyond loopback"),
         doc: "start only with TLS or a declared TLS proxy, and over TLS tell browsers to come by https only",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -181,6 +188,7 @@ const KEYS: &[Key] = &[
         original: &["HSTS_MAX_AGE"],
         default: Fallback::Value("31536000"),
         doc: "for how long browsers remember that; 0 tells them nothing",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -196,6 +204,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_HOSTS"),
         default: Fallback::Unset("the resource's host; on loopback its three names"),
         doc: "list: values of `Host` that are answered",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -204,6 +213,7 @@ const KEYS: &[Key] = &[
         original: &["CORS_ORIGINS"],
         default: Fallback::Unset("the resource's origin; on loopback also MCP Inspector's"),
         doc: "list: web origins that may call",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -211,6 +221,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_MAX_BODY_BYTES"),
         default: Fallback::Value("4194304"),
         doc: "the largest request body, 1 KiB to 64 MiB",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -251,6 +262,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_ALGORITHMS"],
         default: Fallback::Value("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA"),
         doc: "list: signature algorithms that count; asymmetric only",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -258,6 +270,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_LEEWAY"],
         default: Fallback::Value("30s"),
         doc: "how far clocks may disagree, at most 60s",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -265,6 +278,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_CLIENTS"),
         default: Fallback::Unset("any"),
         doc: "list: the only client ids whose tokens count",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -286,6 +300,7 @@ const KEYS: &[Key] = &[
         original: &["MCP_SUPPORTED_SCOPES"],
         default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),
         doc: "list: the scopes that the metadata names",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -293,6 +308,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
         default: Fallback::Value("50"),
         doc: "open sessions of one caller",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -300,6 +316,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS"),
         default: Fallback::Value("10000"),
         doc: "open sessions in all",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -317,6 +334,7 @@ const KEYS: &[Key] = &[
         default: Fallback::Value("info"),
         doc: "`error`, `warn`, `info`, `debug` or `trace`",
         for_clients: true,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -327,6 +345,22 @@ const KEYS: &[Key] = &[
         default: Fallback::Value("auto"),
         doc: "`text`, `json`, or `auto`: text on a terminal, json otherwise",
         for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "log.file",
+        variable: Some("SECUREMCP_LOG_FILE"),
+        original: &["LOG_FILE_PATH"],
+        default: Fallback::Unset("none: stderr"),
+        doc: "a file that log lines are appended to",
+        ..PLAIN
+    },
+    Key {
+        path: "audit.file",
+        variable: Some("SECUREMCP_AUDIT_FILE"),
+        flag: Some("--audit-file"),
+        default: Fallback::Unset("none: the log, target `audit`"),
+        doc: "a file that audit events are appended to, in JSON, whatever the level of the log",
         ..PLAIN
     },
     Key {
@@ -356,6 +390,14 @@ const KEYS: &[Key] = &[
         doc: "the secret of `client.id`",
         for_clients: true,
         secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.token_store",
+        variable: Some("SECUREMCP_TOKEN_STORE"),
+        default: Fallback::Value("file"),
+        doc: "`file` keeps tokens for the next command, `memory` forgets them",
+        for_clients: true,
         ..PLAIN
     },
     Key {
@@ -390,7 +432,7 @@ mod tests {
 
     #[test]
     fn only_secrets_have_a_file_form() {
-        let forms: Vec<_> = variables().filter(|name| name.ends_with("_FILE")).collect();
+        let forms: Vec<_> = KEYS.iter().filter_map(Key::file_variable).collect();
         assert_eq!(forms, ["SECUREMCP_CLIENT_SECRET_FILE", "SECUREMCP_INITIAL_ACCESS_TOKEN_FILE"]);
     }
 

@@ -5,6 +5,7 @@
 
 mod document;
 mod dotenv;
+mod effective;
 mod environment;
 mod files;
 mod keys;
@@ -24,6 +25,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use jsonwebtoken::Algorithm;
 use url::Url;
 
+pub use effective::{Effective, Shown};
 pub use environment::Environment;
 pub use keys::{Fallback, Key, keys};
 pub use network::{IpNetwork, NotANetwork};
@@ -52,6 +54,8 @@ pub struct Config {
     pub log: Log,
     /// How this account's commands reach a server.
     pub client: ClientSettings,
+    /// Every key with what it is set to and where that was written.
+    pub effective: Vec<Effective>,
     /// What works but should be changed, one sentence each, for stderr.
     pub warnings: Vec<String>,
 }
@@ -142,6 +146,10 @@ pub struct Log {
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
+    /// Where lines go; `None`: to stderr. Absolute.
+    pub file: Option<PathBuf>,
+    /// Where audit events go instead, whatever the level. Absolute.
+    pub audit_file: Option<PathBuf>,
 }
 
 /// How a log line looks.
@@ -166,6 +174,8 @@ pub struct ClientSettings {
     pub secret: Option<Secret>,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
     pub token: Option<Secret>,
+    /// Whether tokens are kept on disk for the next command.
+    pub keeps_tokens: bool,
     /// What opens an issuer's registration endpoint.
     pub initial_access_token: Option<Secret>,
     /// The only issuer that may be used, if one is named.
@@ -217,7 +227,7 @@ pub fn load(purpose: Purpose, inputs: &Inputs) -> Result<Config, Invalid> {
     let values = raw::collect(purpose, inputs, &mut report);
     let config = validate::validate(purpose, &values, &inputs.environment, &mut report);
     if report.problems.is_empty() {
-        Ok(Config { warnings: report.warnings, ..config })
+        Ok(Config { effective: effective::of(purpose, values), warnings: report.warnings, ..config })
     } else {
         Err(Invalid::new(report.problems))
     }

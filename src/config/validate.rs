@@ -26,8 +26,9 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         issuer: issuer(&mut reader),
         scopes_supported: scopes(&mut reader),
         limits: limits(&mut reader),
-        log: log(&mut reader),
+        log: log(&mut reader, environment),
         client: client(&mut reader, values.token.clone()),
+        effective: Vec::new(),
         warnings: Vec::new(),
     };
     // What a file that could not be read would have set is unknown.
@@ -101,8 +102,12 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
     }
 }
 
-fn log(reader: &mut Reader<'_>) -> Log {
+fn log(reader: &mut Reader<'_>, environment: &Environment) -> Log {
+    let mut file = |path| reader.optional(path, |text| values::file_to_write(text, environment));
+    let (file, audit_file) = (file("log.file"), file("audit.file"));
     Log {
+        file,
+        audit_file,
         level: reader.required("log.level", values::log_level),
         format: reader.required("log.format", values::log_format),
     }
@@ -115,6 +120,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
         token,
+        keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
         issuer: reader.quietly("issuer.url", values::issuer),
         issuer_backchannel_url: reader.quietly("issuer.backchannel_url", values::http_url),

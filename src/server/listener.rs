@@ -14,7 +14,7 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 
-use super::{layers::Layered, tls::Tls};
+use super::reload::Running;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,20 +39,14 @@ impl Peer {
 /// What every connection needs.
 struct Shared {
     builder: auto::Builder<TokioExecutor>,
-    tls: Option<Tls>,
-    routes: Layered,
+    running: Arc<Running>,
     stop: CancellationToken,
 }
 
 /// Serves connections until `stop` fires, then stops accepting. Returns the connections still open.
-pub(super) async fn accept(
-    listener: TcpListener,
-    tls: Option<Tls>,
-    routes: Layered,
-    stop: CancellationToken,
-) -> GracefulShutdown {
+pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: CancellationToken) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
-    let shared = Arc::new(Shared { builder: builder(), tls, routes, stop: stop.clone() });
+    let shared = Arc::new(Shared { builder: builder(), running, stop: stop.clone() });
     loop {
         tokio::select! {
             () = stop.cancelled() => return connections,
@@ -75,7 +69,7 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let stream = match &shared.tls {
+    let stream = match &shared.running.tls {
         None => Either::Left(stream),
         Some(tls) => {
             let shaken = tokio::select! {
@@ -93,10 +87,10 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
             }
         }
     };
-    let routes = shared.routes.clone();
+    let running = Arc::clone(&shared.running);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        let answer = routes.clone().answer(request.map(Body::new));
+        let answer = running.routes().answer(request.map(Body::new));
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();

@@ -3,7 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ const KEY: &str = "self-signed-key.pem";
 
 /// TLS of the listener.
 pub(super) struct Tls {
-    config: Arc<ServerConfig>,
+    config: RwLock<Arc<ServerConfig>>,
     /// The certificate that clients have to be told to trust, if it is the server's own.
     own_certificate: Option<PathBuf>,
 }
@@ -43,14 +43,25 @@ impl Tls {
         state: &PrivateDir,
         now: Duration,
     ) -> Result<Self, StartError> {
-        let (certificate, own_certificate) = match settings {
-            config::Tls::Files(certificate) => (certificate.clone(), None),
-            config::Tls::SelfSigned => {
-                let folder = state.child(FOLDER)?;
-                (own(&folder, &names.certified_hosts(), now)?, Some(folder.path().join(CERTIFICATE)))
-            }
+        let own_certificate = match settings {
+            config::Tls::Files(_) => None,
+            config::Tls::SelfSigned => Some(state.child(FOLDER)?.path().join(CERTIFICATE)),
         };
-        Ok(Self { config: server_config(&certificate), own_certificate })
+        let certificate = certificate(settings, names, state, now)?;
+        Ok(Self { config: RwLock::new(server_config(&certificate)), own_certificate })
+    }
+
+    /// Shows another certificate from the next connection on.
+    pub(super) fn renew(
+        &self,
+        settings: &config::Tls,
+        names: &Names,
+        state: &PrivateDir,
+        now: Duration,
+    ) -> Result<(), StartError> {
+        let config = server_config(&certificate(settings, names, state, now)?);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        Ok(())
     }
 
     /// The file with the server's own certificate.
@@ -60,8 +71,20 @@ impl Tls {
 
     /// Does the server's part of the handshake.
     pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let accepting = TlsAcceptor::from(Arc::clone(&self.config)).accept(stream);
-        tokio::time::timeout(HANDSHAKE_TIMEOUT, accepting).await?
+        let config = Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner));
+        tokio::time::timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await?
+    }
+}
+
+fn certificate(
+    settings: &config::Tls,
+    names: &Names,
+    state: &PrivateDir,
+    now: Duration,
+) -> Result<Certificate, StartError> {
+    match settings {
+        config::Tls::Files(certificate) => Ok(certificate.clone()),
+        config::Tls::SelfSigned => own(&state.child(FOLDER)?, &names.certified_hosts(), now),
     }
 }
 
@@ -98,7 +121,7 @@ fn parse(certificate: &[u8], private: &[u8]) -> Option<Certificate> {
 mod tests {
     use super::*;
 
-    const NOW: Duration = Duration::from_secs(1_800_000_000);
+    const NOW: Duration = Duration::from_hours(500_000);
 
     fn hosts(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()

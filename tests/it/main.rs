@@ -3,6 +3,7 @@
 mod call;
 mod cli;
 mod client;
+mod configuration;
 mod crash;
 mod drain;
 mod files;
@@ -15,6 +16,7 @@ mod logs;
 mod mcp;
 mod panic;
 mod readme;
+mod reload;
 mod secrets;
 mod sessions;
 mod tls;

@@ -3,7 +3,7 @@ use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use super::*;
 
 /// 2027-01-15.
-const NOW: Duration = Duration::from_secs(1_800_000_000);
+const NOW: Duration = Duration::from_hours(500_000);
 
 struct Pair {
     certificate: String,
@@ -125,7 +125,7 @@ fn https_can_be_required_on_loopback_too() {
     Desk::serve().variable("REQUIRE_HTTPS", "false").config();
     Desk::serve().variables(&[("REQUIRE_HTTPS", "true"), ("SECUREMCP_TRUSTED_PROXIES", "127.0.0.1")]).config();
     let own = Desk::serve().variables(&[("REQUIRE_HTTPS", "true"), ("SECUREMCP_TLS_SELF_SIGNED", "true")]);
-    assert_eq!(own.config().server.hsts_max_age, Some(Duration::from_secs(31_536_000)));
+    assert_eq!(own.config().server.hsts_max_age, Some(Duration::from_hours(365 * 24)));
     assert_eq!(own.variable("HSTS_MAX_AGE", "60").config().server.hsts_max_age, Some(Duration::from_mins(1)));
 }
 
@@ -138,5 +138,5 @@ fn beyond_loopback_tls_is_enough() {
     ]);
     assert!(exposed.problem().0.ends_with("beyond loopback, expected TLS, here or in front of it"));
     let config = exposed.variable("SECUREMCP_TLS_SELF_SIGNED", "true").config();
-    assert_eq!(config.server.hsts_max_age, Some(Duration::from_secs(31_536_000)));
+    assert_eq!(config.server.hsts_max_age, Some(Duration::from_hours(365 * 24)));
 }
