@@ -1,12 +1,9 @@
 //! The MCP server proper: what rmcp asks us when a message has passed every check.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::http::request::Parts;
+use futures_util::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -153,14 +150,9 @@ impl ServerHandler for Handler {
 /// A panic as an error. rmcp runs calls on tasks of its own, where the layer around the routes cannot catch it: nobody
 /// would ever answer.
 async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
-    let mut call = std::pin::pin!(call);
-    let poll = |context: &mut Context<'_>| {
-        // What panicked is not polled again, only dropped.
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
-        // The panic hook has logged what happened and where.
-        polled.unwrap_or_else(|_cause| Poll::Ready(Err(ErrorData::internal_error("internal error", None))))
-    };
-    std::future::poll_fn(poll).await
+    // The panic hook has logged what happened and where.
+    let answer = AssertUnwindSafe(call).catch_unwind().await;
+    answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None)))
 }
 
 /// A result as a person reads it: the one member that the tool shows, else all of it.

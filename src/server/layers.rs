@@ -1,21 +1,19 @@
 //! Every layer in front of the routes, in order, in one function.
 
-use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts},
 };
+use futures_util::FutureExt as _;
 use tower::Service as _;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::{App, error::problem, listener::Peer, request_id};
+use super::{App, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
@@ -42,9 +40,8 @@ pub(super) struct Layered {
 
 /// Wraps the routes.
 pub(super) fn around(routes: Router, app: &Arc<App>) -> Layered {
-    // A panic ends one request; its answer still gets an id and the security headers. CORS is the innermost layer, so
-    // that an answer to a preflight never reaches a route.
-    let routes = routes.layer((CatchPanicLayer::custom(panicked), cors(Arc::clone(app))));
+    // The innermost layer, so that a preflight never reaches a route.
+    let routes = routes.layer(cors(Arc::clone(app)));
     Layered { app: Arc::clone(app), routes }
 }
 
@@ -78,7 +75,7 @@ impl Layered {
         .await
     }
 
-    async fn admit(mut self, mut request: Request) -> Response<Body> {
+    async fn admit(self, mut request: Request) -> Response<Body> {
         // Before anything looks at the body or the token: a rebound page must not get that far.
         match check_host_and_origin(&self.app, &request) {
             Ok(index) => request.extensions_mut().insert(index),
@@ -87,9 +84,21 @@ impl Layered {
         // An intermediary may have gone by a Content-Length, which hyper drops beside Transfer-Encoding: whatever it left on
         // the connection is no request (RFC 9112 section 6.1).
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let answer: Result<_, Infallible> = self.routes.call(request).await;
-        let response = answer.unwrap_or_else(|never| match never {});
+        // A panic ends one request; its answer still gets an id and the security headers. The panic hook has logged what
+        // happened and where.
+        let answer = AssertUnwindSafe(self.dispatch(request)).catch_unwind().await;
+        let response = answer.unwrap_or_else(|_cause| problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
         if is_chunked { closing(response) } else { response }
+    }
+
+    async fn dispatch(mut self, request: Request) -> Response<Body> {
+        let is_from_no_page = !request.headers().contains_key(header::ORIGIN);
+        // Most of the load, to which neither routing nor CORS would add anything.
+        if is_from_no_page && request.method() == Method::POST && request.uri().path() == MCP_PATH {
+            return Box::pin(mcp::endpoint(State(self.app), request)).await;
+        }
+        let answer: Result<_, Infallible> = self.routes.call(request).await;
+        answer.unwrap_or_else(|never| match never {})
     }
 }
 
@@ -169,11 +178,6 @@ fn cors(app: Arc<App>) -> CorsLayer {
         ])
         .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, name("mcp-session-id"), request_id::HEADER])
         .max_age(Duration::from_mins(10))
-}
-
-fn panicked(_cause: Box<dyn Any + Send>) -> Response<Body> {
-    // The panic hook has logged what happened and where.
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }
 
 #[cfg(test)]

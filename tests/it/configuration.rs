@@ -1,6 +1,13 @@
 //! Settings as the command shows and uses them, and what a process keeps to itself.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -147,6 +154,12 @@ fn p04_no_process_leaves_a_core_or_lets_its_account_look_inside() {
         other.env("WITNESS", "1");
         other
     });
+    let started = Instant::now();
+    // Until then it is the program that changes the user.
+    while fs::read_to_string(format!("/proc/{}/comm", twin.pid().as_raw_nonzero())).expect("text") != "sleep\n" {
+        assert!(started.elapsed() < Duration::from_secs(30), "the twin does not start");
+        thread::sleep(Duration::from_millis(2));
+    }
     let twin_environment = format!("/proc/{}/environ", twin.pid().as_raw_nonzero());
     assert!(look(&twin_environment).done().contains("WITNESS"));
 }
