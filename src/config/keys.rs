@@ -23,6 +23,8 @@ pub struct Key {
     pub for_clients: bool,
     /// Whether it is never shown; its variable then also has a `_FILE` form.
     pub secret: bool,
+    /// Whether it is a section of the file whose names are free.
+    pub is_section: bool,
 }
 
 /// What holds when nobody says anything.
@@ -108,6 +110,7 @@ const PLAIN: Key = Key {
     doc: "",
     for_clients: false,
     secret: false,
+    is_section: false,
 };
 
 const KEYS: &[Key] = &[
@@ -252,6 +255,49 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "upstream.url",
+        variable: Some("SECUREMCP_UPSTREAM_URL"),
+        flag: Some("--upstream"),
+        default: Fallback::Unset("none: the server has tools of its own"),
+        doc: "the MCP server to guard, by its URL (docs/GATEWAY.md)",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.command",
+        variable: Some("SECUREMCP_UPSTREAM_COMMAND"),
+        flag: Some("--upstream-command"),
+        doc: "the MCP server to guard, by the command that starts it on stdio; quotes as in a shell, but there is none",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.token",
+        variable: Some("SECUREMCP_UPSTREAM_TOKEN"),
+        flag: Some("--upstream-token-file"),
+        doc: "this server's own bearer token for `upstream.url`; tokens of callers are never passed on",
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.scopes",
+        default: Fallback::Unset("`mcp:read` for tools that say `readOnlyHint`, else `mcp:write`"),
+        doc: "section: the scopes that callers need, as `<tool> = \"scope scope\"`",
+        is_section: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.show_locked",
+        default: Fallback::Value("false"),
+        doc: "show callers also the tools that their token does not allow",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.timeout",
+        variable: Some("SECUREMCP_UPSTREAM_TIMEOUT"),
+        default: Fallback::Value("60s"),
+        doc: "how long a tool of the guarded server may run",
+        ..PLAIN
+    },
+    Key {
         path: "limits.sessions_per_principal",
         variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
         default: Fallback::Value("50"),
@@ -354,7 +400,8 @@ mod tests {
     #[test]
     fn only_secrets_have_a_file_form() {
         let forms: Vec<_> = variables().filter(|name| name.ends_with("_FILE")).collect();
-        assert_eq!(forms, ["SECUREMCP_CLIENT_SECRET_FILE", "SECUREMCP_INITIAL_ACCESS_TOKEN_FILE"]);
+        let secrets = ["UPSTREAM_TOKEN", "CLIENT_SECRET", "INITIAL_ACCESS_TOKEN"];
+        assert_eq!(forms, secrets.map(|name| format!("SECUREMCP_{name}_FILE")));
     }
 
     #[test]

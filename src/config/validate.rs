@@ -8,6 +8,7 @@ use super::{
     ClientSettings, Config, Environment, Fallback, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Server, keys,
     problem::{Report, quoted},
     raw::{Value, Values, Written, items},
+    upstream,
     values::{self, Refusal, refused},
 };
 use crate::{
@@ -25,6 +26,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         server: server(&mut reader),
         issuer: issuer(&mut reader),
         scopes_supported: scopes(&mut reader),
+        upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
         log: log(&mut reader),
         client: client(&mut reader, values.token.clone()),
@@ -163,25 +165,25 @@ fn check_exposure(config: &Config, reader: &mut Reader<'_>) {
     );
 }
 
-struct Reader<'a> {
-    values: &'a BTreeMap<&'static str, Value>,
-    report: &'a mut Report,
+pub(super) struct Reader<'a> {
+    pub(super) values: &'a BTreeMap<&'static str, Value>,
+    pub(super) report: &'a mut Report,
 }
 
 impl Reader<'_> {
-    fn optional<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Option<T> {
+    pub(super) fn optional<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Option<T> {
         match &self.values.get(path)?.written {
             Written::Text(text) => parse(text).map_err(|refusal| self.refuse(path, &refusal)).ok(),
             Written::List(_) => {
                 self.refuse(path, "is a list, expected one value");
                 None
             }
-            Written::Broken => None,
+            Written::Section(_) | Written::Broken => None,
         }
     }
 
     /// The value of a key that has a default.
-    fn required<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> T {
+    pub(super) fn required<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> T {
         self.optional(path, &parse).unwrap_or_else(|| {
             let default = keys::find(path).map(|key| key.default);
             let Some(Fallback::Value(text)) = default else { unreachable!("`{path}` has a default in the table") };
@@ -193,7 +195,7 @@ impl Reader<'_> {
         let items: Vec<String> = match &self.values.get(path)?.written {
             Written::Text(text) => items(text).collect(),
             Written::List(items) => items.clone(),
-            Written::Broken => return None,
+            Written::Section(_) | Written::Broken => return None,
         };
         let mut good = Vec::new();
         for item in items {
@@ -214,7 +216,7 @@ impl Reader<'_> {
     }
 
     /// A URL that keys or metadata come from.
-    fn fetched_from(&mut self, path: &'static str) -> Option<Url> {
+    pub(super) fn fetched_from(&mut self, path: &'static str) -> Option<Url> {
         let url = self.optional(path, values::http_url)?;
         if !is_https_or_loopback(&url) {
             self.report.warn(format!(
@@ -240,6 +242,7 @@ impl Reader<'_> {
         self.values.get(path).is_some_and(|value| match &value.written {
             Written::Text(text) => items(text).next().is_none(),
             Written::List(items) => items.is_empty(),
+            Written::Section(entries) => entries.is_empty(),
             Written::Broken => false,
         })
     }

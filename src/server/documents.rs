@@ -88,11 +88,12 @@ pub(super) async fn live() -> Response<Body> {
 
 /// `GET /health/ready`: whether it makes sense to send work here. Names the part that is not ready, never a URL.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
-    let failing: Vec<&str> =
-        [(app.draining.load(Ordering::Relaxed), "draining"), (!app.authenticator.is_ready(), "issuer_keys")]
-            .into_iter()
-            .filter_map(|(is_failing, name)| is_failing.then_some(name))
-            .collect();
+    let parts = [
+        (app.draining.load(Ordering::Relaxed), "draining"),
+        (!app.authenticator.is_ready(), "issuer_keys"),
+        (app.upstream.as_ref().is_some_and(|upstream| !upstream.is_ready()), "upstream"),
+    ];
+    let failing: Vec<&str> = parts.into_iter().filter_map(|(is_failing, name)| is_failing.then_some(name)).collect();
     if failing.is_empty() {
         return json_response(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#));
     }

@@ -12,6 +12,7 @@ mod handler;
 mod in_flight;
 mod layers;
 mod listener;
+mod listing;
 mod mcp;
 mod names;
 mod request_id;
@@ -38,6 +39,7 @@ use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
     clock::SharedClock,
     config::{Config, IssuerChoice},
+    gateway::{self, Gateway},
     hint::Hint,
     issuer::{Embedded, OpenError},
     jose::{Expect, KeySet},
@@ -57,6 +59,7 @@ pub struct Server {
     app: Arc<App>,
     routes: Router,
     jwks: Option<Arc<Jwks>>,
+    gateway: Option<Gateway>,
     /// Ends every stream and session.
     streams: CancellationToken,
     drain_timeout: Duration,
@@ -70,6 +73,8 @@ struct App {
     scopes: Scopes,
     authenticator: Authenticator,
     tools: Arc<Tools>,
+    /// Of the guarded server, if there is one.
+    upstream: Option<Arc<gateway::Status>>,
     sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Handler, Sessions>,
     max_body_bytes: usize,
@@ -128,12 +133,15 @@ impl Server {
         let names = Names::new(&config.server, address);
         let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
-        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().clone());
+        let gateway = config.upstream.clone().map(|upstream| Gateway::new(upstream, Arc::clone(&tools))).transpose()?;
+        let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
+        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().union(&of_upstream));
         let trust = trust(config, &names, &scopes, &state, &clock)?;
 
         let streams = CancellationToken::new();
         let sessions = Arc::new(Sessions::new(config.limits.clone()));
-        let handler = Handler::new(Arc::clone(&tools), Arc::clone(&clock));
+        let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
+        let handler = Handler::new(Arc::clone(&tools), show_locked, Arc::clone(&clock));
         let mcp = StreamableHttpService::new(
             move || Ok(handler.clone()),
             Arc::clone(&sessions),
@@ -151,6 +159,7 @@ impl Server {
             scopes,
             authenticator: trust.authenticator,
             tools,
+            upstream: gateway.as_ref().map(Gateway::status),
             sessions,
             mcp,
             max_body_bytes: config.server.max_body_bytes,
@@ -159,7 +168,7 @@ impl Server {
         });
         let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));
         let drain_timeout = config.server.drain_timeout;
-        Ok(Self { listener, address, app, routes, jwks: trust.jwks, streams, drain_timeout })
+        Ok(Self { listener, address, app, routes, jwks: trust.jwks, gateway, streams, drain_timeout })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
@@ -182,9 +191,16 @@ impl Server {
         &self.app.tools
     }
 
+    /// The server that it guards: a URL without its query, or a program.
+    pub fn upstream(&self) -> Option<String> {
+        self.gateway.as_ref().map(Gateway::target)
+    }
+
     /// Serves until `stop` resolves, then drains: readiness turns 503, calls in flight finish, streams end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let keys = self.jwks.map(|jwks| tokio::spawn(async move { jwks.run().await }));
+        let leave_upstream = CancellationToken::new();
+        let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
         let app = self.app;
         let stop_accepting = CancellationToken::new();
         let connections = tokio::spawn(listener::accept(self.listener, self.routes, stop_accepting.clone()));
@@ -207,6 +223,11 @@ impl Server {
         self.streams.cancel();
         if let Some(keys) = keys {
             keys.abort();
+        }
+        leave_upstream.cancel();
+        if let Some(gateway) = gateway {
+            // It bounds its own end; a panic in it was logged where it happened.
+            let _ = gateway.await;
         }
         tracing::info!("stopped");
     }

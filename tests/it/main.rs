@@ -6,6 +6,8 @@ mod client;
 mod crash;
 mod drain;
 mod files;
+mod gateway;
+mod gateway_stdio;
 mod harness;
 mod http;
 mod issuer;
