@@ -94,11 +94,15 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
         (app.upstream.as_ref().is_some_and(|upstream| !upstream.is_ready()), "upstream"),
     ];
     let failing: Vec<&str> = parts.into_iter().filter_map(|(is_failing, name)| is_failing.then_some(name)).collect();
-    if failing.is_empty() {
-        return json_response(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#));
+    let (code, mut body) = if failing.is_empty() {
+        (StatusCode::OK, json!({"status": "ready"}))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "unready", "failing": failing}))
+    };
+    if let Some(upstream) = &app.upstream {
+        body["upstream"] = if upstream.is_ready() { "ready" } else { "failing" }.into();
     }
-    let body = json!({"status": "unready", "failing": failing});
-    json_response(StatusCode::SERVICE_UNAVAILABLE, body.to_string().into())
+    json_response(code, body.to_string().into())
 }
 
 fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {

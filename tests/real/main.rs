@@ -5,6 +5,7 @@
 mod conformance;
 mod everything;
 mod fastmcp;
+mod guarded;
 mod harness;
 mod sdk_clients;
 mod typescript_server;

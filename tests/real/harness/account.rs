@@ -1,6 +1,6 @@
 //! The product as one person's account sees it: a home, a state directory, a command line, and a server.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
@@ -36,6 +36,11 @@ impl Account {
         Ended::of(command, self.home.path())
     }
 
+    /// Where it lives.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Writes the configuration that `serve` reads from the directory that it starts in.
     pub(crate) fn configure(&self, toml: &str) {
         fs::write(self.home.path().join("securemcp.toml"), toml).expect("the home is writable");
@@ -43,9 +48,14 @@ impl Account {
 
     /// Runs `securemcp serve` on a free port, and waits until it is ready.
     pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
         let port = free_port();
         let mut command = self.command();
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(more);
         let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
         Server { port, _service: service }
     }

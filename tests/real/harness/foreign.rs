@@ -62,6 +62,13 @@ impl Foreign {
         Service::start(command, self.home.path(), port).ready(port, "/mcp", 400)
     }
 
+    /// The command that starts an official server on stdio, as `--upstream-command` takes it.
+    pub(crate) fn on_stdio(&self, package: &str, arguments: &[&str]) -> String {
+        let script = self.home.path().join("node_modules/@modelcontextprotocol").join(package).join("dist/index.js");
+        let words = [installed("nodejs/node"), script].map(|path| format!("'{}'", path.display())).into_iter();
+        words.chain(arguments.iter().map(|argument| format!("'{argument}'"))).collect::<Vec<_>>().join(" ")
+    }
+
     /// Where its files are.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
