@@ -129,3 +129,41 @@ fn a_fastmcp_server_gets_our_own_token_and_never_a_callers() {
     assert_eq!(said["audience"], upstream, "the token is for the server behind us");
     assert_eq!(said["issuer"], issuer.origin());
 }
+
+/// The commands of docs/GATEWAY.md, with `npx` as it finds packages that are installed already.
+#[test]
+fn the_page_about_guarding_does_what_it_shows() {
+    let page = include_str!("../../docs/GATEWAY.md");
+    let foreign = Foreign::new();
+    let account = Account::new();
+    let toml = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a file is shown");
+    account.configure(toml);
+    assert_eq!(account.securemcp(&["serve", "--check"]).code, Some(0), "the file that is shown");
+    account.configure("");
+
+    let port = free_port();
+    let mut served: Option<Service> = None;
+    let (mut ran, mut compared) = (0, 0);
+    for block in page.split("```console\n").skip(1) {
+        let block = block.split("```").next().expect("split has a first part");
+        for shown in block.split("$ ").skip(1) {
+            let (command, output) = shown.split_once('\n').expect("a line");
+            ran += 1;
+            if command.starts_with("securemcp serve --upstream") {
+                drop(served.take());
+                let service = account.shell(&foreign, port, command).serving(port);
+                assert_eq!(account.as_shown(port, &service.log()), output, "{command}");
+                served = Some(service);
+            } else {
+                let ended = account.shell(&foreign, port, command).ended();
+                assert_eq!(ended.code, Some(0), "{command}: {ended:#?}");
+                if !output.is_empty() {
+                    compared += 1;
+                    let said = account.as_shown(port, &format!("{}{}", ended.stdout, ended.stderr));
+                    assert_eq!(said, output, "{command}");
+                }
+            }
+        }
+    }
+    assert_eq!((ran, compared), (6, 3), "the commands were found");
+}

@@ -69,6 +69,17 @@ impl Foreign {
         words.chain(arguments.iter().map(|argument| format!("'{argument}'"))).collect::<Vec<_>>().join(" ")
     }
 
+    /// A script that does what `npx -y PACKAGE ARGUMENTS..` does, without a registry.
+    pub(crate) fn npx(&self) -> String {
+        let packages = self.home.path().join("node_modules");
+        let node = installed("nodejs/node");
+        format!(
+            "#!/bin/sh\npackage=$2\nshift 2\nexec '{}' '{}'/\"$package\"/dist/index.js \"$@\"\n",
+            node.display(),
+            packages.display()
+        )
+    }
+
     /// Where its files are.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
