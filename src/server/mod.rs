@@ -5,6 +5,7 @@
 
 mod ask;
 mod authn;
+mod body;
 mod documents;
 mod envelope;
 mod error;
