@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     auth::Denied,
     oauth::{Challenge, Scopes},
+    tools::Violation,
 };
 
 /// JSON-RPC: the body is not JSON.
@@ -20,7 +21,7 @@ pub(super) const INVALID_REQUEST: i64 = -32600;
 /// For refusals that JSON-RPC has no code for (first of the range left to implementations).
 pub(super) const REFUSED: i64 = -32000;
 
-/// A refusal at `/mcp`: an HTTP status with a JSON-RPC error as its body.
+/// A refusal: an HTTP status whose body is a JSON-RPC error at `/mcp` and a problem document over REST.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -103,11 +104,20 @@ impl Refusal {
         self
     }
 
-    /// The answer, correlated with the request's `id` if that is known.
+    /// The answer at `/mcp`, correlated with the request's `id` if that is known.
     pub(super) fn with_id(self, id: Option<&serde_json::value::RawValue>) -> Response<Body> {
         let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": self.code, "message": self.message}});
-        let mut response =
-            (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        let response = (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        self.with_headers(response)
+    }
+
+    /// The answer over REST.
+    pub(super) fn into_problem(self) -> Response<Body> {
+        let response = problem(self.status, &self.message);
+        self.with_headers(response)
+    }
+
+    fn with_headers(self, mut response: Response<Body>) -> Response<Body> {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
@@ -128,7 +138,16 @@ impl IntoResponse for Refusal {
 
 /// An RFC 9457 problem document, for everything that is neither MCP nor OAuth.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+    problem_with(status, detail, &[])
+}
+
+/// A problem document that names what is wrong with the arguments, as the example of RFC 9457 section 3 does.
+pub(super) fn problem_with(status: StatusCode, detail: &str, violations: &[Violation]) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
+    let mut body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
+    if !violations.is_empty() {
+        let error = |violation: &Violation| json!({"pointer": violation.path, "detail": violation.message});
+        body["errors"] = violations.iter().map(error).collect();
+    }
     (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
 }

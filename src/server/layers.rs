@@ -9,6 +9,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts},
     middleware::{self, Next},
 };
+use tower::ServiceExt as _;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, CorsLayer},
@@ -32,9 +33,11 @@ impl ResourceIndex {
 
 /// Wraps the routes. A request passes from top to bottom: the last `layer` call is the outermost.
 pub(super) fn around(routes: Router, app: &Arc<App>) -> Router {
+    let without_cors = routes.clone();
     routes
         // Innermost, so that an answer to a preflight never reaches a route.
         .layer(cors(Arc::clone(app)))
+        .layer(middleware::from_fn_with_state(without_cors, plain_options))
         // Before anything looks at the body or the token: a rebound page must not get that far.
         .layer(middleware::from_fn_with_state(Arc::clone(app), check_host_and_origin))
         // A panic ends one request; its answer still gets an id and the security headers.
@@ -108,6 +111,16 @@ async fn check_host_and_origin(State(app): State<Arc<App>>, mut request: Request
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let response = next.run(request).await;
     if is_chunked { closing(response) } else { response }
+}
+
+/// The CORS layer takes every `OPTIONS` for a preflight; one that asks for no method is a question to the route.
+async fn plain_options(State(routes): State<Router>, request: Request, next: Next) -> Response<Body> {
+    let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() != Method::OPTIONS || is_preflight {
+        return next.run(request).await;
+    }
+    let Ok(response) = routes.oneshot(request).await;
+    response
 }
 
 fn host(request: &Request) -> Option<&str> {

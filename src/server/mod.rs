@@ -4,8 +4,10 @@
 //! decides when to stop, so that tests run the same server as the command.
 
 mod ask;
+mod asset;
 mod authn;
 mod body;
+mod docs;
 mod documents;
 mod envelope;
 mod error;
@@ -15,7 +17,9 @@ mod layers;
 mod listener;
 mod mcp;
 mod names;
+mod openapi;
 mod request_id;
+mod rest;
 mod router;
 mod sessions;
 
@@ -34,7 +38,9 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions};
+use self::{
+    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions,
+};
 use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
     clock::SharedClock,
@@ -67,12 +73,15 @@ pub struct Server {
 struct App {
     names: Names,
     documents: Documents,
+    /// `/openapi.json`.
+    openapi: Asset,
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
     tools: Arc<Tools>,
     sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Handler, Sessions>,
+    clock: SharedClock,
     max_body_bytes: usize,
     in_flight: InFlight,
     draining: AtomicBool,
@@ -148,12 +157,14 @@ impl Server {
         );
         let app = Arc::new(App {
             documents: Documents::new(&names, trust.authenticator.issuer(), &scopes),
+            openapi: openapi::document(&tools),
             names,
             scopes,
             authenticator: trust.authenticator,
             tools,
             sessions,
             mcp,
+            clock,
             max_body_bytes: config.server.max_body_bytes,
             in_flight: InFlight::new(),
             draining: AtomicBool::new(false),

@@ -3,6 +3,7 @@
 //! Needs what `./tests/run` installs, so plain `cargo test` does not build it.
 
 mod conformance;
+mod docs;
 mod everything;
 mod fastmcp;
 mod harness;

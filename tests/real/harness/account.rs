@@ -2,9 +2,10 @@
 
 use std::{fs, process::Command};
 
+use securemcp::tools::Tools;
 use tempfile::TempDir;
 
-use super::{Ended, Service, free_port};
+use super::{Ended, InProcess, Service, free_port};
 
 /// All scopes that the product's tools need.
 const ALL_SCOPES: &str = "mcp:read mcp:write mcp:infer";
@@ -50,15 +51,36 @@ impl Account {
         Server { port, _service: service }
     }
 
+    /// Serves these tools within this process.
+    pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
+        InProcess::start(self.home.path(), tools)
+    }
+
     /// A token for `url` with every scope.
     pub(crate) fn token(&self, url: &str) -> String {
-        let ended = self.securemcp(&["token", "get", "--server", url, "--scope", ALL_SCOPES]);
+        self.token_for(url, ALL_SCOPES)
+    }
+
+    /// A token for `url` with these scopes.
+    pub(crate) fn token_for(&self, url: &str, scopes: &str) -> String {
+        let ended = self.securemcp(&["token", "get", "--server", url, "--scope", scopes]);
         ended.done().trim_end().to_owned()
     }
 
-    /// Nothing of the environment of the tests reaches the product.
+    /// Runs a line of shell, with these variables.
+    pub(crate) fn shell(&self, line: &str, variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.command_of("bash");
+        command.args(["-euo", "pipefail", "-c", line]).envs(variables.iter().copied());
+        Ended::of(command, self.home.path())
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_securemcp"));
+        self.command_of(env!("CARGO_BIN_EXE_securemcp"))
+    }
+
+    /// Nothing of the environment of the tests reaches the product, or what is run beside it.
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .current_dir(self.home.path())
             .env_clear()

@@ -1,0 +1,154 @@
+//! `/api/v1`: the tools as plain HTTP, by the same tokens, scopes and [`Tools::call`](crate::tools::Tools::call) as `/mcp`.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Response, StatusCode, header, request::Parts},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{
+    App, authn,
+    body::read_json,
+    documents::json_response,
+    error::{Refusal, problem, problem_with},
+    in_flight::held_until_sent,
+};
+use crate::{
+    auth::Principal,
+    json::depth,
+    tools::{CallContext, CallError, Definition, JsonObject},
+};
+
+/// Below it, one resource for each tool.
+const TOOLS: &str = "/api/v1/tools/";
+/// Deepest nesting of a body.
+const MAX_DEPTH: usize = 64;
+
+/// `GET /api/v1/me`, also `/api/v1/user`: who the token says you are.
+pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let principal = match authn::authenticate(&app, &parts).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.into_problem(),
+    };
+    private(&json!({
+        "sub": principal.subject,
+        "user": principal.display_name(),
+        "client": principal.client_id,
+        "issuer": principal.issuer,
+        "scopes": principal.scopes.iter().collect::<Vec<_>>(),
+        "exp": principal.expires_at.as_secs(),
+    }))
+}
+
+/// `GET /api/v1/tools`: every tool, what it takes, and what it needs.
+pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    if let Err(refusal) = authn::authenticate(&app, &parts).await {
+        return refusal.into_problem();
+    }
+    private(&json!({"tools": app.tools.list().iter().map(listed).collect::<Vec<_>>()}))
+}
+
+/// `POST /api/v1/tools/{name}`: the body is the arguments.
+pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let guard = app.in_flight.enter();
+    let (parts, body) = request.into_parts();
+    let response = match answer(&app, &parts, body).await {
+        Ok(result) => private(&result),
+        Err(response) => response,
+    };
+    held_until_sent(&app, response, guard)
+}
+
+/// Where a tool is called.
+pub(super) fn endpoint(definition: &Definition) -> String {
+    format!("{TOOLS}{}", definition.name)
+}
+
+/// Token, tool, scope, body, arguments: each refusal is final and costs no more than it must.
+async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Response<Body>> {
+    let principal = authn::authenticate(app, parts).await.map_err(Refusal::into_problem)?;
+    // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
+    let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
+    let context = CallContext::new(Arc::clone(&principal), Arc::clone(&app.clock));
+    let arguments = match app.tools.find(name) {
+        Some(definition) => {
+            authn::authorize(app, parts, definition, &principal).map_err(Refusal::into_problem)?;
+            let read = read_json(&parts.headers, body, app.max_body_bytes).await;
+            arguments(&read.map_err(Refusal::into_problem)?)?
+        }
+        // The call says so, and is audited.
+        None => JsonObject::new(),
+    };
+    // A caller that goes away drops this future; work that the tool started elsewhere learns of it here.
+    let given_up = context.cancel.clone().drop_guard();
+    let result = app.tools.call(name, arguments, &context).await;
+    given_up.disarm();
+    match result {
+        Ok(result) => Ok(wrapped(name, &result, &principal)),
+        Err(error) => Err(failed(app, name, &error)),
+    }
+}
+
+fn arguments(bytes: &[u8]) -> Result<JsonObject, Response<Body>> {
+    let bad = |detail: &str| problem(StatusCode::BAD_REQUEST, detail);
+    if depth(bytes) > MAX_DEPTH {
+        return Err(bad("the body is nested too deeply"));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(arguments)) => Ok(arguments),
+        Ok(_) => Err(bad("the body must be a JSON object: the arguments of the tool")),
+        Err(error) => Err(bad(&format!("the body is not JSON: {error}"))),
+    }
+}
+
+fn wrapped(tool: &str, result: &Value, principal: &Principal) -> Value {
+    json!({"tool": tool, "result": result, "user": principal.display_name(), "client": principal.client_id})
+}
+
+fn failed(app: &App, tool: &str, error: &CallError) -> Response<Body> {
+    let detail = error.to_string();
+    match error {
+        CallError::UnknownTool(_) => problem(StatusCode::NOT_FOUND, &detail),
+        // Asked before the call: only a tool that changed its mind meanwhile gets here.
+        CallError::MissingScope { .. } => problem(StatusCode::FORBIDDEN, &detail),
+        CallError::InvalidArguments(violations) => {
+            problem_with(StatusCode::UNPROCESSABLE_ENTITY, "the arguments do not fit the tool", violations)
+        }
+        CallError::Ask(_) => {
+            let mcp = app.names.resource();
+            let detail = format!(
+                "`{tool}` asks its caller's model, and over REST nobody can be asked; call it over MCP at `{mcp}`, with a \
+                 client that offers sampling"
+            );
+            problem(StatusCode::UNPROCESSABLE_ENTITY, &detail)
+        }
+        CallError::Failed(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, &detail),
+        CallError::TimedOut(_) => problem(StatusCode::GATEWAY_TIMEOUT, &detail),
+        CallError::Cancelled => problem(StatusCode::SERVICE_UNAVAILABLE, &detail),
+    }
+}
+
+fn listed(definition: &Definition) -> Value {
+    json!({
+        "name": definition.name,
+        "title": definition.title,
+        "description": definition.description,
+        "endpoint": endpoint(definition),
+        "method": "POST",
+        "required_scope": (!definition.scopes.is_empty()).then(|| definition.scopes.to_string()),
+        "input_schema": definition.input_schema,
+        "output_schema": definition.output_schema,
+    })
+}
+
+/// What is for one caller's eyes, and kept by nobody on the way.
+fn private(value: &Value) -> Response<Body> {
+    let body = json_response(StatusCode::OK, value.to_string().into());
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+}
