@@ -464,7 +464,18 @@ async fn h24_h27_answers_tell_nothing_about_the_inside() {
 #[tokio::test]
 async fn h28_every_answer_has_the_security_headers() {
     let guarded = Guarded::start().await;
-    for path in ["/", "/health", "/mcp", "/nowhere", "/.well-known/oauth-protected-resource"] {
+    for path in [
+        "/",
+        "/health",
+        "/mcp",
+        "/nowhere",
+        "/.well-known/oauth-protected-resource",
+        "/api/v1/tools",
+        "/api/v1/tools/echo",
+        "/openapi.json",
+        "/docs",
+        "/docs/page.js",
+    ] {
         let answer = guarded.server.get(path).await;
         let headers = answer.headers();
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
