@@ -7,5 +7,6 @@ mod docs;
 mod everything;
 mod fastmcp;
 mod harness;
+mod scanners;
 mod sdk_clients;
 mod typescript_server;
