@@ -95,10 +95,9 @@ impl<'a> Bearer<'a> {
 /// RFC 6750 section 2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
 fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
-    !body.is_empty()
-        && body
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    // Without an early end it is checked sixteen bytes at a time.
+    !body.is_empty() && body.bytes().fold(true, |so_far, byte| so_far & is_allowed(byte))
 }
 
 fn has_token_in_query(uri: &Uri) -> bool {

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     auth::Denied,
@@ -29,12 +29,20 @@ pub(super) struct Refusal {
     message: String,
     challenge: Option<String>,
     retry_after_seconds: Option<u64>,
+    violations: Vec<Violation>,
 }
 
 impl Refusal {
     /// A refusal without challenge.
     pub(super) fn new(status: StatusCode, code: i64, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), challenge: None, retry_after_seconds: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            challenge: None,
+            retry_after_seconds: None,
+            violations: Vec::new(),
+        }
     }
 
     /// 401: no token came, or none that is good (`invalid_token`).
@@ -99,6 +107,12 @@ impl Refusal {
         Self { retry_after_seconds: Some(60), ..Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message) }
     }
 
+    /// 422: arguments that do not fit, over REST.
+    pub(super) fn unfit_arguments(violations: Vec<Violation>) -> Self {
+        let message = "the arguments do not fit the tool";
+        Self { violations, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message) }
+    }
+
     fn with_challenge(mut self, challenge: &Challenge) -> Self {
         self.challenge = Some(challenge.to_string());
         self
@@ -111,9 +125,14 @@ impl Refusal {
         self.with_headers(response)
     }
 
-    /// The answer over REST.
+    /// The answer over REST. What is wrong with the arguments is named as in the example of RFC 9457 section 3.
     pub(super) fn into_problem(self) -> Response<Body> {
-        let response = problem(self.status, &self.message);
+        let mut document = document(self.status, &self.message);
+        if !self.violations.is_empty() {
+            let error = |violation: &Violation| json!({"pointer": violation.path, "detail": violation.message});
+            document["errors"] = self.violations.iter().map(error).collect();
+        }
+        let response = problem_of(self.status, &document);
         self.with_headers(response)
     }
 
@@ -138,16 +157,14 @@ impl IntoResponse for Refusal {
 
 /// An RFC 9457 problem document, for everything that is neither MCP nor OAuth.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
-    problem_with(status, detail, &[])
+    problem_of(status, &document(status, detail))
 }
 
-/// A problem document that names what is wrong with the arguments, as the example of RFC 9457 section 3 does.
-pub(super) fn problem_with(status: StatusCode, detail: &str, violations: &[Violation]) -> Response<Body> {
+fn document(status: StatusCode, detail: &str) -> Value {
     let title = status.canonical_reason().unwrap_or_default();
-    let mut body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
-    if !violations.is_empty() {
-        let error = |violation: &Violation| json!({"pointer": violation.path, "detail": violation.message});
-        body["errors"] = violations.iter().map(error).collect();
-    }
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail})
+}
+
+fn problem_of(status: StatusCode, document: &Value) -> Response<Body> {
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], document.to_string()).into_response()
 }

@@ -2,7 +2,10 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -11,38 +14,48 @@ use axum::{
     http::{HeaderValue, Response, Version, header},
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::App;
 
 /// The number of requests under way.
-#[derive(Clone, Debug)]
-pub(super) struct InFlight(Arc<watch::Sender<usize>>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct InFlight(Arc<Count>);
+
+#[derive(Debug, Default)]
+struct Count {
+    requests: AtomicUsize,
+    none_left: Notify,
+}
 
 /// One request; it ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Guard(Arc<watch::Sender<usize>>);
+pub(super) struct Guard(Arc<Count>);
 
 impl InFlight {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(0)))
-    }
-
     pub(super) fn enter(&self) -> Guard {
-        self.0.send_modify(|count| *count += 1);
+        self.0.requests.fetch_add(1, Ordering::SeqCst);
         Guard(Arc::clone(&self.0))
     }
 
     /// Waits until there is none.
     pub(super) async fn none(&self) {
-        // An error would mean that the sender is gone, and it is `self`.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+        loop {
+            // It hears of every end after this line, also of one before it is awaited.
+            let none_left = self.0.none_left.notified();
+            if self.0.requests.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none_left.await;
+        }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
+        if self.0.requests.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.none_left.notify_waiters();
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::{
 };
 use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
+use tracing::Span;
 
 use super::{
     App, authn,
@@ -100,6 +101,7 @@ fn admit(
         parts.headers.remove(SESSION_ID);
     } else {
         check_session(app, &parts.headers, principal)?;
+        parts.extensions.insert(Span::current());
     }
     // By the body, never by the headers that mirror it. An unknown tool is for rmcp to answer: -32602, never a challenge.
     if let Some(definition) = envelope.tool.as_deref().and_then(|tool| app.tools.find(tool)) {

@@ -33,13 +33,13 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions,
+    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names,
+    sessions::Sessions,
 };
 use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
@@ -62,7 +62,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
-    routes: Router,
+    routes: Layered,
     jwks: Option<Arc<Jwks>>,
     /// Ends every stream and session.
     streams: CancellationToken,
@@ -166,7 +166,7 @@ impl Server {
             mcp,
             clock,
             max_body_bytes: config.server.max_body_bytes,
-            in_flight: InFlight::new(),
+            in_flight: InFlight::default(),
             draining: AtomicBool::new(false),
         });
         let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));

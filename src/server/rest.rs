@@ -14,12 +14,12 @@ use super::{
     App, authn,
     body::read_json,
     documents::json_response,
-    error::{Refusal, problem, problem_with},
+    error::{PARSE_ERROR, REFUSED, Refusal},
     in_flight::held_until_sent,
 };
 use crate::{
     auth::Principal,
-    json::depth,
+    json::is_deeper_than,
     tools::{CallContext, CallError, Definition, JsonObject},
 };
 
@@ -60,7 +60,7 @@ pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     let response = match answer(&app, &parts, body).await {
         Ok(result) => private(&result),
-        Err(response) => response,
+        Err(refusal) => refusal.into_problem(),
     };
     held_until_sent(&app, response, guard)
 }
@@ -71,16 +71,15 @@ pub(super) fn endpoint(definition: &Definition) -> String {
 }
 
 /// Token, tool, scope, body, arguments: each refusal is final and costs no more than it must.
-async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Response<Body>> {
-    let principal = authn::authenticate(app, parts).await.map_err(Refusal::into_problem)?;
+async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Refusal> {
+    let principal = authn::authenticate(app, parts).await?;
     // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
     let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
     let context = CallContext::new(Arc::clone(&principal), Arc::clone(&app.clock));
     let arguments = match app.tools.find(name) {
         Some(definition) => {
-            authn::authorize(app, parts, definition, &principal).map_err(Refusal::into_problem)?;
-            let read = read_json(&parts.headers, body, app.max_body_bytes).await;
-            arguments(&read.map_err(Refusal::into_problem)?)?
+            authn::authorize(app, parts, definition, &principal)?;
+            arguments(&read_json(&parts.headers, body, app.max_body_bytes).await?)?
         }
         // The call says so, and is audited.
         None => JsonObject::new(),
@@ -91,13 +90,13 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Response<
     given_up.disarm();
     match result {
         Ok(result) => Ok(wrapped(name, &result, &principal)),
-        Err(error) => Err(failed(app, name, &error)),
+        Err(error) => Err(failed(app, name, error)),
     }
 }
 
-fn arguments(bytes: &[u8]) -> Result<JsonObject, Response<Body>> {
-    let bad = |detail: &str| problem(StatusCode::BAD_REQUEST, detail);
-    if depth(bytes) > MAX_DEPTH {
+fn arguments(bytes: &[u8]) -> Result<JsonObject, Refusal> {
+    let bad = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, message);
+    if is_deeper_than(MAX_DEPTH, bytes) {
         return Err(bad("the body is nested too deeply"));
     }
     match serde_json::from_slice(bytes) {
@@ -111,27 +110,26 @@ fn wrapped(tool: &str, result: &Value, principal: &Principal) -> Value {
     json!({"tool": tool, "result": result, "user": principal.display_name(), "client": principal.client_id})
 }
 
-fn failed(app: &App, tool: &str, error: &CallError) -> Response<Body> {
-    let detail = error.to_string();
-    match error {
-        CallError::UnknownTool(_) => problem(StatusCode::NOT_FOUND, &detail),
-        // Asked before the call: only a tool that changed its mind meanwhile gets here.
-        CallError::MissingScope { .. } => problem(StatusCode::FORBIDDEN, &detail),
-        CallError::InvalidArguments(violations) => {
-            problem_with(StatusCode::UNPROCESSABLE_ENTITY, "the arguments do not fit the tool", violations)
-        }
+fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
+    let message = error.to_string();
+    let status = match error {
+        CallError::UnknownTool(_) => StatusCode::NOT_FOUND,
+        // Looked at before the call: `authorize` has said it with a challenge.
+        CallError::MissingScope { .. } => StatusCode::FORBIDDEN,
+        CallError::InvalidArguments(violations) => return Refusal::unfit_arguments(violations),
         CallError::Ask(_) => {
             let mcp = app.names.resource();
-            let detail = format!(
+            let message = format!(
                 "`{tool}` asks its caller's model, and over REST nobody can be asked; call it over MCP at `{mcp}`, with a \
                  client that offers sampling"
             );
-            problem(StatusCode::UNPROCESSABLE_ENTITY, &detail)
+            return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message);
         }
-        CallError::Failed(_) => problem(StatusCode::INTERNAL_SERVER_ERROR, &detail),
-        CallError::TimedOut(_) => problem(StatusCode::GATEWAY_TIMEOUT, &detail),
-        CallError::Cancelled => problem(StatusCode::SERVICE_UNAVAILABLE, &detail),
-    }
+        CallError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        CallError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        CallError::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::new(status, REFUSED, message)
 }
 
 fn listed(definition: &Definition) -> Value {

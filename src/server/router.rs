@@ -10,10 +10,17 @@ use axum::{
     routing::{any, get, post},
 };
 
-use super::{App, docs, documents, error::problem, layers, mcp, names::MCP_PATH, openapi, rest};
+use super::{
+    App, docs, documents,
+    error::problem,
+    layers::{self, Layered},
+    mcp,
+    names::MCP_PATH,
+    openapi, rest,
+};
 
 /// All routes behind all layers. `issuer` is the embedded issuer's own router, if it is on.
-pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Router {
+pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
     let routes = Router::new()
         .route(MCP_PATH, any(mcp::endpoint))
         .route("/.well-known/oauth-protected-resource", get(documents::resource_metadata))

@@ -11,6 +11,7 @@ mod http;
 mod issuer;
 mod jwks;
 mod layers;
+mod logs;
 mod mcp;
 mod openapi;
 mod panic;

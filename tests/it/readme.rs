@@ -179,7 +179,9 @@ fn the_readme_does_what_it_shows() {
     assert!(said.starts_with(&first.output), "{said}\nexpected:\n{}", first.output);
 
     assert!(rest.len() >= 10, "the commands were found: {}", rest.len());
-    rest.iter().for_each(|shown| newcomer.does(shown));
+    for shown in rest {
+        newcomer.does(shown);
+    }
 }
 
 #[test]
@@ -188,5 +190,7 @@ fn the_api_reference_does_what_it_shows() {
     let (_server, _) = newcomer.serve("securemcp serve");
     let all = shown(include_str!("../../docs/API.md"));
     assert!(all.len() >= 12, "the commands were found: {}", all.len());
-    all.iter().for_each(|shown| newcomer.does(shown));
+    for shown in &all {
+        newcomer.does(shown);
+    }
 }

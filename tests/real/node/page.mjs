@@ -16,14 +16,16 @@ mkdirSync(pictures, { recursive: true });
 const args = process.getuid() === 0 ? ["--no-sandbox"] : [];
 const running = await chromium.launch({ executablePath: browser, args });
 try {
-  const context = await running.newContext({ viewport: sizes.desktop, permissions: ["clipboard-read", "clipboard-write"] });
+  const permissions = ["clipboard-read", "clipboard-write"];
+  const context = await running.newContext({ viewport: sizes.desktop, permissions });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.on("request", (request) => told.requests.push(request.url()));
   page.on("console", (message) => told.console.push(message.text()));
   page.on("pageerror", (error) => told.console.push(String(error)));
   await page.exposeFunction("tellViolation", (violation) => told.violations.push(violation));
-  await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => tellViolation(event.violatedDirective)));
+  await page.addInitScript(() =>
+    addEventListener("securitypolicyviolation", (event) => tellViolation(event.violatedDirective)));
 
   await page.goto(`${origin}/docs`);
   const card = (tool) => page.locator(`#call_${tool}`);
@@ -94,7 +96,10 @@ try {
       await page.setViewportSize(viewport);
       await page.evaluate(() => scrollTo(0, 0));
       await page.screenshot({ path: join(pictures, `docs-${size}-${colorScheme}.png`), fullPage: true });
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+      const wide = await page.evaluate(() => {
+        const { scrollWidth, clientWidth } = document.documentElement;
+        return scrollWidth > clientWidth;
+      });
       await page.evaluate(axe);
       const { violations, passes } = await page.evaluate(() => window.axe.run());
       const found = violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));

@@ -30,7 +30,8 @@ documents = {
 
 def token(aud, scope):
     now = int(time.time())
-    claims = {"iss": issuer, "aud": aud, "sub": "ada", "client_id": "scanner", "scope": scope, "iat": now, "exp": now + 600}
+    claims = {"iss": issuer, "aud": aud, "sub": "ada", "client_id": "scanner", "scope": scope}
+    claims |= {"iat": now, "exp": now + 600}
     return jwt.encode(claims, key, algorithm="ES256", headers={"kid": "k1", "typ": "at+jwt"})
 
 
