@@ -8,6 +8,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use crate::harness::{
     issuer::{Behaviour, LyingIssuer},
     keys::Key,
+    process::free_port,
     server::{Guarded, NOW, TestServer, merged},
 };
 use securemcp::{clock::Clock as _, tools::Tools};
