@@ -120,6 +120,8 @@ fn explains_refusals(told: &Value) {
     assert_eq!((&marked["invalid"], &marked["focused"]), (&json!("true"), &json!(true)), "{marked}");
     assert!(marked["error"].as_str().is_some_and(|text| text.contains("IANA")), "{marked}");
     assert!(told["not_sent"].as_str().is_some_and(|text| text.starts_with("not JSON")), "{}", told["not_sent"]);
+    let places = (&told["typing_in"], &told["sent_to"]);
+    assert_eq!(places, (&json!("call_order-note"), &json!("call_order-lines")));
     assert!(told["wrong"].as_str().is_some_and(|text| text.starts_with("Refused with 401")), "{}", told["wrong"]);
     assert!(told["typo"].as_str().is_some_and(|text| text.starts_with("That is no token")), "{}", told["typo"]);
 }

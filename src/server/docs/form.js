@@ -11,7 +11,7 @@ const ONE_LINE = 256;
  * The form of a tool's input schema.
  *
  * `read()` gives the arguments, or null if a field for JSON holds none; `mark(errors)` shows the server's errors
- * (`{pointer, detail}`) at their fields.
+ * (`{pointer, detail}`) at their fields; `focusInvalid()` goes to the first field that is marked.
  */
 export function formOf(schema, { resolve, id }) {
   const root = resolve(schema);
@@ -34,15 +34,14 @@ export function formOf(schema, { resolve, id }) {
     },
     mark(errors) {
       unmark();
-      let first = null;
       for (const field of fields) {
-        const own = errors.filter(({ pointer, detail }) => isPlain
-          ? nameIn(pointer) === field.name || (pointer === "" && detail.includes(`\`${field.name}\``))
-          : true);
-        field.mark(own.map(({ detail }) => detail).join("; "));
-        if (own.length > 0) first ??= field;
+        const isOwn = ({ pointer, detail }) =>
+          nameIn(pointer) === field.name || (pointer === "" && detail.includes(`\`${field.name}\``));
+        field.mark(errors.filter((error) => !isPlain || isOwn(error)).map(({ detail }) => detail).join("; "));
       }
-      first?.focus();
+    },
+    focusInvalid() {
+      fields.find((field) => field.isMarked())?.focus();
     },
   };
 }
@@ -86,13 +85,13 @@ function framed({ name, id, kind, schema, isRequired, control }) {
     name,
     element: element("div", { className: "field" }, ...parts),
     mark,
+    isMarked: () => control.hasAttribute("aria-invalid"),
     focus: () => control.focus(),
     read() {
       try {
         return valueOf(kind, schema, control, isRequired);
       } catch (problem) {
         mark(`not JSON: ${problem.message}`);
-        control.focus();
         return { failed: true };
       }
     },

@@ -110,6 +110,7 @@ function cardOf(tool, getToken) {
   formElement.addEventListener("submit", async (event) => {
     event.preventDefault();
     const body = form.read();
+    form.focusInvalid();
     if (body === null) return;
     show(body);
     const button = find("form .primary");
@@ -120,6 +121,7 @@ function cardOf(tool, getToken) {
       const got = await call(url, body);
       answer.replaceChildren(...elementsOf(got, getToken));
       form.mark(got.body?.errors ?? []);
+      form.focusInvalid();
     } catch (problem) {
       answer.replaceChildren(element("p", { className: "status bad" }, `No answer: ${problem.message}.`));
     } finally {
