@@ -7,6 +7,9 @@ mod docs;
 mod everything;
 mod fastmcp;
 mod harness;
+#[path = "../it/harness/newcomer.rs"]
+mod newcomer;
+mod pages;
 mod scanners;
 mod sdk_clients;
 mod typescript_server;
