@@ -154,13 +154,11 @@ async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, d
 fn guarded_server(ready: &Document) -> Option<Check> {
     const SUBJECT: &str = "upstream";
     let said: serde_json::Value = ready.json().ok()?;
-    match said.get("upstream")?.as_str()? {
-        "ready" => Some(ok(SUBJECT, "the guarded server takes calls".to_owned())),
-        _ => {
-            let hint = "see that it runs, and what the server logs about it (`the guarded server takes no calls`)";
-            Some(fail(SUBJECT, "the guarded server takes no calls".to_owned(), hint))
-        }
+    if said.get("upstream")? == "ready" {
+        return Some(ok(SUBJECT, "the guarded server takes calls".to_owned()));
     }
+    let hint = "see that it runs, and what the server logs about it (`the guarded server takes no calls`)";
+    Some(fail(SUBJECT, "the guarded server takes no calls".to_owned(), hint))
 }
 
 /// What a client without a token is told, and where that leads.

@@ -1,5 +1,7 @@
 //! `securemcp serve`: run the server.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use clap::Args;
 use tokio::{
@@ -62,13 +64,14 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         printer.note("the configuration is good");
         return Ok(Exit::Done);
     }
-    let is_json = logs::start(&config.log.level, config.log.format);
+    let clock = SystemClock::shared();
+    let is_json = logs::start(&config.log.level, config.log.format, Arc::clone(&clock));
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         // Who guards a server serves that server's tools.
         let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
-        let server = Server::bind(&config, tools, SystemClock::shared()).await?;
+        let server = Server::bind(&config, tools, clock).await?;
         announce(&server, &config, printer, is_json);
         let mut signals = Signals::new().context("cannot listen for signals")?;
         let (stop, stopped) = oneshot::channel();

@@ -54,6 +54,9 @@ impl ResourceDocuments {
             "mcp": resource,
             "resource_metadata": resource.metadata_url(),
             "authorization_servers": [issuer],
+            "api": "/api/v1/tools",
+            "openapi": "/openapi.json",
+            "docs": "/docs",
             "health": "/health",
         });
         Self {
@@ -105,6 +108,6 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     json_response(code, body.to_string().into())
 }
 
-fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {
+pub(super) fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -1,12 +1,9 @@
 //! The MCP server proper: what rmcp asks us when a message has passed every check.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::http::request::Parts;
+use futures_util::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -17,6 +14,7 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::{
     ask::{RoundTripAsk, SessionAsk},
@@ -26,7 +24,7 @@ use crate::{
     auth::Principal,
     clock::SharedClock,
     secret::sha256_base64url,
-    tools::{Ask, AskError, CallContext, CallError, Output, Tools},
+    tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
 
 /// Cheap to clone: rmcp makes one for every stateless request.
@@ -59,11 +57,17 @@ impl Handler {
     async fn run(
         &self,
         request: CallToolRequestParams,
-        principal: Arc<Principal>,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let principal = principal(&context)?;
         let shared = &self.shared;
         let arguments = request.arguments.unwrap_or_default();
+        let state = request.request_state.as_deref();
+        let asks = shared.tools.find(&request.name).is_some_and(|definition| definition.asks);
+        if !asks && state.is_none() {
+            let call = self.call_context(principal, context.ct, Arc::new(NoAsk));
+            return self.answer(&request.name, shared.tools.call(&request.name, arguments, &call).await);
+        }
         // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
         let Some(capabilities) = context.meta.client_capabilities() else {
             let ask = Arc::new(SessionAsk::new(context.peer));
@@ -72,7 +76,6 @@ impl Handler {
         };
         let binding = binding(&principal, &request.name, &arguments);
         let can_sample = capabilities.sampling.is_some();
-        let state = request.request_state.as_deref();
         let ask = RoundTripAsk::new(&shared.state_codec, &binding, can_sample, state, request.input_responses)
             .map_err(|_| ErrorData::invalid_params("`requestState` is not one of this server for this call", None))?;
         let ask = Arc::new(ask);
@@ -92,8 +95,9 @@ impl Handler {
             Ok(Output::Value(value)) => {
                 let shows = self.shared.tools.find(tool).and_then(|definition| definition.shows);
                 let text = for_people(&value, shows);
-                let mut result = CallToolResult::structured(value);
-                result.content = vec![ContentBlock::text(text)];
+                // `CallToolResult::structured` would write the whole value as a text that is not wanted.
+                let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+                result.structured_content = Some(value);
                 Ok(result.into())
             }
             Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
@@ -127,13 +131,16 @@ impl ServerHandler for Handler {
         Ok(ListToolsResult::with_all_items(self.shared.listing.for_caller(&principal)))
     }
 
-    async fn call_tool(
+    fn call_tool(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let principal = principal(&context)?;
-        unless_it_panics(self.run(request, principal, context)).await
+    ) -> impl Future<Output = Result<CallToolResponse, ErrorData>> + Send {
+        // The worker of a session has no span of its own: without this one an audit line would have no request id.
+        let parts = context.extensions.get::<Parts>();
+        let span = parts.and_then(|parts| parts.extensions.get::<Span>()).cloned().unwrap_or_else(Span::none);
+        // Boxed, because rmcp copies this future several times on its way into a task.
+        Box::pin(unless_it_panics(self.run(request, context)).instrument(span))
     }
 }
 
@@ -147,14 +154,9 @@ fn principal(context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, Err
 /// A panic as an error. rmcp runs calls on tasks of its own, where the layer around the routes cannot catch it: nobody
 /// would ever answer.
 async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
-    let mut call = std::pin::pin!(call);
-    let poll = |context: &mut Context<'_>| {
-        // What panicked is not polled again, only dropped.
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
-        // The panic hook has logged what happened and where.
-        polled.unwrap_or_else(|_cause| Poll::Ready(Err(ErrorData::internal_error("internal error", None))))
-    };
-    std::future::poll_fn(poll).await
+    // The panic hook has logged what happened and where.
+    let answer = AssertUnwindSafe(call).catch_unwind().await;
+    answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None)))
 }
 
 /// A result as a person reads it: the one member that the tool shows, else all of it.

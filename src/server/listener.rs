@@ -1,16 +1,17 @@
 //! Connections: accepting them, their limits, and their end.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{body::Body, http::Request};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tower::Service as _;
+
+use super::layers::Layered;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,7 +23,7 @@ const MAX_HEADERS: usize = 100;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves connections until `stop` fires, then stops accepting. Returns the connections still open.
-pub(super) async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken) -> GracefulShutdown {
+pub(super) async fn accept(listener: TcpListener, routes: Layered, stop: CancellationToken) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let builder = Arc::new(builder());
     loop {
@@ -42,7 +43,7 @@ pub(super) async fn accept(listener: TcpListener, routes: Router, stop: Cancella
 fn serve(
     stream: TcpStream,
     builder: &Arc<auto::Builder<TokioExecutor>>,
-    routes: &Router,
+    routes: &Layered,
     connections: &GracefulShutdown,
 ) {
     // Without it an event stream waits 40 ms for each small write (Nagle against delayed acknowledgement).
@@ -50,9 +51,10 @@ fn serve(
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
     let routes = routes.clone();
-    let service = TowerToHyperService::new(tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        routes.clone().call(request.map(Body::new))
-    }));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answer = routes.clone().answer(request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
+    });
     let builder = Arc::clone(builder);
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);

@@ -35,9 +35,8 @@ impl Listing {
     /// What this caller is shown, in the order of the list.
     pub(super) fn for_caller(&self, principal: &Principal) -> Vec<Tool> {
         let made = self.made();
-        let seen = made.of.iter().zip(&made.tools).filter(|(definition, _)| {
-            self.show_locked || definition.upstream.is_none() || principal.scopes.covers(&definition.scopes)
-        });
+        let seen = made.of.iter().zip(&made.tools);
+        let seen = seen.filter(|(definition, _)| is_shown(definition, principal, self.show_locked));
         seen.map(|(_, tool)| tool.clone()).collect()
     }
 
@@ -55,6 +54,11 @@ impl Listing {
         *self.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&made);
         made
     }
+}
+
+/// Whether a caller is shown a tool: of a guarded server only what its token allows, unless told otherwise.
+pub(super) fn is_shown(definition: &Definition, principal: &Principal, show_locked: bool) -> bool {
+    show_locked || definition.upstream.is_none() || principal.scopes.covers(&definition.scopes)
 }
 
 impl Made {

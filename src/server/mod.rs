@@ -4,7 +4,10 @@
 //! decides when to stop, so that tests run the same server as the command.
 
 mod ask;
+mod asset;
 mod authn;
+mod body;
+mod docs;
 mod documents;
 mod envelope;
 mod error;
@@ -15,7 +18,9 @@ mod listener;
 mod listing;
 mod mcp;
 mod names;
+mod openapi;
 mod request_id;
+mod rest;
 mod router;
 mod sessions;
 
@@ -29,12 +34,14 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions};
+use self::{
+    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names,
+    sessions::Sessions,
+};
 use crate::{
     auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
     clock::SharedClock,
@@ -57,7 +64,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
-    routes: Router,
+    routes: Layered,
     jwks: Option<Arc<Jwks>>,
     gateway: Option<Gateway>,
     /// Ends every stream and session.
@@ -69,14 +76,19 @@ pub struct Server {
 struct App {
     names: Names,
     documents: Documents,
+    /// `/openapi.json`.
+    openapi: Asset,
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
     tools: Arc<Tools>,
+    /// Whether lists have tools of the guarded server that the caller's token does not allow.
+    show_locked: bool,
     /// Of the guarded server, if there is one.
     upstream: Option<Arc<gateway::Status>>,
     sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Handler, Sessions>,
+    clock: SharedClock,
     max_body_bytes: usize,
     in_flight: InFlight,
     draining: AtomicBool,
@@ -155,15 +167,18 @@ impl Server {
         );
         let app = Arc::new(App {
             documents: Documents::new(&names, trust.authenticator.issuer(), &scopes),
+            openapi: openapi::document(&tools),
             names,
             scopes,
             authenticator: trust.authenticator,
             tools,
+            show_locked,
             upstream: gateway.as_ref().map(Gateway::status),
             sessions,
             mcp,
+            clock,
             max_body_bytes: config.server.max_body_bytes,
-            in_flight: InFlight::new(),
+            in_flight: InFlight::default(),
             draining: AtomicBool::new(false),
         });
         let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));

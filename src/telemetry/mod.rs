@@ -1,4 +1,5 @@
 //! What the program says about itself while it runs: logs and audit events.
 
 pub mod audit;
+mod lines;
 pub mod logs;

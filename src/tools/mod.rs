@@ -76,7 +76,7 @@ pub trait Tool: Send + Sync + 'static {
     const DESTRUCTIVE: bool = !Self::READ_ONLY;
     /// Whether it deals with the world outside this server (`openWorldHint`).
     const OPEN_WORLD: bool = true;
-    /// Whether it uses [`CallContext::ask`], and may therefore take 5 minutes instead of 30 seconds.
+    /// Whether it uses [`CallContext::ask`]: only then there is somebody to ask, and 5 minutes instead of 30 seconds.
     const ASKS: bool = false;
     /// The member of `Output` that a person wants to read: it becomes the text beside the structured result. `None`: the
     /// whole result, as JSON.

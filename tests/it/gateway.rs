@@ -556,6 +556,33 @@ async fn a_server_that_is_dead_at_start_is_waited_for() {
     assert_eq!(guarded.called("read", json!({})).await["isError"], Value::Null);
 }
 
+#[tokio::test]
+async fn g05_guarded_tools_over_rest_are_shown_and_called_by_the_same_rules() {
+    let upstream = Upstream::start(true).await;
+    let guarded = guard(&upstream).await;
+    let (server, reader) = (&guarded.server, guarded.token(&json!({"scope": "mcp:read"})));
+    let send = async |method: reqwest::Method, path: &str, token: &str| {
+        let request = server.request(method, path).header("authorization", format!("Bearer {token}"));
+        let answer = request.json(&json!({"text": "hi"})).send().await.expect("an answer");
+        let status = answer.status().as_u16();
+        (status, answer.headers().contains_key("www-authenticate"), answer.json::<Value>().await.expect("JSON"))
+    };
+    let (_, _, list) = send(reqwest::Method::GET, "/api/v1/tools", &reader).await;
+    let names: Vec<_> = list["tools"].as_array().expect("a list").iter().map(|tool| tool["name"].clone()).collect();
+    assert_eq!(names, ["read"]);
+    let (status, _, called) = send(reqwest::Method::POST, "/api/v1/tools/read", &reader).await;
+    assert_eq!((status, &called["result"]["content"][0]["text"]), (200, &json!("{\"text\":\"hi\"}")));
+    let (status, challenged, _) = send(reqwest::Method::POST, "/api/v1/tools/write", &reader).await;
+    assert_eq!((status, challenged), (403, true));
+    // A failure behind us is one of a gateway, and never our own 401.
+    upstream.lie("read", Lie::Unauthorized);
+    let (status, challenged, told) = send(reqwest::Method::POST, "/api/v1/tools/read", &reader).await;
+    assert_eq!((status, challenged), (502, false));
+    assert!(told["detail"].as_str().is_some_and(|text| text.contains("`upstream.token`")), "{told}");
+    let page: Value = server.get("/openapi.json").await.json().await.expect("JSON");
+    assert!(page["paths"]["/api/v1/tools"].is_object() && !page.to_string().contains("/api/v1/tools/read"), "{page}");
+}
+
 /// The real binary in front of it.
 fn serve(account: &Account, upstream: &Upstream) -> (Running, String) {
     let arguments =

@@ -151,11 +151,11 @@ fn the_page_about_guarding_does_what_it_shows() {
             ran += 1;
             if command.starts_with("securemcp serve --upstream") {
                 drop(served.take());
-                let service = account.shell(&foreign, port, command).serving(port);
+                let service = account.documented(&foreign, port, command).serving(port);
                 assert_eq!(account.as_shown(port, &service.log()), output, "{command}");
                 served = Some(service);
             } else {
-                let ended = account.shell(&foreign, port, command).ended();
+                let ended = account.documented(&foreign, port, command).ended();
                 assert_eq!(ended.code, Some(0), "{command}: {ended:#?}");
                 if !output.is_empty() {
                     compared += 1;

@@ -7,9 +7,10 @@ use std::{
     process::Command,
 };
 
+use securemcp::tools::Tools;
 use tempfile::TempDir;
 
-use super::{Ended, Foreign, Service, free_port};
+use super::{Ended, Foreign, InProcess, Service, free_port};
 
 /// All scopes that the product's tools need.
 const ALL_SCOPES: &str = "mcp:read mcp:write mcp:infer";
@@ -65,14 +66,24 @@ impl Account {
         Server { port, _service: service }
     }
 
+    /// Serves these tools within this process.
+    pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
+        InProcess::start(self.home.path(), tools)
+    }
+
     /// A token for `url` with every scope.
     pub(crate) fn token(&self, url: &str) -> String {
-        let ended = self.securemcp(&["token", "get", "--server", url, "--scope", ALL_SCOPES]);
+        self.token_for(url, ALL_SCOPES)
+    }
+
+    /// A token for `url` with these scopes.
+    pub(crate) fn token_for(&self, url: &str, scopes: &str) -> String {
+        let ended = self.securemcp(&["token", "get", "--server", url, "--scope", scopes]);
         ended.done().trim_end().to_owned()
     }
 
     /// A command of a documentation page, at a port of its own, where `npx` finds the packages that are installed already.
-    pub(crate) fn shell(&self, foreign: &Foreign, port: u16, line: &str) -> Shell<'_> {
+    pub(crate) fn documented(&self, foreign: &Foreign, port: u16, line: &str) -> Shell<'_> {
         let bin = self.home.path().join("bin");
         if !bin.exists() {
             fs::create_dir(&bin).expect("the home is writable");
@@ -109,9 +120,20 @@ impl Account {
             .collect()
     }
 
-    /// Nothing of the environment of the tests reaches the product.
+    /// Runs a line of shell, with these variables.
+    pub(crate) fn shell(&self, line: &str, variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.command_of("bash");
+        command.args(["-euo", "pipefail", "-c", line]).envs(variables.iter().copied());
+        Ended::of(command, self.home.path())
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_securemcp"));
+        self.command_of(env!("CARGO_BIN_EXE_securemcp"))
+    }
+
+    /// Nothing of the environment of the tests reaches the product, or what is run beside it.
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .current_dir(self.home.path())
             .env_clear()

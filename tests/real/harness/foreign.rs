@@ -34,8 +34,13 @@ impl Foreign {
 
     /// Runs a script to its end; `token` is what it sends as a bearer token.
     pub(crate) fn run(&self, script: &str, arguments: &[&str], token: &str) -> Ended {
+        self.run_with(script, arguments, &[("TEST_TOKEN", token)])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = self.command(script, arguments);
-        command.env("TEST_TOKEN", token);
+        command.envs(variables.iter().copied());
         Ended::of(command, self.home.path())
     }
 
