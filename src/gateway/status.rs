@@ -80,6 +80,12 @@ impl Status {
         is_up && self.answers.load(Ordering::Relaxed)
     }
 
+    /// What to tell a caller while nothing is known of the tools, because there is no way to ask.
+    pub(crate) fn excuse(&self) -> Option<String> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.way.as_ref().err().map(|down| down.before_a_call(&state.name))
+    }
+
     pub(super) fn name(&self) -> Arc<str> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).name)
     }

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     auth::Principal,
     clock::SharedClock,
+    gateway::Status,
     secret::sha256_base64url,
     tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
@@ -35,6 +36,7 @@ pub(super) struct Handler {
 
 struct Shared {
     tools: Arc<Tools>,
+    upstream: Option<Arc<Status>>,
     listing: Listing,
     info: ServerConfig,
     state_codec: RequestStateCodec,
@@ -43,7 +45,7 @@ struct Shared {
 
 impl Handler {
     /// With `show_locked`, callers also see tools of an upstream server that their token does not allow.
-    pub(super) fn new(tools: Arc<Tools>, show_locked: bool, clock: SharedClock) -> Self {
+    pub(super) fn new(tools: Arc<Tools>, upstream: Option<Arc<Status>>, show_locked: bool, clock: SharedClock) -> Self {
         let listing = Listing::new(Arc::clone(&tools), show_locked);
         let info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("securemcp", env!("CARGO_PKG_VERSION")));
@@ -51,7 +53,7 @@ impl Handler {
         let key = crate::secret::Secret::random();
         let state_codec =
             RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        Self { shared: Arc::new(Shared { tools, listing, info, state_codec, clock }) }
+        Self { shared: Arc::new(Shared { tools, upstream, listing, info, state_codec, clock }) }
     }
 
     async fn run(
@@ -100,10 +102,19 @@ impl Handler {
                 result.structured_content = Some(value);
                 Ok(result.into())
             }
+            // It may well be a tool of the guarded server, which has not said yet what it has.
+            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.excuse() => {
+                Ok(CallToolResult::error(vec![ContentBlock::text(excuse)]).into())
+            }
             Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
             // Told as a result, so that a model reads it and can do better.
             Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
         }
+    }
+
+    fn excuse(&self) -> Option<String> {
+        let upstream = self.shared.upstream.as_ref().filter(|_| self.shared.tools.list().is_empty())?;
+        upstream.excuse()
     }
 
     fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {

@@ -153,7 +153,8 @@ impl Server {
         let streams = CancellationToken::new();
         let sessions = Arc::new(Sessions::new(config.limits.clone()));
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
-        let handler = Handler::new(Arc::clone(&tools), show_locked, Arc::clone(&clock));
+        let upstream = gateway.as_ref().map(Gateway::status);
+        let handler = Handler::new(Arc::clone(&tools), upstream.clone(), show_locked, Arc::clone(&clock));
         let mcp = StreamableHttpService::new(
             move || Ok(handler.clone()),
             Arc::clone(&sessions),
@@ -173,7 +174,7 @@ impl Server {
             authenticator: trust.authenticator,
             tools,
             show_locked,
-            upstream: gateway.as_ref().map(Gateway::status),
+            upstream,
             sessions,
             mcp,
             clock,

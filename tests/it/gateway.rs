@@ -534,6 +534,8 @@ async fn a_server_that_is_dead_at_start_is_waited_for() {
     }
     assert!(!ready.to_string().contains("127.0.0.1"), "{ready}");
     assert_eq!(guarded.names_shown("mcp:read").await, [""; 0]);
+    // Not that there is no such tool: nobody knows.
+    assert!(guarded.told("read").await.contains("takes no calls: it cannot be reached"));
 
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let upstream = Upstream::start_on(listener, true);
