@@ -34,6 +34,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.trusted_proxies", "NETWORK"),
     ("embedded.face_network", ""),
     ("audit.file", "FILE"),
+    ("upstream.url", "URL"),
+    ("upstream.command", "COMMAND"),
+    ("upstream.token", "FILE"),
     ("log.level", "LEVEL"),
     ("log.format", "FORMAT"),
 ];
@@ -45,6 +48,8 @@ Examples:
   securemcp serve --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp \\
       --listen 0.0.0.0:8000 --trusted-proxy 10.0.0.0/8
   securemcp serve --tls-self-signed
+  securemcp serve --upstream http://127.0.0.1:9000/mcp
+  securemcp serve --upstream-command 'npx -y @modelcontextprotocol/server-filesystem /srv/files'
   securemcp serve --check --config /etc/securemcp.toml";
 
 /// Run the server
@@ -70,7 +75,9 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let server = Server::bind(&config, Tools::builtin(), Arc::clone(&clock)).await?;
+        // Who guards a server serves that server's tools.
+        let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
+        let server = Server::bind(&config, tools, Arc::clone(&clock)).await?;
         let mut signals = Signals::new().context("cannot listen for signals")?;
         announce(&server, &config, printer, logs.is_json());
         let reloading = Reloading { reloader: server.reloader(), logs, inputs: surroundings.inputs(), clock };
@@ -146,15 +153,16 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// Says where the server is and how to call it: in lines for people, or as one log event where logs are JSON.
 fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
-    let names: Vec<_> = server.tools().list().iter().map(|tool| tool.name.as_ref()).collect();
+    let names: Vec<_> = server.tools().list().iter().map(|tool| tool.name.to_string()).collect();
     let (resource, issuer, tools) = (server.resource(), server.issuer(), names.join(", "));
+    let upstream = server.upstream().unwrap_or_default();
     let kind = match config.issuer.choice {
         IssuerChoice::Embedded { .. } => "embedded",
         IssuerChoice::External { .. } => "external",
     };
     if is_json {
         let ca = server.own_certificate().map(|path| path.display().to_string());
-        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, ca, "listening");
+        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, upstream, ca, "listening");
         return;
     }
     let default_server = "http://127.0.0.1:8000/mcp";
@@ -162,12 +170,17 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     printer.note(&format!("securemcp {} serves {resource}", env!("CARGO_PKG_VERSION")));
     printer.note(&format!("  issuer  {issuer} ({kind})"));
     printer.note(&format!("  state   {}", config.state_dir.display()));
-    printer.note(&format!("  tools   {tools}"));
     if let Some(path) = server.own_certificate() {
         printer.note(&format!("  ca      {}", path.display()));
         let _ = write!(at, " --ca {}", path.display());
     }
-    printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
+    if upstream.is_empty() {
+        printer.note(&format!("  tools   {tools}"));
+        printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
+    } else {
+        printer.note(&format!("  guards  {upstream}"));
+        printer.note(&format!("  try     securemcp tools{at}"));
+    }
 }
 
 /// The signals that this process listens to.

@@ -23,8 +23,19 @@ pub struct Key {
     pub for_clients: bool,
     /// Whether it is never shown; its variable then also has a `_FILE` form.
     pub secret: bool,
-    /// Whether a running server takes over a new value (`SIGHUP`); if not, it needs a restart.
-    pub reloads: bool,
+    /// What a new value takes.
+    pub change: Change,
+    /// Whether it is a section of the file whose names are free.
+    pub is_section: bool,
+}
+
+/// What it takes for a new value to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A running server takes it over on `SIGHUP`.
+    Reload,
+    /// It waits for the next start.
+    Restart,
 }
 
 /// What holds when nobody says anything.
@@ -110,7 +121,8 @@ const PLAIN: Key = Key {
     doc: "",
     for_clients: false,
     secret: false,
-    reloads: false,
+    change: Change::Restart,
+    is_section: false,
 };
 
 const KEYS: &[Key] = &[
@@ -147,7 +159,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_AUDIENCES"),
         original: &["OAUTH_AUDIENCE"],
         doc: "list: audiences accepted besides the resource; each start logs them",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -156,7 +168,7 @@ const KEYS: &[Key] = &[
         flag: Some("--tls-cert"),
         default: Fallback::Unset("none: plain http"),
         doc: "a file with the server's certificate chain, in PEM",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -164,7 +176,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_TLS_KEY"),
         flag: Some("--tls-key"),
         doc: "a file with the private key of the certificate, in PEM",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -180,7 +192,7 @@ const KEYS: &[Key] = &[
         original: &["REQUIRE_HTTPS"],
         default: Fallback::Unset("`true` beyond loopback"),
         doc: "start only with TLS or a declared TLS proxy, and over TLS tell browsers to come by https only",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -188,7 +200,7 @@ const KEYS: &[Key] = &[
         original: &["HSTS_MAX_AGE"],
         default: Fallback::Value("31536000"),
         doc: "for how long browsers remember that; 0 tells them nothing",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -204,7 +216,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_HOSTS"),
         default: Fallback::Unset("the resource's host; on loopback its three names"),
         doc: "list: values of `Host` that are answered",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -213,7 +225,7 @@ const KEYS: &[Key] = &[
         original: &["CORS_ORIGINS"],
         default: Fallback::Unset("the resource's origin; on loopback also MCP Inspector's"),
         doc: "list: web origins that may call",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -221,7 +233,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_MAX_BODY_BYTES"),
         default: Fallback::Value("4194304"),
         doc: "the largest request body, 1 KiB to 64 MiB",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -262,7 +274,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_ALGORITHMS"],
         default: Fallback::Value("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA"),
         doc: "list: signature algorithms that count; asymmetric only",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -270,7 +282,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_LEEWAY"],
         default: Fallback::Value("30s"),
         doc: "how far clocks may disagree, at most 60s",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -278,7 +290,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_CLIENTS"),
         default: Fallback::Unset("any"),
         doc: "list: the only client ids whose tokens count",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -300,7 +312,50 @@ const KEYS: &[Key] = &[
         original: &["MCP_SUPPORTED_SCOPES"],
         default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),
         doc: "list: the scopes that the metadata names",
-        reloads: true,
+        change: Change::Reload,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.url",
+        variable: Some("SECUREMCP_UPSTREAM_URL"),
+        flag: Some("--upstream"),
+        default: Fallback::Unset("none: the server has tools of its own"),
+        doc: "the MCP server to guard, by its URL (docs/GATEWAY.md)",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.command",
+        variable: Some("SECUREMCP_UPSTREAM_COMMAND"),
+        flag: Some("--upstream-command"),
+        doc: "the MCP server to guard, by the command that starts it on stdio; quotes as in a shell, but there is none",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.token",
+        variable: Some("SECUREMCP_UPSTREAM_TOKEN"),
+        flag: Some("--upstream-token-file"),
+        doc: "this server's own bearer token for `upstream.url`; tokens of callers are never passed on",
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.scopes",
+        default: Fallback::Unset("`mcp:read` for tools that say `readOnlyHint`, else `mcp:write`"),
+        doc: "section: the scopes that callers need, as `<tool> = \"scope scope\"`",
+        is_section: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.show_locked",
+        default: Fallback::Value("false"),
+        doc: "show callers also the tools that their token does not allow",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.timeout",
+        variable: Some("SECUREMCP_UPSTREAM_TIMEOUT"),
+        default: Fallback::Value("60s"),
+        doc: "how long a tool of the guarded server may run",
         ..PLAIN
     },
     Key {
@@ -308,7 +363,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
         default: Fallback::Value("50"),
         doc: "open sessions of one caller",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -316,7 +371,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS"),
         default: Fallback::Value("10000"),
         doc: "open sessions in all",
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -334,7 +389,7 @@ const KEYS: &[Key] = &[
         default: Fallback::Value("info"),
         doc: "`error`, `warn`, `info`, `debug` or `trace`",
         for_clients: true,
-        reloads: true,
+        change: Change::Reload,
         ..PLAIN
     },
     Key {
@@ -433,7 +488,8 @@ mod tests {
     #[test]
     fn only_secrets_have_a_file_form() {
         let forms: Vec<_> = KEYS.iter().filter_map(Key::file_variable).collect();
-        assert_eq!(forms, ["SECUREMCP_CLIENT_SECRET_FILE", "SECUREMCP_INITIAL_ACCESS_TOKEN_FILE"]);
+        let secrets = ["UPSTREAM_TOKEN", "CLIENT_SECRET", "INITIAL_ACCESS_TOKEN"];
+        assert_eq!(forms, secrets.map(|name| format!("SECUREMCP_{name}_FILE")));
     }
 
     #[test]

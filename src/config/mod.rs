@@ -17,17 +17,18 @@ mod problem;
 mod raw;
 mod reader;
 mod tls;
+mod upstream;
 mod validate;
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use url::Url;
 
 pub use effective::{Effective, Shown};
 pub use environment::Environment;
-pub use keys::{Fallback, Key, keys};
+pub use keys::{Change, Fallback, Key, keys};
 pub use network::{IpNetwork, NotANetwork};
 pub use problem::{Invalid, Problem};
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub issuer: IssuerSettings,
     /// The scopes that the metadata lists; `None`: those of the tools.
     pub scopes_supported: Option<Scopes>,
+    /// The MCP server that is guarded, if the server is to have its tools.
+    pub upstream: Option<Upstream>,
     /// Bounds on sessions.
     pub limits: Limits,
     /// What the log says and how.
@@ -126,6 +129,38 @@ pub struct IssuerSettings {
     pub leeway: Duration,
     /// The only clients whose tokens count; `None`: any.
     pub allowed_clients: Option<Vec<String>>,
+}
+
+/// An MCP server that is guarded.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// How it is reached.
+    pub target: UpstreamTarget,
+    /// What a token must allow for a tool, by the tool's name; not empty.
+    pub scopes: BTreeMap<String, Scopes>,
+    /// Whether `tools/list` has tools that the caller's token does not allow.
+    pub show_locked: bool,
+    /// How long one of its tools may run.
+    pub timeout: Duration,
+}
+
+/// How a guarded server is reached.
+#[derive(Debug, Clone)]
+pub enum UpstreamTarget {
+    /// Streamable HTTP.
+    Http {
+        /// The endpoint.
+        url: Url,
+        /// What we show it: never a token of a caller.
+        token: Option<Secret>,
+    },
+    /// A child process on stdio.
+    Command {
+        /// Program and arguments, at least the program.
+        argv: Vec<String>,
+        /// All of its environment.
+        environment: Vec<(String, String)>,
+    },
 }
 
 /// Bounds, none of them zero.

@@ -28,6 +28,8 @@ pub(super) struct Value {
 pub(super) enum Written {
     Text(String),
     List(Vec<String>),
+    /// The entries of a section whose names are free; a list's items have spaces between them.
+    Section(Vec<(String, Value)>),
     /// Something that could not be read; the problem is reported already.
     Broken,
 }

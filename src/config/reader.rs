@@ -26,7 +26,7 @@ impl Reader<'_> {
                 self.refuse(path, "is a list, expected one value");
                 None
             }
-            Written::Broken => None,
+            Written::Section(_) | Written::Broken => None,
         }
     }
 
@@ -43,7 +43,7 @@ impl Reader<'_> {
         let items: Vec<String> = match &self.values.get(path)?.written {
             Written::Text(text) => items(text).collect(),
             Written::List(items) => items.clone(),
-            Written::Broken => return None,
+            Written::Section(_) | Written::Broken => return None,
         };
         let mut good = Vec::new();
         for item in items {
@@ -94,6 +94,7 @@ impl Reader<'_> {
         self.values.get(path).is_some_and(|value| match &value.written {
             Written::Text(text) => items(text).next().is_none(),
             Written::List(items) => items.is_empty(),
+            Written::Section(entries) => entries.is_empty(),
             Written::Broken => false,
         })
     }

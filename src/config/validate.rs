@@ -7,7 +7,7 @@ use super::{
     problem::{Report, quoted},
     raw::Values,
     reader::Reader,
-    tls,
+    tls, upstream,
     values::{self, refused},
 };
 use crate::{
@@ -25,6 +25,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         server: server(&mut reader, environment),
         issuer: issuer(&mut reader),
         scopes_supported: scopes(&mut reader),
+        upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
         log: log(&mut reader, environment),
         client: client(&mut reader, values.token.clone()),

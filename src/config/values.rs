@@ -24,6 +24,16 @@ pub(super) fn text(text: &str) -> Result<String, Refusal> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// What may stand behind `Bearer` (RFC 6750 section 2.1). It is a secret, and never quoted.
+pub(super) fn bearer_token(text: &str) -> Result<String, Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no bearer token, expected letters, digits and `-._~+/=` only".to_owned())
+    }
+}
+
 pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
     text.parse().map_err(|_| expected(text, "`true` or `false`"))
 }

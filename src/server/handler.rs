@@ -8,7 +8,7 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-        MetaObject, PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+        PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -16,16 +16,17 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
-use super::ask::{RoundTripAsk, SessionAsk};
+use super::{
+    ask::{RoundTripAsk, SessionAsk},
+    listing::Listing,
+};
 use crate::{
     auth::Principal,
     clock::SharedClock,
+    gateway::Status,
     secret::sha256_base64url,
-    tools::{Ask, AskError, CallContext, CallError, Definition, NoAsk, Tools},
+    tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
-
-/// In a tool's `_meta`: the scopes that calling it needs.
-const SCOPES_META_KEY: &str = "io.securemcp/scopes";
 
 /// Cheap to clone: rmcp makes one for every stateless request.
 #[derive(Clone)]
@@ -35,22 +36,24 @@ pub(super) struct Handler {
 
 struct Shared {
     tools: Arc<Tools>,
-    listed: Vec<Tool>,
+    upstream: Option<Arc<Status>>,
+    listing: Listing,
     info: ServerConfig,
     state_codec: RequestStateCodec,
     clock: SharedClock,
 }
 
 impl Handler {
-    pub(super) fn new(tools: Arc<Tools>, clock: SharedClock) -> Self {
-        let listed = tools.list().iter().map(listed).collect();
+    /// With `show_locked`, callers also see tools of an upstream server that their token does not allow.
+    pub(super) fn new(tools: Arc<Tools>, upstream: Option<Arc<Status>>, show_locked: bool, clock: SharedClock) -> Self {
+        let listing = Listing::new(Arc::clone(&tools), show_locked);
         let info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("securemcp", env!("CARGO_PKG_VERSION")));
         // A new key with each start: a question left open across a restart is asked again.
         let key = crate::secret::Secret::random();
         let state_codec =
             RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        Self { shared: Arc::new(Shared { tools, listed, info, state_codec, clock }) }
+        Self { shared: Arc::new(Shared { tools, upstream, listing, info, state_codec, clock }) }
     }
 
     async fn run(
@@ -58,13 +61,7 @@ impl Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        // Who asks is read from this very request, never from what a session knew when it began.
-        let principal = context
-            .extensions
-            .get::<Parts>()
-            .and_then(|parts| parts.extensions.get::<Arc<Principal>>())
-            .cloned()
-            .ok_or_else(|| ErrorData::internal_error("the request has no principal", None))?;
+        let principal = principal(&context)?;
         let shared = &self.shared;
         let arguments = request.arguments.unwrap_or_default();
         let state = request.request_state.as_deref();
@@ -94,9 +91,10 @@ impl Handler {
         self.answer(&request.name, result)
     }
 
-    fn answer(&self, tool: &str, result: Result<Value, CallError>) -> Result<CallToolResponse, ErrorData> {
+    fn answer(&self, tool: &str, result: Result<Output, CallError>) -> Result<CallToolResponse, ErrorData> {
         match result {
-            Ok(value) => {
+            Ok(Output::Upstream(result)) => Ok((*result).into()),
+            Ok(Output::Value(value)) => {
                 let shows = self.shared.tools.find(tool).and_then(|definition| definition.shows);
                 let text = for_people(&value, shows);
                 // `CallToolResult::structured` would write the whole value as a text that is not wanted.
@@ -104,10 +102,19 @@ impl Handler {
                 result.structured_content = Some(value);
                 Ok(result.into())
             }
+            // It may well be a tool of the guarded server, which has not said yet what it has.
+            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.excuse() => {
+                Ok(CallToolResult::error(vec![ContentBlock::text(excuse)]).into())
+            }
             Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
             // Told as a result, so that a model reads it and can do better.
             Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
         }
+    }
+
+    fn excuse(&self) -> Option<String> {
+        let upstream = self.shared.upstream.as_ref().filter(|_| self.shared.tools.list().is_empty())?;
+        upstream.excuse()
     }
 
     fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {
@@ -123,15 +130,16 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.shared.listed.iter().find(|tool| tool.name == name).cloned()
+        self.shared.listing.find(name)
     }
 
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.shared.listed.clone()))
+        let principal = principal(&context)?;
+        Ok(ListToolsResult::with_all_items(self.shared.listing.for_caller(&principal)))
     }
 
     fn call_tool(
@@ -145,6 +153,13 @@ impl ServerHandler for Handler {
         // Boxed, because rmcp copies this future several times on its way into a task.
         Box::pin(unless_it_panics(self.run(request, context)).instrument(span))
     }
+}
+
+/// Who asks: read from this very request, never from what a session knew when it began.
+fn principal(context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, ErrorData> {
+    let parts = context.extensions.get::<Parts>();
+    let principal = parts.and_then(|parts| parts.extensions.get::<Arc<Principal>>()).cloned();
+    principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
 }
 
 /// A panic as an error. rmcp runs calls on tasks of its own, where the layer around the routes cannot catch it: nobody
@@ -169,22 +184,4 @@ fn binding(principal: &Principal, tool: &str, arguments: &rmcp::model::JsonObjec
     let arguments = serde_json::to_vec(arguments).expect("JSON values");
     let parts = json!([principal.issuer, principal.subject, principal.client_id, tool, sha256_base64url(&arguments)]);
     parts.to_string().into_bytes()
-}
-
-fn listed(definition: &Definition) -> Tool {
-    let scopes: Vec<_> = definition.scopes.iter().collect();
-    let mut meta = MetaObject::new();
-    meta.insert(SCOPES_META_KEY.to_owned(), json!(scopes));
-    let hints = definition.annotations;
-    let mut annotations = ToolAnnotations::new();
-    annotations.read_only_hint = Some(hints.read_only);
-    annotations.destructive_hint = Some(hints.destructive);
-    annotations.open_world_hint = Some(hints.open_world);
-    let (name, description) = (definition.name.clone(), definition.description.clone());
-    let mut tool = Tool::new(name, description, Arc::clone(&definition.input_schema));
-    tool.title = definition.title.as_ref().map(ToString::to_string);
-    tool.output_schema = Some(Arc::clone(&definition.output_schema));
-    tool.annotations = Some(annotations);
-    tool.meta = Some(meta);
-    tool
 }

@@ -36,13 +36,14 @@ impl ResourceIndex {
 pub(super) struct Layered {
     app: Arc<App>,
     routes: Router,
+    without_cors: Router,
 }
 
 /// Wraps the routes.
 pub(super) fn around(routes: Router, app: &Arc<App>) -> Layered {
     // The innermost layer, so that a preflight never reaches a route.
-    let routes = routes.layer(cors(Arc::clone(app)));
-    Layered { app: Arc::clone(app), routes }
+    let with_cors = routes.clone().layer(cors(Arc::clone(app)));
+    Layered { app: Arc::clone(app), routes: with_cors, without_cors: routes }
 }
 
 impl Layered {
@@ -97,7 +98,14 @@ impl Layered {
         if is_from_no_page && request.method() == Method::POST && request.uri().path() == MCP_PATH {
             return Box::pin(mcp::endpoint(State(self.app), request)).await;
         }
-        let answer: Result<_, Infallible> = self.routes.call(request).await;
+        // The CORS layer takes every `OPTIONS` for a preflight; one that asks for no method is a question to the route.
+        let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let routes = if request.method() == Method::OPTIONS && !is_preflight {
+            &mut self.without_cors
+        } else {
+            &mut self.routes
+        };
+        let answer: Result<_, Infallible> = routes.call(request).await;
         answer.unwrap_or_else(|never| match never {})
     }
 }

@@ -4,7 +4,10 @@
 //! decides when to stop, so that tests run the same server as the command.
 
 mod ask;
+mod asset;
 mod authn;
+mod body;
+mod docs;
 mod documents;
 mod envelope;
 mod error;
@@ -12,10 +15,13 @@ mod handler;
 mod in_flight;
 mod layers;
 mod listener;
+mod listing;
 mod mcp;
 mod names;
+mod openapi;
 mod reload;
 mod request_id;
+mod rest;
 mod router;
 mod sessions;
 mod tls;
@@ -38,13 +44,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names, reload::Running,
-    sessions::Sessions, tls::Tls, trust::Trust,
+    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names,
+    reload::Running, sessions::Sessions, tls::Tls, trust::Trust,
 };
 use crate::{
     auth::Authenticator,
     clock::SharedClock,
     config::Config,
+    gateway::{self, Gateway},
     hint::Hint,
     issuer::OpenError,
     net::NetError,
@@ -61,6 +68,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Server {
     listener: TcpListener,
     running: Arc<Running>,
+    gateway: Option<Gateway>,
     drain_timeout: Duration,
 }
 
@@ -71,6 +79,12 @@ struct Lasting {
     state: PrivateDir,
     clock: SharedClock,
     tools: Arc<Tools>,
+    /// The scopes of the tools, which the metadata names unless it is told others.
+    default_scopes: Scopes,
+    /// Whether lists have tools of the guarded server that the caller's token does not allow.
+    show_locked: bool,
+    /// Of the guarded server, if there is one.
+    upstream: Option<Arc<gateway::Status>>,
     handler: Handler,
     sessions: Arc<Sessions>,
     trust: Trust,
@@ -84,12 +98,19 @@ struct Lasting {
 struct App {
     names: Names,
     documents: Documents,
+    /// `/openapi.json`.
+    openapi: Asset,
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
     tools: Arc<Tools>,
+    /// Whether lists have tools of the guarded server that the caller's token does not allow.
+    show_locked: bool,
+    /// Of the guarded server, if there is one.
+    upstream: Option<Arc<gateway::Status>>,
     sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Handler, Sessions>,
+    clock: SharedClock,
     max_body_bytes: usize,
     /// What browsers are told about plain http.
     hsts: Option<HeaderValue>,
@@ -161,15 +182,23 @@ impl Server {
         let state = PrivateDir::open(&config.state_dir)?;
         let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
         let tls = tls.transpose()?;
-        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().clone());
+        let gateway = config.upstream.clone().map(|upstream| Gateway::new(upstream, Arc::clone(&tools))).transpose()?;
+        let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
+        let default_scopes = tools.scopes_supported().union(&of_upstream);
+        let scopes = config.scopes_supported.as_ref().unwrap_or(&default_scopes).clone();
         let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock))?;
+        let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
+        let upstream = gateway.as_ref().map(Gateway::status);
         let lasting = Lasting {
             address,
             resource: names.resource().clone(),
             state,
-            handler: Handler::new(Arc::clone(&tools), Arc::clone(&clock)),
+            handler: Handler::new(Arc::clone(&tools), upstream.clone(), show_locked, Arc::clone(&clock)),
             clock,
             tools,
+            default_scopes,
+            show_locked,
+            upstream,
             sessions: Arc::new(Sessions::new(config.limits.clone())),
             trust,
             streams: CancellationToken::new(),
@@ -177,7 +206,7 @@ impl Server {
             draining: Arc::default(),
         };
         let running = Arc::new(Running::new(lasting, tls, config.clone()));
-        Ok(Self { listener, running, drain_timeout: config.server.drain_timeout })
+        Ok(Self { listener, running, gateway, drain_timeout: config.server.drain_timeout })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
@@ -210,11 +239,18 @@ impl Server {
         Reloader::of(&self.running)
     }
 
+    /// The server that it guards: a URL without its query, or a program.
+    pub fn upstream(&self) -> Option<String> {
+        self.gateway.as_ref().map(Gateway::target)
+    }
+
     /// Serves until `stop` resolves, then drains: readiness turns 503, calls in flight finish, streams end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let lasting = &self.running.lasting;
         let jwks = lasting.trust.jwks().cloned();
         let keys = jwks.map(|jwks| tokio::spawn(async move { jwks.run().await }));
+        let leave_upstream = CancellationToken::new();
+        let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
         let stop_accepting = CancellationToken::new();
         let accepting = listener::accept(self.listener, Arc::clone(&self.running), stop_accepting.clone());
         let connections = tokio::spawn(accepting);
@@ -238,6 +274,11 @@ impl Server {
         if let Some(keys) = keys {
             keys.abort();
         }
+        leave_upstream.cancel();
+        if let Some(gateway) = gateway {
+            // It bounds its own end; a panic in it was logged where it happened.
+            let _ = gateway.await;
+        }
         tracing::info!("stopped");
     }
 }
@@ -258,16 +299,20 @@ impl Lasting {
                 .with_max_request_body_bytes(config.server.max_body_bytes)
                 .with_cancellation_token(self.streams.clone()),
         );
-        let configured = || config.scopes_supported.as_ref().unwrap_or(self.tools.scopes_supported());
+        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.default_scopes);
         let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
         let app = Arc::new(App {
             documents: Documents::new(&names, self.trust.issuer(), &scopes),
             authenticator: self.trust.authenticator(config, &names),
+            openapi: openapi::document(&self.tools),
             names,
             scopes,
             tools: Arc::clone(&self.tools),
+            show_locked: self.show_locked,
+            upstream: self.upstream.clone(),
             sessions: Arc::clone(&self.sessions),
             mcp,
+            clock: Arc::clone(&self.clock),
             max_body_bytes: config.server.max_body_bytes,
             hsts: config.server.hsts_max_age.map(hsts),
             in_flight: self.in_flight.clone(),

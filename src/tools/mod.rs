@@ -16,11 +16,12 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::registry::{Callable, Entry};
 pub use self::{
     ask::{Ask, AskError, NoAsk, SampleRequest},
     context::CallContext,
     error::{CallError, ToolError, Violation},
-    registry::{Annotations, Definition, Tools},
+    registry::{Annotations, Definition, Output, Tools},
 };
 
 /// The tools that every server has: a line names the file and the type in it.

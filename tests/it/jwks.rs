@@ -11,12 +11,13 @@ use crate::harness::{
     process::free_port,
     server::{Guarded, NOW, TestServer, merged},
 };
-use securemcp::tools::Tools;
+use securemcp::{clock::Clock as _, tools::Tools};
 
 fn token(key: &Key, kid: &str, issuer: &str, server: &TestServer) -> String {
     let header = json!({"alg": key.alg(), "kid": kid, "typ": "at+jwt"});
+    let now = server.clock.since_epoch().as_secs();
     let claims = json!({"iss": issuer, "aud": format!("{}/mcp", server.url), "sub": "alice", "client_id": "cli",
-        "exp": NOW + 1_000_000, "scope": "mcp:read"});
+        "exp": now + 12 * 3600, "scope": "mcp:read"});
     key.token(&header, &claims)
 }
 

@@ -3,9 +3,15 @@
 //! Needs what `./tests/run` installs, so plain `cargo test` does not build it.
 
 mod conformance;
+mod docs;
 mod everything;
 mod fastmcp;
+mod guarded;
 mod harness;
+#[path = "../it/harness/newcomer.rs"]
+mod newcomer;
+mod pages;
+mod scanners;
 mod sdk_clients;
 mod tls;
 mod typescript_server;

@@ -133,14 +133,39 @@ impl Guarded {
         Self::start_whole(key, flags, Tools::builtin()).await
     }
 
+    /// In front of the upstream server that the flags name, as soon as that takes calls.
+    pub(crate) async fn guarding(key: Key, flags: &[(&'static str, &str)]) -> Self {
+        Self::start_whole(key, flags, Tools::default()).await
+    }
+
+    /// The same with a configuration file.
+    pub(crate) async fn guarding_with_file(key: Key, flags: &[(&'static str, &str)], file: &str) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(state.path().join("securemcp.toml"), file).expect("written");
+        let guarded = Self::start_somewhere(state, key, flags, Tools::default()).await;
+        guarded.server.until_ready().await;
+        guarded
+    }
+
+    /// The same without waiting for anything.
+    pub(crate) async fn guarding_unready(key: Key, flags: &[(&'static str, &str)]) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        Self::start_somewhere(state, key, flags, Tools::default()).await
+    }
+
     async fn start_whole(key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let guarded = Self::start_somewhere(state, key, flags, tools).await;
+        guarded.server.until_ready().await;
+        guarded
+    }
+
+    async fn start_somewhere(state: TempDir, key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
         let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
         let mut all = vec![("issuer.url", issuer.url.as_str())];
         all.extend(flags);
-        let server = TestServer::start_with(&all, tools).await;
-        let guarded = Self { server, issuer, key };
-        guarded.server.until_ready().await;
-        guarded
+        let server = TestServer::start_in(state, &all, tools).await;
+        Self { server, issuer, key }
     }
 
     pub(crate) fn header(&self) -> Value {
