@@ -66,8 +66,8 @@ impl Account {
         Server { port, _service: service }
     }
 
-    /// Runs `securemcp serve` with these flags on a free port, and waits until it listens.
-    pub(crate) fn serve_with(&self, flags: &[&str]) -> Server {
+    /// The same over TLS.
+    pub(crate) fn serve_tls(&self, flags: &[&str]) -> Server {
         let port = free_port();
         let mut command = self.command();
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(flags);
