@@ -33,10 +33,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
     ("embedded.face_network", ""),
-    ("audit.file", "FILE"),
     ("upstream.url", "URL"),
     ("upstream.command", "COMMAND"),
     ("upstream.token", "FILE"),
+    ("audit.file", "FILE"),
     ("log.level", "LEVEL"),
     ("log.format", "FORMAT"),
 ];
@@ -47,9 +47,9 @@ Examples:
   securemcp serve
   securemcp serve --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp \\
       --listen 0.0.0.0:8000 --trusted-proxy 10.0.0.0/8
-  securemcp serve --tls-self-signed
   securemcp serve --upstream http://127.0.0.1:9000/mcp
   securemcp serve --upstream-command 'npx -y @modelcontextprotocol/server-filesystem /srv/files'
+  securemcp serve --tls-self-signed
   securemcp serve --check --config /etc/securemcp.toml";
 
 /// Run the server

@@ -6,6 +6,7 @@ use super::Purpose;
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "columns of a table, each for itself")]
 pub struct Key {
     /// Where it stands in the file: section and name.
     pub path: &'static str,
@@ -23,19 +24,10 @@ pub struct Key {
     pub for_clients: bool,
     /// Whether it is never shown; its variable then also has a `_FILE` form.
     pub secret: bool,
-    /// What a new value takes.
-    pub change: Change,
     /// Whether it is a section of the file whose names are free.
     pub is_section: bool,
-}
-
-/// What it takes for a new value to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// A running server takes it over on `SIGHUP`.
-    Reload,
-    /// It waits for the next start.
-    Restart,
+    /// Whether a running server takes over a new value (`SIGHUP`); if not, it needs a restart.
+    pub reloads: bool,
 }
 
 /// What holds when nobody says anything.
@@ -121,8 +113,8 @@ const PLAIN: Key = Key {
     doc: "",
     for_clients: false,
     secret: false,
-    change: Change::Restart,
     is_section: false,
+    reloads: false,
 };
 
 const KEYS: &[Key] = &[
@@ -159,7 +151,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_AUDIENCES"),
         original: &["OAUTH_AUDIENCE"],
         doc: "list: audiences accepted besides the resource; each start logs them",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -168,7 +160,7 @@ const KEYS: &[Key] = &[
         flag: Some("--tls-cert"),
         default: Fallback::Unset("none: plain http"),
         doc: "a file with the server's certificate chain, in PEM",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -176,7 +168,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_TLS_KEY"),
         flag: Some("--tls-key"),
         doc: "a file with the private key of the certificate, in PEM",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -192,7 +184,7 @@ const KEYS: &[Key] = &[
         original: &["REQUIRE_HTTPS"],
         default: Fallback::Unset("`true` beyond loopback"),
         doc: "start only with TLS or a declared TLS proxy, and over TLS tell browsers to come by https only",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -200,7 +192,7 @@ const KEYS: &[Key] = &[
         original: &["HSTS_MAX_AGE"],
         default: Fallback::Value("31536000"),
         doc: "for how long browsers remember that; 0 tells them nothing",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -216,7 +208,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_HOSTS"),
         default: Fallback::Unset("the resource's host; on loopback its three names"),
         doc: "list: values of `Host` that are answered",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -225,7 +217,7 @@ const KEYS: &[Key] = &[
         original: &["CORS_ORIGINS"],
         default: Fallback::Unset("the resource's origin; on loopback also MCP Inspector's"),
         doc: "list: web origins that may call",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -233,7 +225,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_MAX_BODY_BYTES"),
         default: Fallback::Value("4194304"),
         doc: "the largest request body, 1 KiB to 64 MiB",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -274,7 +266,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_ALGORITHMS"],
         default: Fallback::Value("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA"),
         doc: "list: signature algorithms that count; asymmetric only",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -282,7 +274,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_LEEWAY"],
         default: Fallback::Value("30s"),
         doc: "how far clocks may disagree, at most 60s",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -290,7 +282,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_CLIENTS"),
         default: Fallback::Unset("any"),
         doc: "list: the only client ids whose tokens count",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -312,7 +304,7 @@ const KEYS: &[Key] = &[
         original: &["MCP_SUPPORTED_SCOPES"],
         default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),
         doc: "list: the scopes that the metadata names",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -363,7 +355,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
         default: Fallback::Value("50"),
         doc: "open sessions of one caller",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -371,7 +363,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS"),
         default: Fallback::Value("10000"),
         doc: "open sessions in all",
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -389,7 +381,7 @@ const KEYS: &[Key] = &[
         default: Fallback::Value("info"),
         doc: "`error`, `warn`, `info`, `debug` or `trace`",
         for_clients: true,
-        change: Change::Reload,
+        reloads: true,
         ..PLAIN
     },
     Key {

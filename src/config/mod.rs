@@ -28,7 +28,7 @@ use url::Url;
 
 pub use effective::{Effective, Shown};
 pub use environment::Environment;
-pub use keys::{Change, Fallback, Key, keys};
+pub use keys::{Fallback, Key, keys};
 pub use network::{IpNetwork, NotANetwork};
 pub use problem::{Invalid, Problem};
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::keys::{Change, Fallback, Key, TOKEN_VARIABLE, keys};
+use super::keys::{Fallback, Key, TOKEN_VARIABLE, keys};
 
 const BEFORE: &str = "\
 # Settings
@@ -107,7 +107,7 @@ fn row(page: &mut String, key: &Key) {
         Fallback::Unset(words) => words.to_owned(),
     };
     let clients = if key.for_clients { "yes" } else { "" };
-    let live = if key.change == Change::Reload { "yes" } else { "" };
+    let live = if key.reloads { "yes" } else { "" };
     let names = format!("{variable}{file}{original}");
     let (path, names, doc) = (key.path, names.trim_start(), key.doc);
     let _ = writeln!(page, "| `{path}` | {names} | {flag} | {default} | {clients} | {live} | {doc} |");

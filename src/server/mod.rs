@@ -79,8 +79,8 @@ struct Lasting {
     state: PrivateDir,
     clock: SharedClock,
     tools: Arc<Tools>,
-    /// The scopes of the tools, which the metadata names unless it is told others.
-    default_scopes: Scopes,
+    /// What the tools need: the server's own, and those that the guarded server's tools may need.
+    tool_scopes: Scopes,
     /// Whether lists have tools of the guarded server that the caller's token does not allow.
     show_locked: bool,
     /// Of the guarded server, if there is one.
@@ -184,8 +184,8 @@ impl Server {
         let tls = tls.transpose()?;
         let gateway = config.upstream.clone().map(|upstream| Gateway::new(upstream, Arc::clone(&tools))).transpose()?;
         let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
-        let default_scopes = tools.scopes_supported().union(&of_upstream);
-        let scopes = config.scopes_supported.as_ref().unwrap_or(&default_scopes).clone();
+        let tool_scopes = tools.scopes_supported().union(&of_upstream);
+        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
         let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock))?;
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
@@ -196,7 +196,7 @@ impl Server {
             handler: Handler::new(Arc::clone(&tools), upstream.clone(), show_locked, Arc::clone(&clock)),
             clock,
             tools,
-            default_scopes,
+            tool_scopes,
             show_locked,
             upstream,
             sessions: Arc::new(Sessions::new(config.limits.clone())),
@@ -299,12 +299,12 @@ impl Lasting {
                 .with_max_request_body_bytes(config.server.max_body_bytes)
                 .with_cancellation_token(self.streams.clone()),
         );
-        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.default_scopes);
+        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
         let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
         let app = Arc::new(App {
             documents: Documents::new(&names, self.trust.issuer(), &scopes),
-            authenticator: self.trust.authenticator(config, &names),
             openapi: openapi::document(&self.tools),
+            authenticator: self.trust.authenticator(config, &names),
             names,
             scopes,
             tools: Arc::clone(&self.tools),

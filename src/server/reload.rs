@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::{Lasting, StartError, layers::Layered, names::Names, tls::Tls};
-use crate::config::{self, Change, Config, Effective};
+use crate::config::{self, Config, Effective};
 
 /// A server and its present settings.
 pub(super) struct Running {
@@ -65,7 +65,7 @@ impl Reloader {
         *routes.write().unwrap_or_else(PoisonError::into_inner) = next_routes;
         *current = next;
         let is_fixed = |key: &config::Key| {
-            key.change == Change::Restart || key.path == "scopes.supported" && lasting.trust.fixed_scopes().is_some()
+            !key.reloads || key.path == "scopes.supported" && lasting.trust.fixed_scopes().is_some()
         };
         let differ = started_with.iter().zip(&new.effective).filter(|(old, new)| old.value != new.value);
         let need_restart = differ.map(|(old, _)| old.key).filter(|key| is_fixed(key)).map(|key| key.path);

@@ -66,18 +66,18 @@ impl Account {
         Server { port, _service: service }
     }
 
-    /// The same over TLS.
+    /// Serves these tools within this process.
+    pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
+        InProcess::start(self.home.path(), tools)
+    }
+
+    /// The same over TLS, where nobody can ask for readiness in plain text: waits until it listens.
     pub(crate) fn serve_tls(&self, flags: &[&str]) -> Server {
         let port = free_port();
         let mut command = self.command();
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(flags);
         let service = Service::start(command, self.home.path(), port).said("listening");
         Server { port, _service: service }
-    }
-
-    /// Serves these tools within this process.
-    pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
-        InProcess::start(self.home.path(), tools)
     }
 
     /// A token for `url` with every scope.

@@ -67,13 +67,6 @@ impl Foreign {
         Service::start(command, self.home.path(), port).ready(port, "/mcp", 400)
     }
 
-    /// Runs the TLS scanner to its end.
-    pub(crate) fn sslyze(&self, arguments: &[&str]) -> Ended {
-        let mut command = Command::new(installed("sslyze/bin/sslyze"));
-        command.args(arguments).env("HOME", self.home.path());
-        Ended::of(command, self.home.path())
-    }
-
     /// The command that starts an official server on stdio, as `--upstream-command` takes it.
     pub(crate) fn on_stdio(&self, package: &str, arguments: &[&str]) -> String {
         let script = self.home.path().join("node_modules/@modelcontextprotocol").join(package).join("dist/index.js");
@@ -90,6 +83,13 @@ impl Foreign {
             node.display(),
             packages.display()
         )
+    }
+
+    /// Runs the TLS scanner to its end.
+    pub(crate) fn sslyze(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(installed("sslyze/bin/sslyze"));
+        command.args(arguments).env("HOME", self.home.path());
+        Ended::of(command, self.home.path())
     }
 
     /// Where its files are.
