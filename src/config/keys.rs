@@ -351,6 +351,22 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "limits.per_client",
+        variable: Some("SECUREMCP_LIMITS_PER_CLIENT"),
+        default: Fallback::Value("100/s"),
+        doc: "requests of one client, and of one user, with good tokens",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
+        path: "limits.per_address",
+        variable: Some("SECUREMCP_LIMITS_PER_ADDRESS"),
+        default: Fallback::Value("200/s"),
+        doc: "requests of one address (of IPv6: one /64); a refused token counts as 10 more",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
         path: "limits.sessions_per_principal",
         variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
         default: Fallback::Value("50"),

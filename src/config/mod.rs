@@ -51,7 +51,7 @@ pub struct Config {
     pub scopes_supported: Option<Scopes>,
     /// The MCP server that is guarded, if the server is to have its tools.
     pub upstream: Option<Upstream>,
-    /// Bounds on sessions.
+    /// Bounds on requests and sessions.
     pub limits: Limits,
     /// What the log says and how.
     pub log: Log,
@@ -166,6 +166,10 @@ pub enum UpstreamTarget {
 /// Bounds, none of them zero.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// Requests a second of one client, and of one user.
+    pub per_client: u32,
+    /// Requests a second of one address.
+    pub per_address: u32,
     /// Open sessions of one principal.
     pub sessions_per_principal: usize,
     /// Open sessions in all.

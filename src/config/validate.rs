@@ -97,6 +97,8 @@ fn scopes(reader: &mut Reader<'_>) -> Option<Scopes> {
 
 fn limits(reader: &mut Reader<'_>) -> Limits {
     Limits {
+        per_client: reader.required("limits.per_client", values::rate),
+        per_address: reader.required("limits.per_address", values::rate),
         sessions_per_principal: reader.required("limits.sessions_per_principal", values::number_from_1),
         sessions: reader.required("limits.sessions", values::number_from_1),
         session_idle: reader.required("limits.session_idle", values::duration_from_1s),

@@ -42,6 +42,13 @@ pub(super) fn number_from_1(text: &str) -> Result<usize, Refusal> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| expected(text, "a whole number from 1"))
 }
 
+/// So many requests a second.
+pub(super) fn rate(text: &str) -> Result<u32, Refusal> {
+    let digits = text.strip_suffix("/s").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let rate = digits.and_then(|digits| digits.parse().ok()).filter(|rate| (1..=1_000_000).contains(rate));
+    rate.ok_or_else(|| expected(text, "requests a second from `1/s` to `1000000/s`"))
+}
+
 pub(super) fn body_bytes(text: &str) -> Result<usize, Refusal> {
     let allowed = 1 << 10..=64 << 20;
     text.parse()

@@ -142,6 +142,11 @@ impl std::fmt::Debug for Embedded {
     }
 }
 
+/// Whether errors at this path are those of OAuth.
+pub fn is_endpoint(path: &str) -> bool {
+    matches!(path, "/token" | "/register" | "/revoke" | "/introspect") || path.starts_with("/register/")
+}
+
 impl Embedded {
     /// Reads the state, or makes it: the signing key, this account's client, the initial access token.
     ///

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use axum::http::{HeaderMap, Uri, header, request::Parts};
 
-use super::{App, error::Refusal, layers::ResourceIndex};
+use super::{App, address::Address, error::Refusal, layers::ResourceIndex};
 use crate::{
-    auth::Principal,
+    auth::{Denied, Principal},
     telemetry::audit::{self, Event},
     tools::Definition,
 };
@@ -17,14 +17,23 @@ use crate::{
 ///
 /// # Errors
 /// 401 with a challenge if there is none that is good, 400 if there is more than one, 403 for a client that is not allowed,
-/// 503 while tokens cannot be judged.
+/// 429 for a caller that comes too often, 503 while tokens cannot be judged.
 pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
     let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
     let scopes = &app.scopes;
+    let address = Address::of_request(parts);
     let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
         Bearer::Token(token) => match app.authenticator.authenticate(token).await {
-            Ok(principal) => return Ok(principal),
-            Err(denied) => (denied.to_string(), Refusal::denied(&denied, scopes, metadata)),
+            Ok(principal) => {
+                app.rates.admit_principal(&principal, address)?;
+                return Ok(principal);
+            }
+            Err(denied) => {
+                if matches!(denied, Denied::Refused(_) | Denied::Revoked) {
+                    app.rates.charge_refused_token(address);
+                }
+                (denied.to_string(), Refusal::denied(&denied, scopes, metadata))
+            }
         },
         Bearer::Absent => ("no token".to_owned(), Refusal::unauthorized(false, scopes, metadata)),
         Bearer::Malformed => {

@@ -2,15 +2,18 @@
 //! refused; that is in the log.
 
 use axum::{
+    Json,
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
 use serde_json::{Value, json};
 
+use super::names::MCP_PATH;
 use crate::{
     auth::Denied,
-    oauth::{Challenge, Scopes},
+    issuer,
+    oauth::{Challenge, ErrorCode, ErrorResponse, Scopes},
     tools::Violation,
 };
 
@@ -107,6 +110,13 @@ impl Refusal {
         Self { retry_after_seconds: Some(60), ..Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message) }
     }
 
+    /// 429: an address, a client or a user comes too often.
+    pub(super) fn too_many_requests(scope: &str, retry_after_seconds: u64) -> Self {
+        let message = format!("too many requests of this {scope}; wait for the time in Retry-After");
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message);
+        Self { retry_after_seconds: Some(retry_after_seconds), ..refusal }
+    }
+
     /// 422: arguments that do not fit, over REST.
     pub(super) fn unfit_arguments(violations: Vec<Violation>) -> Self {
         let message = "the arguments do not fit the tool";
@@ -133,6 +143,24 @@ impl Refusal {
             document["errors"] = self.violations.iter().map(error).collect();
         }
         let response = problem_of(self.status, &document);
+        self.with_headers(response)
+    }
+
+    /// The answer at a path that the request has not been led to yet.
+    pub(super) fn at(self, path: &str) -> Response<Body> {
+        match path {
+            MCP_PATH => self.with_id(None),
+            _ if issuer::is_endpoint(path) => self.into_oauth(),
+            _ => self.into_problem(),
+        }
+    }
+
+    /// The answer at an endpoint of the embedded issuer. OAuth has no code for a caller who comes too often; this one
+    /// says to come back.
+    fn into_oauth(self) -> Response<Body> {
+        let body =
+            ErrorResponse { error: ErrorCode::TemporarilyUnavailable, error_description: Some(self.message.clone()) };
+        let response = (self.status, Json(body)).into_response();
         self.with_headers(response)
     }
 

@@ -13,7 +13,7 @@ use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::{App, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id};
+use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
@@ -82,6 +82,14 @@ impl Layered {
             Ok(index) => request.extensions_mut().insert(index),
             Err(refusal) => return *refusal,
         };
+        if !is_probe(request.uri().path()) {
+            let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+            let address = Address::of(peer, request.headers(), &self.app.trusted_proxies);
+            if let Err(refusal) = self.app.rates.admit(address) {
+                return refusal.at(request.uri().path());
+            }
+            request.extensions_mut().insert(address);
+        }
         // An intermediary may have gone by a Content-Length, which hyper drops beside Transfer-Encoding: whatever it left on
         // the connection is no request (RFC 9112 section 6.1).
         let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
@@ -122,11 +130,16 @@ fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
 }
 
+/// Probes of an orchestrator: they come often, and under any name.
+fn is_probe(path: &str) -> bool {
+    path == "/health" || path.starts_with("/health/")
+}
+
 /// Closes DNS rebinding: a page that made its own name point here still says its own name.
 fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, Box<Response<Body>>> {
     let path = request.uri().path();
-    // Probes of an orchestrator send the pod's address, and learn nothing here.
-    if path == "/health" || path.starts_with("/health/") {
+    // They send the pod's address, and learn nothing here.
+    if is_probe(path) {
         return Ok(ResourceIndex::default());
     }
     let Some(host) = host(request) else {

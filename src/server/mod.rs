@@ -3,6 +3,7 @@
 //! [`Server::bind`] checks everything and opens the port; [`Server::run`] serves until told to stop, then drains. The caller
 //! decides when to stop, so that tests run the same server as the command.
 
+mod address;
 mod ask;
 mod asset;
 mod authn;
@@ -14,11 +15,13 @@ mod error;
 mod handler;
 mod in_flight;
 mod layers;
+mod limiter;
 mod listener;
 mod listing;
 mod mcp;
 mod names;
 mod openapi;
+mod rates;
 mod reload;
 mod request_id;
 mod rest;
@@ -44,13 +47,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names,
-    reload::Running, sessions::Sessions, tls::Tls, trust::Trust,
+    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, limiter::Limiter,
+    names::Names, rates::Rates, reload::Running, sessions::Sessions, tls::Tls, trust::Trust,
 };
 use crate::{
     auth::Authenticator,
     clock::SharedClock,
-    config::Config,
+    config::{Config, IpNetwork},
     gateway::{self, Gateway},
     hint::Hint,
     issuer::OpenError,
@@ -87,6 +90,7 @@ struct Lasting {
     upstream: Option<Arc<gateway::Status>>,
     handler: Handler,
     sessions: Arc<Sessions>,
+    limiter: Arc<Limiter>,
     trust: Trust,
     /// Ends every stream and session.
     streams: CancellationToken,
@@ -103,6 +107,9 @@ struct App {
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
+    rates: Rates,
+    /// Peers whose forwarded headers count.
+    trusted_proxies: Vec<IpNetwork>,
     tools: Arc<Tools>,
     /// Whether lists have tools of the guarded server that the caller's token does not allow.
     show_locked: bool,
@@ -200,6 +207,7 @@ impl Server {
             show_locked,
             upstream,
             sessions: Arc::new(Sessions::new(config.limits.clone())),
+            limiter: Arc::new(Limiter::new()),
             trust,
             streams: CancellationToken::new(),
             in_flight: InFlight::default(),
@@ -305,6 +313,8 @@ impl Lasting {
             documents: Documents::new(&names, self.trust.issuer(), &scopes),
             openapi: openapi::document(&self.tools),
             authenticator: self.trust.authenticator(config, &names),
+            rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits),
+            trusted_proxies: config.server.trusted_proxies.clone(),
             names,
             scopes,
             tools: Arc::clone(&self.tools),

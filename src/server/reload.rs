@@ -91,6 +91,8 @@ fn merged(current: &Config, new: &Config, has_fixed_scopes: bool) -> Config {
     if !has_fixed_scopes {
         next.scopes_supported.clone_from(&new.scopes_supported);
     }
+    next.limits.per_client = new.limits.per_client;
+    next.limits.per_address = new.limits.per_address;
     next.limits.sessions_per_principal = new.limits.sessions_per_principal;
     next.limits.sessions = new.limits.sessions;
     next

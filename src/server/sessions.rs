@@ -236,6 +236,8 @@ mod tests {
 
     fn sessions(per_principal: usize, total: usize) -> Sessions {
         Sessions::new(Limits {
+            per_client: 100,
+            per_address: 200,
             sessions_per_principal: per_principal,
             sessions: total,
             session_idle: Duration::from_mins(30),

@@ -33,6 +33,15 @@ pub enum Event<'a> {
         /// Why: the missing scopes, or another owner's session.
         reason: &'a str,
     },
+    /// A request was refused since there were too many before it.
+    RateLimited {
+        /// Whose: `address`, `client` or `user`.
+        scope: &'a str,
+        /// Where the request came from.
+        address: &'a str,
+        /// The caller, if its token has been looked at.
+        actor: Option<Actor<'a>>,
+    },
     /// A tool ran, or refused its arguments.
     ToolCalled {
         /// The caller.
@@ -98,6 +107,10 @@ pub fn record(event: Event<'_>) {
         Event::AuthenticationFailed { reason } => info!(target: "audit", reason, "authentication_failed"),
         Event::AccessDenied { actor: Actor { issuer, subject, client }, operation, reason } => {
             info!(target: "audit", issuer, subject, client, operation, reason, "access_denied");
+        }
+        Event::RateLimited { scope, address, actor: None } => info!(target: "audit", scope, address, "rate_limited"),
+        Event::RateLimited { scope, address, actor: Some(Actor { issuer, subject, client }) } => {
+            info!(target: "audit", scope, address, issuer, subject, client, "rate_limited");
         }
         Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, upstream: "", outcome } => {
             info!(target: "audit", issuer, subject, client, tool, outcome, "tool_called");

@@ -14,6 +14,7 @@ mod http;
 mod issuer;
 mod jwks;
 mod layers;
+mod limits;
 mod logs;
 mod mcp;
 mod openapi;

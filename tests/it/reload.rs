@@ -136,6 +136,23 @@ async fn sessions_outlive_a_reload_and_new_limits_hold_for_new_ones() {
     assert_ne!(another.send().await.expect("an answer").status(), 200);
 }
 
+#[tokio::test]
+async fn h26_new_rates_hold_from_a_reload_on() {
+    let mut server = Reloaded::start("limits.per_client = '1000000/s'");
+    let token = server.token();
+    let host = server.serve.origin.trim_start_matches("http://").to_owned();
+    for (toml, may_refuse) in [(None, false), (Some("limits.per_client = '1/s'"), true)] {
+        if let Some(toml) = toml {
+            assert_eq!(messages(&server.with(toml)), ["reloaded"]);
+        }
+        let mut refused = 0;
+        for _ in 0..50 {
+            refused += usize::from(server.echo(&token, &host, None, 1).await == 429);
+        }
+        assert_eq!(refused > 0, may_refuse, "{refused} with {toml:?}");
+    }
+}
+
 #[test]
 fn bad_settings_change_nothing_and_every_problem_is_logged() {
     let mut server = Reloaded::start("log.level = 'info'");

@@ -17,6 +17,7 @@ fn nothing_written_is_a_loopback_server_with_its_own_issuer() {
     assert!(config.issuer.allowed_clients.is_none() && config.scopes_supported.is_none());
     assert_eq!((config.limits.sessions_per_principal, config.limits.sessions), (50, 10_000));
     assert_eq!(config.limits.session_idle, Duration::from_mins(30));
+    assert_eq!((config.limits.per_client, config.limits.per_address), (100, 200));
     assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Auto));
     assert_eq!(config.client.server.as_str(), "http://127.0.0.1:8000/mcp");
     assert!(config.client.id.is_none() && config.client.secret.is_none() && config.client.token.is_none());
@@ -49,6 +50,8 @@ fn every_key_can_be_set_in_the_file() {
         [scopes]
         supported = ["mcp:read", "mcp:write"]
         [limits]
+        per_client = "3/s"
+        per_address = "1000000/s"
         sessions_per_principal = 1
         sessions = 2
         session_idle = "1h"
@@ -81,6 +84,7 @@ fn every_key_can_be_set_in_the_file() {
     assert_eq!(config.scopes_supported.unwrap().to_string(), "mcp:read mcp:write");
     assert_eq!((config.limits.sessions_per_principal, config.limits.sessions), (1, 2));
     assert_eq!(config.limits.session_idle, Duration::from_hours(1));
+    assert_eq!((config.limits.per_client, config.limits.per_address), (3, 1_000_000));
     assert_eq!((config.log.level.as_str(), config.log.format), ("debug", LogFormat::Json));
     assert_eq!(config.client.server.as_str(), "https://mcp.example/mcp");
     assert_eq!(config.client.id.as_deref(), Some("me"));

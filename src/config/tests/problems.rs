@@ -71,6 +71,11 @@ fn values_of_the_wrong_shape_are_refused() {
             "limits.sessions_per_principal = -1",
             "`limits.sessions_per_principal` is `-1`, expected a whole number from 1",
         ),
+        (
+            "limits.per_client = '0/s'",
+            "`limits.per_client` is `0/s`, expected requests a second from `1/s` to `1000000/s`",
+        ),
+        ("limits.per_address = 5", "`limits.per_address` is `5`, expected requests a second from `1/s` to `1000000/s`"),
         ("limits.session_idle = 0", "`limits.session_idle` is `0`, expected at least `1s`"),
         ("issuer.leeway = 61", "`issuer.leeway` is `61`, expected at most `60s`"),
         (

@@ -43,6 +43,12 @@ pub(crate) struct Guarded {
 pub(crate) fn config(state: &TempDir, flags: &[(&'static str, &str)]) -> Config {
     let state_dir = state.path().join("state");
     let mut all = vec![flag("state_dir", state_dir.to_str().expect("UTF-8")), flag("server.listen", "127.0.0.1:0")];
+    // Its clock stands still, so that a bucket never fills again.
+    for key in ["limits.per_client", "limits.per_address"] {
+        if flags.iter().all(|(set, _)| *set != key) {
+            all.push(flag(key, "1000000/s"));
+        }
+    }
     all.extend(flags.iter().map(|(key, value)| flag(key, value)));
     let environment = Environment::new(state.path(), Some(state.path().to_owned())).at(Duration::from_secs(NOW));
     let inputs = Inputs { config_file: None, env_file: None, flags: all, environment };

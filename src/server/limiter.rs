@@ -1,0 +1,203 @@
+//! How often each caller may come: a token bucket for each key, in memory.
+//!
+//! A bucket is one number, the time at which it is full again (the generic cell rate algorithm): a full bucket is the
+//! same as none, so it can be forgotten.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, Hash, RandomState},
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Locks, so that cores seldom wait for each other.
+const SHARDS: usize = 32;
+/// Buckets behind one lock: about 4 MiB in all, if every one is in use.
+const MAX_BUCKETS: usize = 2048;
+/// What a bucket holds is what flows into it in this time.
+const PERIOD: u64 = 1_000_000_000;
+
+/// Who is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Key<'a> {
+    /// A network address. One of IPv6 stands for its /64, which a single host has all to itself.
+    Address(IpAddr),
+    /// A client, by the issuer and `client_id`.
+    Client(&'a str, &'a str),
+    /// A user, by the issuer and `sub`.
+    User(&'a str, &'a str),
+}
+
+impl Key<'_> {
+    /// What is counted by it, as audit events say it.
+    pub(super) const fn scope(&self) -> &'static str {
+        match self {
+            Self::Address(_) => "address",
+            Self::Client(..) => "client",
+            Self::User(..) => "user",
+        }
+    }
+}
+
+/// The buckets. Keys are kept as hashes that nobody outside can foresee, so that long names take no room.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    hasher: RandomState,
+    /// One for each kind of key: a flood of addresses takes no room from callers who are known.
+    tables: [[Mutex<Shard>; SHARDS]; 3],
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    /// When each bucket is full again, in nanoseconds.
+    full_at: HashMap<u64, u64>,
+    /// Shared by all for whom there is no room.
+    overflow: u64,
+    /// When looking for full buckets may find one.
+    sweep_at: u64,
+}
+
+impl Limiter {
+    pub(super) fn new() -> Self {
+        let table = || std::array::from_fn(|_| Mutex::default());
+        Self { hasher: RandomState::new(), tables: [table(), table(), table()] }
+    }
+
+    /// Takes one from the key's bucket, which holds `per_second` and gets as many in a second.
+    ///
+    /// # Errors
+    /// It is empty; for how long.
+    pub(super) fn take(&self, key: &Key<'_>, per_second: u32, now: Duration) -> Result<(), Duration> {
+        self.with_bucket(key, now, |full_at, now| {
+            let next = *full_at + price(1, per_second);
+            match next.checked_sub(now + PERIOD) {
+                None | Some(0) => {
+                    *full_at = next;
+                    Ok(())
+                }
+                Some(missing) => Err(Duration::from_nanos(missing)),
+            }
+        })
+    }
+
+    /// Takes so many more, also what is not there: the next [`take`](Self::take) waits for it.
+    pub(super) fn charge(&self, key: &Key<'_>, tokens: u32, per_second: u32, now: Duration) {
+        self.with_bucket(key, now, |full_at, _| *full_at += price(tokens, per_second));
+    }
+
+    fn with_bucket<T>(&self, key: &Key<'_>, now: Duration, change: impl FnOnce(&mut u64, u64) -> T) -> T {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
+        let table = match key {
+            Key::Address(_) => &self.tables[0],
+            Key::Client(..) => &self.tables[1],
+            Key::User(..) => &self.tables[2],
+        };
+        let hash = self.hasher.hash_one(key);
+        let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
+        let mut shard = table[index].lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = shard.bucket(hash, now);
+        *bucket = now.max(*bucket);
+        change(bucket, now)
+    }
+}
+
+impl Shard {
+    fn bucket(&mut self, hash: u64, now: u64) -> &mut u64 {
+        let is_full = self.full_at.len() >= MAX_BUCKETS;
+        if is_full && !self.full_at.contains_key(&hash) {
+            if now >= self.sweep_at {
+                self.full_at.retain(|_, full_at| *full_at > now);
+                self.sweep_at = self.full_at.values().min().copied().unwrap_or_default();
+            }
+            if self.full_at.len() >= MAX_BUCKETS {
+                return &mut self.overflow;
+            }
+        }
+        self.full_at.entry(hash).or_default()
+    }
+}
+
+/// How long it takes until so many tokens have come.
+fn price(tokens: u32, per_second: u32) -> u64 {
+    u64::from(tokens) * PERIOD / u64::from(per_second.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::from_secs(7);
+
+    fn address(number: u32) -> Key<'static> {
+        Key::Address(IpAddr::V4(number.into()))
+    }
+
+    /// How many are let through at once.
+    fn passed(limiter: &Limiter, key: &Key<'_>, per_second: u32, now: Duration) -> usize {
+        std::iter::from_fn(|| limiter.take(key, per_second, now).ok()).take(10_000).count()
+    }
+
+    fn kept(limiter: &Limiter) -> usize {
+        limiter.tables.iter().flatten().map(|shard| shard.lock().unwrap().full_at.len()).sum()
+    }
+
+    #[test]
+    fn h26_a_bucket_holds_a_second_and_fills_as_time_passes() {
+        for per_second in [1, 3, 7, 100] {
+            let limiter = Limiter::new();
+            assert_eq!(passed(&limiter, &address(1), per_second, START), per_second as usize);
+            let later = START + Duration::from_secs(1) / per_second + Duration::from_nanos(1);
+            assert_eq!(passed(&limiter, &address(1), per_second, later), 1);
+            assert_eq!(passed(&limiter, &address(1), per_second, START + Duration::from_mins(9)), per_second as usize);
+        }
+    }
+
+    #[test]
+    fn h26_the_wait_that_is_named_is_enough_and_not_too_long() {
+        let limiter = Limiter::new();
+        assert_eq!(passed(&limiter, &address(1), 4, START), 4);
+        let wait = limiter.take(&address(1), 4, START).unwrap_err();
+        assert_eq!(wait, Duration::from_millis(250));
+        assert!(limiter.take(&address(1), 4, START + Duration::from_nanos(249_999_999)).is_err());
+        assert!(limiter.take(&address(1), 4, START + wait).is_ok());
+    }
+
+    #[test]
+    fn h26_keys_are_apart() {
+        let limiter = Limiter::new();
+        let keys = [address(1), address(2), Key::Client("i", "a"), Key::User("i", "a"), Key::User("j", "a")];
+        for key in keys {
+            assert_eq!(passed(&limiter, &key, 2, START), 2, "{key:?}");
+        }
+        for key in keys {
+            assert_eq!(passed(&limiter, &key, 2, START), 0, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn h26_a_debt_is_paid_before_the_next_is_let_through() {
+        let limiter = Limiter::new();
+        limiter.take(&address(1), 10, START).unwrap();
+        limiter.charge(&address(1), 20, 10, START);
+        assert_eq!(limiter.take(&address(1), 10, START), Err(Duration::from_millis(1200)));
+        assert!(limiter.take(&address(1), 10, START + Duration::from_millis(1200)).is_ok());
+    }
+
+    #[test]
+    fn h26_a_flood_of_keys_takes_bounded_memory_and_nothing_from_others() {
+        let limiter = Limiter::new();
+        let cap = SHARDS * MAX_BUCKETS;
+        let known = Key::User("issuer", "alice");
+        assert_eq!(passed(&limiter, &known, 2, START), 2);
+        let flood = u32::try_from(cap).unwrap() * 2;
+        let admitted = (0..flood).filter(|number| limiter.take(&address(*number), 2, START).is_ok()).count();
+        assert_eq!(kept(&limiter), cap + 1);
+        // Whoever finds no room shares a bucket with the others in the shard.
+        assert_eq!(admitted, cap + SHARDS * 2);
+        assert_eq!(passed(&limiter, &known, 2, START), 0, "a flood does not make the limiter forget");
+        let later = START + Duration::from_secs(2);
+        assert_eq!(passed(&limiter, &address(flood + 1), 2, later), 2);
+        assert!(kept(&limiter) < cap, "full buckets are dropped");
+    }
+}

@@ -1,0 +1,83 @@
+//! What the limiter counts, and at which rates.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    address::Address,
+    error::Refusal,
+    limiter::{Key, Limiter},
+};
+use crate::{
+    auth::Principal,
+    clock::SharedClock,
+    config::Limits,
+    telemetry::audit::{self, Actor, Event},
+};
+
+/// What a token that is refused costs its sender besides the request, so that guessing is slow.
+const PRICE_OF_A_REFUSED_TOKEN: u32 = 10;
+
+/// The rates of one configuration, over buckets that outlive it.
+pub(super) struct Rates {
+    limiter: Arc<Limiter>,
+    clock: SharedClock,
+    per_client: u32,
+    per_address: u32,
+}
+
+impl Rates {
+    pub(super) fn new(limiter: Arc<Limiter>, clock: SharedClock, limits: &Limits) -> Self {
+        Self { limiter, clock, per_client: limits.per_client, per_address: limits.per_address }
+    }
+
+    /// Counts a request of this address, whoever it may be.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn admit(&self, address: Address) -> Result<(), Refusal> {
+        self.take(&address.key(), self.per_address, None, &address)
+    }
+
+    /// Counts a request of this client and of this user.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn admit_principal(&self, principal: &Principal, address: Address) -> Result<(), Refusal> {
+        let issuer = principal.issuer.as_str();
+        let actor = Some(principal.actor());
+        if let Some(client) = &principal.client_id {
+            self.take(&Key::Client(issuer, client), self.per_client, actor, &address)?;
+        }
+        self.take(&Key::User(issuer, &principal.subject), self.per_client, actor, &address)
+    }
+
+    /// A token from this address was no good.
+    pub(super) fn charge_refused_token(&self, address: Address) {
+        let now = self.clock.monotonic();
+        self.limiter.charge(&address.key(), PRICE_OF_A_REFUSED_TOKEN, self.per_address, now);
+    }
+
+    fn take(&self, key: &Key<'_>, rate: u32, actor: Option<Actor<'_>>, address: &Address) -> Result<(), Refusal> {
+        self.limiter.take(key, rate, self.clock.monotonic()).map_err(|wait| {
+            let scope = key.scope();
+            audit::record(Event::RateLimited { scope, address: &address.to_string(), actor });
+            Refusal::too_many_requests(scope, whole_seconds(wait))
+        })
+    }
+}
+
+/// Never too early, and at least one: `Retry-After` knows nothing finer.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h26_a_wait_is_rounded_up() {
+        let seconds = |milliseconds| whole_seconds(Duration::from_millis(milliseconds));
+        assert_eq!([seconds(0), seconds(5), seconds(1000), seconds(1001)], [1, 1, 1, 2]);
+    }
+}

@@ -1,0 +1,186 @@
+//! Whoever comes too often is told when to come back: by address, by client, by user. Clocks stand still unless moved.
+
+use std::time::Duration;
+
+use reqwest::{Method, Response, StatusCode};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{
+    cli::Account,
+    keys::Key,
+    server::{Guarded, TestServer},
+};
+
+const PER_CLIENT: &str = "limits.per_client";
+const PER_ADDRESS: &str = "limits.per_address";
+const PROXIES: (&str, &str) = ("server.trusted_proxies", "127.0.0.1 10.0.0.0/8");
+
+/// The statuses of so many harmless calls with this token.
+async fn statuses(server: &TestServer, token: &str, count: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..count {
+        statuses.push(server.status_with(token).await);
+    }
+    statuses
+}
+
+/// The status of a request without a token that has been forwarded for these.
+async fn forwarded(server: &TestServer, name: &str, value: &str) -> u16 {
+    let request = server.request(Method::GET, "/").header(name, value);
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+fn retry_after(answer: &Response) -> u64 {
+    answer.headers()["retry-after"].to_str().expect("text").parse().expect("whole seconds")
+}
+
+#[tokio::test]
+async fn h26_a_refused_caller_is_told_when_to_come_back() {
+    let guarded = Guarded::start_with(Key::ec(), &[(PER_CLIENT, "3/s")]).await;
+    let server = &guarded.server;
+    let token = guarded.token(&json!({}));
+    assert_eq!(statuses(server, &token, 3).await, [200, 200, 200]);
+    let refused = server.call(&token, "echo", json!({"message": "hi"})).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(retry_after(&refused), 1);
+    assert_eq!(refused.headers()["cache-control"], "no-store");
+    assert!(refused.headers().contains_key("x-request-id") && !refused.headers().contains_key("www-authenticate"));
+    let body: Value = refused.json().await.expect("JSON");
+    assert_eq!((&body["jsonrpc"], &body["error"]["code"]), (&json!("2.0"), &json!(-32000)));
+    assert_eq!(body["error"]["message"], "too many requests of this client; wait for the time in Retry-After");
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(statuses(server, &token, 4).await, [200, 200, 200, 429]);
+}
+
+#[tokio::test]
+async fn h26_a_client_and_a_user_are_counted_each_by_itself() {
+    let guarded = Guarded::start_with(Key::ec(), &[(PER_CLIENT, "2/s")]).await;
+    let server = &guarded.server;
+    let token = |subject: &str, client: &str| guarded.token(&json!({"sub": subject, "client_id": client}));
+    assert_eq!(statuses(server, &token("alice", "cli"), 3).await, [200, 200, 429]);
+    assert_eq!(server.status_with(&token("bob", "cli")).await, 429, "another user of the same client");
+    assert_eq!(server.status_with(&token("alice", "web")).await, 429, "the same user with another client");
+    assert_eq!(server.status_with(&token("bob", "app")).await, 200, "another user of another client");
+    // A new token is no new caller.
+    assert_eq!(server.status_with(&guarded.token(&json!({"jti": "another"}))).await, 429);
+    // Over REST it is the same bucket.
+    let over_rest = server.request(Method::GET, "/api/v1/me").bearer_auth(token("alice", "cli"));
+    let refused = over_rest.send().await.expect("an answer");
+    assert_eq!((refused.status().as_u16(), retry_after(&refused)), (429, 1));
+    assert_eq!(refused.headers()["content-type"], "application/problem+json");
+}
+
+#[tokio::test]
+async fn h26_an_address_is_refused_before_its_token_is_looked_at() {
+    let guarded = Guarded::start_with(Key::ec(), &[(PER_ADDRESS, "2/s")]).await;
+    let server = &guarded.server;
+    for status in [200, 200, 429] {
+        assert_eq!(server.get("/").await.status().as_u16(), status);
+    }
+    assert_eq!(server.status_with("guess").await, 429);
+    assert_eq!(server.status_with(&guarded.token(&json!({}))).await, 429);
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(server.status_with("guess").await, 401);
+}
+
+#[tokio::test]
+async fn h26_a_refused_token_costs_its_address_more() {
+    let guarded = Guarded::start_with(Key::ec(), &[(PER_ADDRESS, "13/s")]).await;
+    let server = &guarded.server;
+    assert_eq!(statuses(server, "guess", 4).await, [401, 401, 429, 429]);
+    let refused = server.get("/").await;
+    // 22 of 13 are gone: another is there when ten have come.
+    assert_eq!((refused.status().as_u16(), retry_after(&refused)), (429, 1));
+    server.clock.advance(Duration::from_millis(769));
+    assert_eq!(server.get("/").await.status(), 429);
+    server.clock.advance(Duration::from_millis(2));
+    assert_eq!(server.get("/").await.status(), 200);
+
+    let twin = Guarded::start_with(Key::ec(), &[(PER_ADDRESS, "13/s")]).await;
+    assert_eq!(statuses(&twin.server, &twin.token(&json!({})), 14).await, [vec![200; 13], vec![429]].concat());
+}
+
+#[tokio::test]
+async fn h26_each_kind_of_path_says_it_in_its_own_words() {
+    let server = TestServer::start(&[(PER_ADDRESS, "1/s")]).await;
+    assert_eq!(server.get("/").await.status(), 200);
+    for (method, path, kind, member, expected) in [
+        (Method::POST, "/mcp", "application/json", "jsonrpc", json!("2.0")),
+        (Method::GET, "/mcp", "application/json", "jsonrpc", json!("2.0")),
+        (Method::GET, "/api/v1/tools", "application/problem+json", "status", json!(429)),
+        (Method::GET, "/nowhere", "application/problem+json", "status", json!(429)),
+        (Method::GET, "/.well-known/oauth-protected-resource", "application/problem+json", "status", json!(429)),
+        (Method::POST, "/token", "application/json", "error", json!("temporarily_unavailable")),
+        (Method::POST, "/register", "application/json", "error", json!("temporarily_unavailable")),
+        (Method::GET, "/register/someone", "application/json", "error", json!("temporarily_unavailable")),
+    ] {
+        let answer = server.request(method, path).send().await.expect("an answer");
+        assert_eq!((answer.status().as_u16(), retry_after(&answer)), (429, 1), "{path}");
+        assert_eq!(answer.headers()["content-type"], kind, "{path}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+        let body: Value = answer.json().await.expect("JSON");
+        assert_eq!(body[member], expected, "{path}: {body}");
+    }
+    for path in ["/health", "/health/live", "/health/ready"] {
+        assert_eq!(server.get(path).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn h25_forwarded_headers_do_not_evade_the_limit() {
+    for name in ["x-forwarded-for", "forwarded"] {
+        let value = |number: usize| match name {
+            "forwarded" => format!("for=198.51.100.{number}"),
+            _ => format!("198.51.100.{number}"),
+        };
+        let server = TestServer::start(&[(PER_ADDRESS, "2/s")]).await;
+        let behind_a_proxy = TestServer::start(&[(PER_ADDRESS, "2/s"), PROXIES]).await;
+        for (number, status) in [(1, 200), (2, 200), (3, 429), (4, 429)] {
+            assert_eq!(forwarded(&server, name, &value(number)).await, status, "{name}");
+            assert_eq!(forwarded(&behind_a_proxy, name, &value(number)).await, 200, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn h25_through_a_declared_proxy_two_clients_are_apart() {
+    let server = TestServer::start(&[(PER_ADDRESS, "2/s"), PROXIES]).await;
+    // Whatever the caller writes stands to the left of what the proxy saw.
+    for (value, status) in [
+        ("198.51.100.1", 200),
+        ("192.0.2.1, 198.51.100.1", 200),
+        ("192.0.2.2, 198.51.100.1", 429),
+        ("192.0.2.3, 198.51.100.1, 10.0.0.7", 429),
+        ("198.51.100.1, 198.51.100.2", 200),
+        ("2001:db8:1:2::1", 200),
+        ("2001:db8:1:2:aaaa::2", 200),
+        ("2001:db8:1:2:bbbb::3", 429),
+        ("2001:db8:1:3::1", 200),
+    ] {
+        assert_eq!(forwarded(&server, "x-forwarded-for", value).await, status, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn h26_every_refusal_is_one_audit_event() {
+    for (rate, may_refuse) in [("1/s", true), ("1000000/s", false)] {
+        let account = Account::new().with("SECUREMCP_LIMITS_PER_ADDRESS", rate);
+        let server = account.start(&[]);
+        let mut refused = 0;
+        for _ in 0..50 {
+            let answer = server.http.get(&server.origin).send().await.expect("an answer");
+            refused += usize::from(answer.status() == StatusCode::TOO_MANY_REQUESTS);
+        }
+        assert_eq!(refused > 0, may_refuse, "{refused} at {rate}");
+        server.process.signal(Signal::TERM);
+        let said = server.process.ended().stderr;
+        let events = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let limited: Vec<_> = events.filter(|event| event["message"] == "rate_limited").collect();
+        assert_eq!(limited.len(), refused);
+        for event in &limited {
+            assert_eq!((&event["target"], &event["scope"]), (&json!("audit"), &json!("address")));
+            assert_eq!(event["address"], "127.0.0.1");
+        }
+    }
+}
