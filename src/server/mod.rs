@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions};
 use crate::{
-    auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
+    auth::{Authenticator, IsRevoked, Jwks, Keys, Principal, Rules, Source},
     clock::SharedClock,
     config::{Config, IssuerChoice},
     hint::Hint,
@@ -245,7 +245,10 @@ fn trust(
             let embedded = Embedded::open(state, settings)?;
             let keys = KeySet::parse(&embedded.key_set()).expect("the embedded issuer writes key sets");
             let revocations = Arc::clone(&embedded);
-            let rules = rules(issuer, Some(Arc::new(move |token_id: &str| revocations.is_revoked(token_id))));
+            let is_revoked = move |principal: &Principal| {
+                revocations.is_revoked(principal.token_id.as_deref(), principal.client_id.as_deref())
+            };
+            let rules = rules(issuer, Some(Arc::new(is_revoked)));
             let authenticator = Authenticator::new(rules, Keys::Fixed(keys), Arc::clone(clock));
             Ok(Trust { authenticator, issuer: Some(embedded), jwks: None })
         }
