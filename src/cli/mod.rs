@@ -164,7 +164,11 @@ fn command() -> clap::Command {
                 .mut_subcommand("forget", with_client)
         })
         .mut_subcommand("dcr", |dcr| {
+            let with_choice = |command| settings::with_flags(command, dcr::CHOICE);
             dcr.mut_subcommand("register", |command| settings::with_flags(command, dcr::SETTINGS))
+                .mut_subcommand("show", with_choice)
+                .mut_subcommand("update", with_choice)
+                .mut_subcommand("delete", with_choice)
         })
 }
 

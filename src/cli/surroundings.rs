@@ -85,7 +85,12 @@ impl Surroundings {
 
     /// The settings of client commands; warnings are said.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        let config = config::load(Purpose::Client, &self.inputs())?;
+        self.config_from(&self.inputs())
+    }
+
+    /// The same, read from elsewhere.
+    pub(super) fn config_from(&self, inputs: &Inputs) -> Result<Config, Failure> {
+        let config = config::load(Purpose::Client, inputs)?;
         config.warnings.iter().for_each(|warning| self.printer.warning(warning));
         Ok(config)
     }

@@ -22,6 +22,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use jsonwebtoken::Algorithm;
 use url::Url;
 
+pub use dotenv::{Unwritable, assign};
 pub use environment::Environment;
 pub use keys::{Fallback, Key, keys};
 pub use network::{IpNetwork, NotANetwork};

@@ -4,6 +4,7 @@ mod call;
 mod cli;
 mod client;
 mod crash;
+mod dcr;
 mod drain;
 mod files;
 mod harness;
