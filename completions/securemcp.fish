@@ -44,6 +44,7 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -s V -l version -d 'Pr
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "serve" -d 'Run the server'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "call" -d 'Call a tool on any MCP server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "token" -d 'Get an access token, look at it, end it'
@@ -105,6 +106,30 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l embedded-i
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l directory -d 'Where to write them' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l listen -d 'IP address and port to listen on [env: SECUREMCP_LISTEN] [default: 127.0.0.1:8000]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l resource -d 'The URL that names this server: what tokens must be issued for [env: SECUREMCP_RESOURCE] [default: the listening URL on loopback, else required]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required off loopback; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l log-level -d '`error`, `warn`, `info`, `debug` or `trace` [env: SECUREMCP_LOG_LEVEL] [default: info]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l log-format -d '`text`, `json`, or `auto`: text on a terminal, json otherwise [env: SECUREMCP_LOG_FORMAT] [default: auto]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s y -l yes -d 'Ask nothing: take flags and defaults'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l force -d 'Replace files that are there'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l json -d 'All arguments as one JSON object; `@FILE` or `-` read it from a file or standard input' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l arg -d 'One argument, by the name that the tool\'s schema gives it' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l sampling-command -d 'A shell command that answers when the tool asks for a model: request on its stdin, answer on its stdout' -r
@@ -374,14 +399,15 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "update" -d 'Change the kept registration at its issuer'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "serve" -d 'Run the server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "serve" -d 'Run the server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "get" -d 'Print an access token for the server, and nothing else'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "inspect" -d 'Show what a token says, and whether the server would accept it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke the kept token at its issuer, and forget it'

@@ -26,6 +26,9 @@ pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 /// What is shown of a registration only when asked for.
 const SECRETS: [&str; 2] = ["client_secret", "registration_access_token"];
 
+/// What is waited for.
+const ASKING: &str = "asking the issuer";
+
 const REGISTER_EXAMPLES: &str = "A kept registration that still works is used again.
 
 Examples:
@@ -163,7 +166,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             let client = Client::new(settings)?;
             let mut request = request(options);
             request.initial_access_token = opener(&config, &client).await?;
-            let registered = client.register(request).await?;
+            let registered = surroundings.waiting("registering", Box::pin(client.register(request))).await?;
             let (verb, file) =
                 (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
             printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
@@ -174,7 +177,8 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             print(&registered.client, options.show_secrets, printer)
         }
         Command::Show(options) => {
-            let registered = Client::new(settings)?.show_registration().await?;
+            let client = Client::new(settings)?;
+            let registered = surroundings.waiting(ASKING, Box::pin(client.show_registration())).await?;
             print(&registered, options.show_secrets, printer)
         }
         Command::Update(options) => {
@@ -184,7 +188,8 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
                 grants: options.grant.iter().copied().map(Grant::word).collect(),
                 redirect_uris: options.redirect_uri.clone(),
             };
-            let registered = Client::new(settings)?.update_registration(&change).await?;
+            let client = Client::new(settings)?;
+            let registered = surroundings.waiting(ASKING, Box::pin(client.update_registration(&change))).await?;
             print(&registered, options.show_secrets, printer)
         }
         Command::Delete(options) => {
@@ -192,7 +197,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             let (client_id, verb) = if options.forget {
                 (client.forget_registration().await?, "forgot")
             } else {
-                (client.delete_registration().await?, "deleted")
+                (surroundings.waiting(ASKING, client.delete_registration()).await?, "deleted")
             };
             if printer.is_json() {
                 printer.document(&json!({"client_id": client_id, "deleted": !options.forget}))?;

@@ -170,7 +170,11 @@ impl From<ClientError> for Failure {
 
 impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
-        let exit = if matches!(error, NetError::Setup(_)) { Exit::Configuration } else { Exit::Unreachable };
+        let exit = match error {
+            NetError::Setup(_) => Exit::Configuration,
+            NetError::TooLarge(_) => Exit::Failed,
+            _ => Exit::Unreachable,
+        };
         Self::hinted(exit, error)
     }
 }

@@ -6,6 +6,7 @@ mod completions;
 mod dcr;
 mod exit;
 mod health;
+mod init;
 mod inspect;
 #[cfg(test)]
 mod pages;
@@ -19,6 +20,7 @@ mod surroundings;
 mod token;
 mod tools;
 mod usage;
+mod waiting;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -93,6 +95,7 @@ enum Command {
     Health(health::Options),
     #[command(subcommand, arg_required_else_help = false)]
     Dcr(dcr::Command),
+    Init(init::Options),
     Completions(completions::Options),
 }
 
@@ -145,6 +148,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Tools(options) => surroundings.block_on(tools::run(&options, &surroundings)),
         Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
         Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),
+        Command::Init(options) => init::run(&options, &surroundings),
         Command::Completions(options) => completions::run(&options, &mut command(), printer),
         Command::Dcr(command) => surroundings.block_on(dcr::run(&command, &surroundings)),
     };
@@ -158,6 +162,7 @@ fn command() -> clap::Command {
     settings::with_global_flags(Cli::command())
         .after_help(format!("{EXAMPLES}\n\nExit codes:{codes}"))
         .mut_subcommand("serve", |command| settings::with_flags(command, serve::SETTINGS))
+        .mut_subcommand("init", |command| settings::with_flags(command, init::SETTINGS))
         .mut_subcommand("call", with_client)
         .mut_subcommand("tools", with_client)
         .mut_subcommand("token", |token| {

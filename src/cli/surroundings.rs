@@ -142,7 +142,8 @@ impl Surroundings {
         given: &Given,
         sampler: Option<Arc<dyn Sampler>>,
     ) -> Result<Session, Failure> {
-        let session = self.client(wanted, given).await?.connect(sampler).await?;
+        let client = self.client(wanted, given).await?;
+        let session = self.waiting("connecting and getting a token", client.connect(sampler)).await?;
         // Debug escapes what the server says of itself.
         tracing::debug!(server = ?session.server_name(), revision = ?session.protocol_version(), "connected");
         Ok(session)

@@ -154,6 +154,7 @@ impl ClientError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Net(NetError::Setup(_)) => Kind::Usage,
+            Self::Net(NetError::TooLarge(_)) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. }

@@ -81,6 +81,19 @@ impl OwnFile {
         self.directory.write(&self.name, text.as_bytes())
     }
 
+    /// A file beside it, to be looked at before this one is written.
+    pub fn draft(&self) -> Result<Self, StoreError> {
+        let draft = Self { name: format!(".{}.draft", self.name.trim_start_matches('.')), ..self.clone() };
+        // Of a run that was killed; a stranger's is refused.
+        draft.read()?;
+        Ok(draft)
+    }
+
+    /// Removes the file, if there is one.
+    pub fn remove(&self) -> Result<(), StoreError> {
+        self.directory.remove(&self.name).map(drop)
+    }
+
     /// Makes the file, unless there is something already: then `false`, and nothing is changed.
     pub fn create(&self, text: &str) -> Result<bool, StoreError> {
         self.directory.create(&self.name, text.as_bytes())

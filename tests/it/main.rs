@@ -17,5 +17,6 @@ mod panic;
 mod readme;
 mod secrets;
 mod sessions;
+mod terminal;
 mod tokens;
 mod tools;
