@@ -2,10 +2,12 @@
 
 mod arguments;
 mod call;
+mod config;
 mod dcr;
 mod exit;
 mod health;
 mod inspect;
+mod memory;
 mod print;
 mod sampling;
 mod separate;
@@ -93,10 +95,13 @@ enum Command {
     Health(health::Options),
     #[command(subcommand, arg_required_else_help = false)]
     Dcr(dcr::Command),
+    #[command(subcommand, arg_required_else_help = false)]
+    Config(config::Command),
 }
 
 /// Runs the command that this process was started with.
 pub fn run() -> ExitCode {
+    memory::keep_to_ourselves();
     let words = std::env::args_os().collect();
     let environment = Environment::of_process();
     match run_words(words, environment) {
@@ -145,6 +150,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
         Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),
         Command::Dcr(command) => surroundings.block_on(dcr::run(&command, &surroundings)),
+        Command::Config(command) => config::run(&command, &surroundings),
     };
     ended.map_err(|failure| Ended { failure, printer })
 }

@@ -6,7 +6,7 @@ use super::{
     Environment, Upstream, UpstreamTarget,
     problem::quoted,
     raw::Written,
-    validate::Reader,
+    reader::Reader,
     values::{self, Refusal, refused},
 };
 use crate::{

@@ -13,7 +13,7 @@ use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::{App, error::problem, mcp, names::MCP_PATH, request_id};
+use super::{App, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
@@ -57,14 +57,15 @@ impl Layered {
             correlation_id = correlation.as_ref().and_then(|value| value.to_str().ok()),
         );
         let asked = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned()));
+            .then(|| (request.method().clone(), request.uri().path().to_owned(), Peer::of(&request)));
+        let hsts = self.app.hsts.clone();
         async move {
             let mut response = self.admit(request).await;
-            if let Some((method, path)) = asked {
-                tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
+            if let Some((method, path, peer)) = asked {
+                tracing::debug!(%method, path, peer, status = response.status().as_u16(), "answered");
             }
             let headers = response.headers_mut();
-            add_security_headers(headers);
+            add_security_headers(headers, hsts);
             headers.insert(request_id::HEADER, id);
             if let Some(correlation) = correlation {
                 headers.insert(CORRELATION_ID, correlation);
@@ -109,7 +110,10 @@ impl Layered {
     }
 }
 
-fn add_security_headers(headers: &mut HeaderMap) {
+fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
+    if let Some(hsts) = hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));

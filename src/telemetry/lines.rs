@@ -27,7 +27,9 @@ thread_local! {
 /// Spans of libraries are left out: their fields have names that we do not choose.
 pub(super) struct JsonLines<W> {
     pub(super) clock: SharedClock,
-    /// Takes a line with its newline.
+    /// Whether events of this target are written.
+    pub(super) takes: fn(&str) -> bool,
+    /// Takes the event's target, and a line with its newline.
     pub(super) write: W,
 }
 
@@ -45,7 +47,7 @@ struct Rendered(String);
 impl<S, W> Layer<S> for JsonLines<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: Fn(&[u8]) + 'static,
+    W: Fn(&str, &[u8]) + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
@@ -66,11 +68,14 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        if !(self.takes)(metadata.target()) {
+            return;
+        }
         // Taken out, because a field's own `Debug` might log.
         let mut line = LINE.take();
         line.begin(self.clock.since_epoch());
         let text = &mut line.text;
-        let metadata = event.metadata();
         push(text, format_args!(r#","level":"{}","target":"#, metadata.level()));
         push_quoted(text, metadata.target());
         event.record(&mut Fields(text));
@@ -80,7 +85,7 @@ where
             }
         }
         text.push_str("}\n");
-        (self.write)(text.as_bytes());
+        (self.write)(metadata.target(), text.as_bytes());
         LINE.replace(line);
     }
 }
@@ -172,8 +177,9 @@ mod tests {
     fn lines(story: impl FnOnce()) -> Vec<Value> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&written);
-        let write = move |line: &[u8]| writer.lock().unwrap().extend_from_slice(line);
-        let subscriber = Registry::default().with(JsonLines { clock: TestClock::at(1_800_000_000), write });
+        let write = move |_: &str, line: &[u8]| writer.lock().unwrap().extend_from_slice(line);
+        let subscriber =
+            Registry::default().with(JsonLines { clock: TestClock::at(1_800_000_000), takes: |_| true, write });
         // With only one subscriber in the process, tracing would cache what others in other threads are interested in.
         let _second = tracing::Dispatch::new(Registry::default());
         tracing::subscriber::with_default(subscriber, story);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room and the rooms it may use besides itself.
 fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let pure = ["clock", "secret", "hint", "json", "said", "oauth", "jose"];
+    let pure = ["clock", "secret", "hint", "json", "said", "oauth", "jose", "tls"];
     let outside = ["config", "telemetry", "net", "store"];
     let with = |more: &[&'static str]| pure.iter().chain(more).copied().collect::<Vec<_>>();
     BTreeMap::from([
@@ -15,6 +15,7 @@ fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("said", vec![]),
         ("oauth", vec!["secret", "hint", "json"]),
         ("jose", vec!["secret", "hint", "json", "oauth"]),
+        ("tls", vec!["secret", "hint"]),
         ("config", with(&[])),
         // Siblings by exception: the log format is a setting, and one type says it.
         ("telemetry", with(&["config"])),

@@ -3,6 +3,7 @@
 mod call;
 mod cli;
 mod client;
+mod configuration;
 mod crash;
 mod drain;
 mod files;
@@ -18,8 +19,10 @@ mod mcp;
 mod openapi;
 mod panic;
 mod readme;
+mod reload;
 mod rest;
 mod secrets;
 mod sessions;
+mod tls;
 mod tokens;
 mod tools;

@@ -13,4 +13,5 @@ mod newcomer;
 mod pages;
 mod scanners;
 mod sdk_clients;
+mod tls;
 mod typescript_server;

@@ -44,7 +44,7 @@ pub(crate) fn config(state: &TempDir, flags: &[(&'static str, &str)]) -> Config 
     let state_dir = state.path().join("state");
     let mut all = vec![flag("state_dir", state_dir.to_str().expect("UTF-8")), flag("server.listen", "127.0.0.1:0")];
     all.extend(flags.iter().map(|(key, value)| flag(key, value)));
-    let environment = Environment::new(state.path(), Some(state.path().to_owned()));
+    let environment = Environment::new(state.path(), Some(state.path().to_owned())).at(Duration::from_secs(NOW));
     let inputs = Inputs { config_file: None, env_file: None, flags: all, environment };
     securemcp::config::load(Purpose::Serve, &inputs).expect("a good configuration")
 }
@@ -73,7 +73,8 @@ impl TestServer {
         }));
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(20));
         let http = securemcp::net::client(&options).expect("a client");
-        Self { address, url: format!("http://{address}"), clock, http, state, stop: Some(stop), task }
+        let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+        Self { address, url: format!("{scheme}://{address}"), clock, http, state, stop: Some(stop), task }
     }
 
     /// Ends the server as SIGTERM would, and waits for it.

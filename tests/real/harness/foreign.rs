@@ -85,6 +85,13 @@ impl Foreign {
         )
     }
 
+    /// Runs the TLS scanner to its end.
+    pub(crate) fn sslyze(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(installed("sslyze/bin/sslyze"));
+        command.args(arguments).env("HOME", self.home.path());
+        Ended::of(command, self.home.path())
+    }
+
     /// Where its files are.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
