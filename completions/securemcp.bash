@@ -22,6 +22,9 @@ _securemcp() {
             securemcp,completions)
                 cmd="securemcp__subcmd__completions"
                 ;;
+            securemcp,config)
+                cmd="securemcp__subcmd__config"
+                ;;
             securemcp,dcr)
                 cmd="securemcp__subcmd__dcr"
                 ;;
@@ -42,6 +45,18 @@ _securemcp() {
                 ;;
             securemcp,tools)
                 cmd="securemcp__subcmd__tools"
+                ;;
+            securemcp__subcmd__config,help)
+                cmd="securemcp__subcmd__config__subcmd__help"
+                ;;
+            securemcp__subcmd__config,show)
+                cmd="securemcp__subcmd__config__subcmd__show"
+                ;;
+            securemcp__subcmd__config__subcmd__help,help)
+                cmd="securemcp__subcmd__config__subcmd__help__subcmd__help"
+                ;;
+            securemcp__subcmd__config__subcmd__help,show)
+                cmd="securemcp__subcmd__config__subcmd__help__subcmd__show"
                 ;;
             securemcp__subcmd__dcr,delete)
                 cmd="securemcp__subcmd__dcr__subcmd__delete"
@@ -79,6 +94,9 @@ _securemcp() {
             securemcp__subcmd__help,completions)
                 cmd="securemcp__subcmd__help__subcmd__completions"
                 ;;
+            securemcp__subcmd__help,config)
+                cmd="securemcp__subcmd__help__subcmd__config"
+                ;;
             securemcp__subcmd__help,dcr)
                 cmd="securemcp__subcmd__help__subcmd__dcr"
                 ;;
@@ -99,6 +117,9 @@ _securemcp() {
                 ;;
             securemcp__subcmd__help,tools)
                 cmd="securemcp__subcmd__help__subcmd__tools"
+                ;;
+            securemcp__subcmd__help__subcmd__config,show)
+                cmd="securemcp__subcmd__help__subcmd__config__subcmd__show"
                 ;;
             securemcp__subcmd__help__subcmd__dcr,delete)
                 cmd="securemcp__subcmd__help__subcmd__dcr__subcmd__delete"
@@ -161,7 +182,7 @@ _securemcp() {
 
     case "${cmd}" in
         securemcp)
-            opts="-q -v -h -V --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help --version health completions serve init call tools token dcr help"
+            opts="-q -v -h -V --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help --version health completions config serve init call tools token dcr help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -303,6 +324,156 @@ _securemcp() {
         securemcp__subcmd__completions)
             opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help bash zsh fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__config)
+            opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__config__subcmd__help)
+            opts="show help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__config__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__config__subcmd__help__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__config__subcmd__show)
+            opts="-q -v -h --client --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -819,7 +990,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__help)
-            opts="health completions serve init call tools token dcr help"
+            opts="health completions config serve init call tools token dcr help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -849,6 +1020,34 @@ _securemcp() {
         securemcp__subcmd__help__subcmd__completions)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__config)
+            opts="show"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__config__subcmd__show)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1071,7 +1270,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__init)
-            opts="-y -q -v -h --directory --yes --force --listen --resource --trusted-proxy --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-y -q -v -h --directory --yes --force --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1086,6 +1285,14 @@ _securemcp() {
                     return 0
                     ;;
                 --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1149,7 +1356,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__serve)
-            opts="-q -v -h --check --listen --resource --trusted-proxy --embedded-issuer-on-network --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --check --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --embedded-issuer-on-network --upstream --upstream-command --upstream-token-file --audit-file --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1163,7 +1370,31 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream-command)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --upstream-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -43,6 +43,7 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -s h -l help -d 'Print
 complete -c securemcp -n "__fish_securemcp_needs_command" -s V -l version -d 'Print version'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "config" -d 'Look at the settings'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "serve" -d 'Run the server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "call" -d 'Call a tool on any MCP server'
@@ -83,9 +84,52 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l stat
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -f -a "show" -d 'Show every setting and where it comes from'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l client -d 'What client commands read, instead of `serve`'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show every setting and where it comes from'
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l listen -d 'IP address and port to listen on [env: SECUREMCP_LISTEN] [default: 127.0.0.1:8000]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l resource -d 'The URL that names this server: what tokens must be issued for [env: SECUREMCP_RESOURCE] [default: the listening URL on loopback, else required]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required off loopback; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-cert -d 'A file with the server\'s certificate chain, in PEM [env: SECUREMCP_TLS_CERT] [default: plain http]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-key -d 'A file with the private key of the certificate, in PEM [env: SECUREMCP_TLS_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required beyond loopback without TLS; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l upstream -d 'The MCP server to guard, by its URL (docs/GATEWAY.md) [env: SECUREMCP_UPSTREAM_URL] [default: the server has tools of its own]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l upstream-command -d 'The MCP server to guard, by the command that starts it on stdio; quotes as in a shell, but there is none [env: SECUREMCP_UPSTREAM_COMMAND]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l upstream-token-file -d 'A file with this server\'s own bearer token for `upstream.url`; tokens of callers are never passed on [env: SECUREMCP_UPSTREAM_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l audit-file -d 'A file that audit events are appended to, in JSON, whatever the level of the log [env: SECUREMCP_AUDIT_FILE] [default: the log, target `audit`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l log-level -d '`error`, `warn`, `info`, `debug` or `trace` [env: SECUREMCP_LOG_LEVEL] [default: info]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l log-format -d '`text`, `json`, or `auto`: text on a terminal, json otherwise [env: SECUREMCP_LOG_FORMAT] [default: auto]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l config -d 'Read settings from this file' -r -F
@@ -102,6 +146,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l issuer -d 
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l check -d 'Check the whole configuration, bind nothing, and exit'
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-self-signed -d 'Serve https with a certificate of its own, kept in the state directory [env: SECUREMCP_TLS_SELF_SIGNED]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l embedded-issuer-on-network -d 'Let the embedded issuer face the network'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s v -l verbose -d 'Log what happens to stderr; twice for more'
@@ -109,7 +154,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s h -l help 
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l directory -d 'Where to write them' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l listen -d 'IP address and port to listen on [env: SECUREMCP_LISTEN] [default: 127.0.0.1:8000]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l resource -d 'The URL that names this server: what tokens must be issued for [env: SECUREMCP_RESOURCE] [default: the listening URL on loopback, else required]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required off loopback; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l tls-cert -d 'A file with the server\'s certificate chain, in PEM [env: SECUREMCP_TLS_CERT] [default: plain http]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l tls-key -d 'A file with the private key of the certificate, in PEM [env: SECUREMCP_TLS_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required beyond loopback without TLS; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l log-level -d '`error`, `warn`, `info`, `debug` or `trace` [env: SECUREMCP_LOG_LEVEL] [default: info]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l log-format -d '`text`, `json`, or `auto`: text on a terminal, json otherwise [env: SECUREMCP_LOG_FORMAT] [default: auto]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l config -d 'Read settings from this file' -r -F
@@ -127,6 +174,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l issuer-back
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s y -l yes -d 'Ask nothing: take flags and defaults'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l force -d 'Replace files that are there'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l tls-self-signed -d 'Serve https with a certificate of its own, kept in the state directory [env: SECUREMCP_TLS_SELF_SIGNED]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s h -l help -d 'Print help'
@@ -399,15 +447,17 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "update" -d 'Change the kept registration at its issuer'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "serve" -d 'Run the server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "config" -d 'Look at the settings'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "serve" -d 'Run the server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "get" -d 'Print an access token for the server, and nothing else'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "inspect" -d 'Show what a token says, and whether the server would accept it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke the kept token at its issuer, and forget it'

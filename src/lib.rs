@@ -7,14 +7,16 @@
 //!
 //! | layer | modules | what lives there |
 //! |---|---|---|
-//! | 0, pure | [`clock`], [`secret`], [`hint`], [`oauth`], [`jose`], `json` | no sockets, no environment; time comes in as an argument |
+//! | 0, pure | [`clock`], [`secret`], [`hint`], [`oauth`], [`jose`], `json`, `said`, [`tls`] | no sockets, no environment; time comes in as an argument |
 //! | 1, the outside world | [`config`], `telemetry`, `net`, `store` | settings, logs and audit, HTTP clients, files |
 //! | 2, who you are, how to get a token | `auth`, `client` | bearer token to [`Principal`](auth::Principal); discovery, grants, token keeping |
-//! | 3, what can be done | [`tools`], `issuer` | the tools, and the embedded authorization server |
+//! | 3, what can be done | [`tools`], `gateway`, `issuer` | the tools, those of a guarded server, and the embedded authorization server |
 //! | 4, HTTP | [`server`] | every route, every layer, the only map from errors to HTTP |
 //! | 5, people | `cli` | one file per command |
 //!
-//! Siblings are strangers. `issuer` uses neither `auth` nor `client`, so it cannot share a bug with the verifier that
+//! Siblings are strangers, with one exception: `gateway` knows `tools`, since a guarded server's tool is just another tool
+//! there. What `client` and `gateway` share of being an MCP client is below both: the transport in `net`, the words of other
+//! parties in `said`. `issuer` uses neither `auth` nor `client`, so it cannot share a bug with the verifier that
 //! judges its tokens. Only `cli::print` prints, only `config` reads the environment, only `net` builds HTTP clients,
 //! only `clock` reads time (`clippy.toml` enforces the last three).
 //!
@@ -35,8 +37,10 @@ pub mod hint;
 pub mod jose;
 mod json;
 pub mod oauth;
+mod said;
 pub mod secret;
 pub mod server;
+pub mod tls;
 pub mod tools;
 
 #[cfg(feature = "internals")]
@@ -48,6 +52,8 @@ mod cli;
 pub mod client;
 #[cfg(not(feature = "internals"))]
 mod client;
+
+mod gateway;
 
 #[cfg(feature = "internals")]
 pub mod issuer;

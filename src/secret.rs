@@ -5,8 +5,10 @@ use std::fmt;
 use aws_lc_rs::{constant_time::verify_slices_are_equal, digest, rand::fill};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroize as _;
 
-/// A string that prints as `[redacted]`. Reading it takes a visible [`expose`](Self::expose).
+/// A string that prints as `[redacted]` and is wiped from memory when it is dropped. Reading it takes a visible
+/// [`expose`](Self::expose).
 ///
 /// Serialisation writes the value: it is how a token reaches a 0600 file or a token response. Do not serialise one for a
 /// log.
@@ -40,6 +42,12 @@ impl Secret {
     /// Whether `hash` is the [`sha256`](Self::sha256) of this value, in a time that tells nothing.
     pub fn matches_sha256(&self, hash: &str) -> bool {
         constant_time_eq(self.sha256().as_bytes(), hash.as_bytes())
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
     }
 }
 

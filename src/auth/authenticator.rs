@@ -78,11 +78,6 @@ impl Authenticator {
         }
     }
 
-    /// The issuer whose tokens are judged.
-    pub fn issuer(&self) -> &crate::oauth::Issuer {
-        &self.rules.expect.issuer
-    }
-
     /// Whom the token speaks for.
     ///
     /// A good token is verified once; after that only its expiry, its revocation and the age of the keys are looked at.

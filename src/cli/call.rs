@@ -140,8 +140,10 @@ fn find<'t>(tools: &'t [Value], wanted: &str) -> Result<&'t Value, Failure> {
     tools.iter().find(|tool| name(tool) == wanted).ok_or_else(|| {
         let similar = nearest(wanted, tools.iter().map(name));
         let advice = similar.map(|similar| format!("did you mean `{similar}`? ")).unwrap_or_default();
-        Failure::message(Exit::Usage, format!("the server has no tool `{wanted}`"))
-            .hint(format!("{advice}`securemcp tools` lists them"))
+        Failure::message(Exit::Usage, format!("the server has no tool `{wanted}`")).hint(format!(
+            "{advice}`securemcp tools` lists them; a server may leave out what the token does not allow: ask for more \
+                 with `--scope`"
+        ))
     })
 }
 

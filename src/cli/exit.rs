@@ -12,6 +12,7 @@ use crate::{
     net::NetError,
     server::StartError,
     store::StoreError,
+    telemetry::file::LogFileError,
 };
 
 /// Every way for the process to end. The numbers are a promise to scripts.
@@ -193,6 +194,12 @@ impl From<StoreError> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
+        Self::hinted(Exit::Failed, error)
+    }
+}
+
+impl From<LogFileError> for Failure {
+    fn from(error: LogFileError) -> Self {
         Self::hinted(Exit::Failed, error)
     }
 }

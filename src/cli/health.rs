@@ -124,6 +124,7 @@ async fn checks(http: &Http, client: &ClientSettings) -> Vec<Check> {
 
 /// Whether it is there at all.
 async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, dates: &mut Vec<Skew>) -> bool {
+    let mut upstream = None;
     for (subject, path) in [("server live", "health/live"), ("server ready", "health/ready")] {
         // Beside the MCP endpoint, so that a prefix in front of both is kept.
         let Ok(url) = server.url().join(path) else { continue };
@@ -135,6 +136,7 @@ async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, d
             }
             Ok(document) => {
                 dates.extend(skew("the server", &document));
+                upstream = guarded_server(&document);
                 match document.status {
                     StatusCode::OK => ok(subject, url.to_string()),
                     StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED => {
@@ -148,7 +150,19 @@ async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, d
             }
         });
     }
+    checks.extend(upstream);
     true
+}
+
+/// The guarded server, if the answer about readiness speaks of one.
+fn guarded_server(ready: &Document) -> Option<Check> {
+    const SUBJECT: &str = "upstream";
+    let said: serde_json::Value = ready.json().ok()?;
+    if said.get("upstream")? == "ready" {
+        return Some(ok(SUBJECT, "the guarded server takes calls".to_owned()));
+    }
+    let hint = "see that it runs, and what the server logs about it (`the guarded server takes no calls`)";
+    Some(fail(SUBJECT, "the guarded server takes no calls".to_owned(), hint))
 }
 
 /// What a client without a token is told, and where that leads.

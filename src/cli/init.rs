@@ -26,6 +26,9 @@ use crate::{
 pub(super) const SETTINGS: &[Setting] = &[
     ("server.listen", "ADDRESS"),
     ("server.resource", "URL"),
+    ("server.tls_cert", "FILE"),
+    ("server.tls_key", "FILE"),
+    ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
     ("log.level", "LEVEL"),
     ("log.format", "FORMAT"),
@@ -137,11 +140,23 @@ fn flag(key: &'static Key, value: &str) -> Option<Flag> {
     (!value.is_empty()).then(|| Flag { key: key.path, value: value.to_owned(), name })
 }
 
-/// What is wrong with this very answer; what it lacks beside it is asked for later.
+/// What is wrong with this very answer.
 fn judge(environment: &Environment, given: &[Flag], key: &'static Key, answer: &str) -> Result<(), String> {
     let Some(flag) = flag(key, answer.trim()) else { return Ok(()) };
     let name = flag.name;
-    let Err(invalid) = check(environment, [given, &[flag]].concat(), None) else { return Ok(()) };
+    // What it may lack beside it is asked for later.
+    let later = [
+        ("server.resource", "https://mcp.example/mcp"),
+        ("server.trusted_proxies", "192.0.2.1/32"),
+        ("issuer.url", "https://issuer.example"),
+    ];
+    let mut flags = [given, &[flag]].concat();
+    for (path, value) in later {
+        if !flags.iter().any(|flag| flag.key == path) {
+            flags.extend(keys().iter().find(|key| key.path == path).and_then(|key| self::flag(key, value)));
+        }
+    }
+    let Err(invalid) = check(environment, flags, None) else { return Ok(()) };
     let mut problems = invalid.problems().iter().map(ToString::to_string);
     // What the value itself has wrong begins with its flag.
     problems.find(|problem| problem.trim_start_matches('`').starts_with(name)).map_or(Ok(()), Err)
@@ -187,7 +202,8 @@ fn toml(flags: &[Flag]) -> String {
 fn env(config: &Config, flags: &[Flag]) -> String {
     let given = |path: &str| flags.iter().find(|flag| flag.key == path).map(|flag| flag.value.clone());
     let server = given("client.server").or_else(|| given("server.resource"));
-    let server = server.unwrap_or_else(|| format!("http://{}/mcp", config.server.listen));
+    let scheme = if flags.iter().any(|flag| flag.key.starts_with("server.tls_")) { "https" } else { "http" };
+    let server = server.unwrap_or_else(|| format!("{scheme}://{}/mcp", config.server.listen));
     let mut text = "# Read only by `--env-file`. Keep it to yourself.\n".to_owned();
     let known = |path: &str| keys().iter().find(|key| key.path == path)?.variable;
     let lines = known("client.server").map(|name| (name, server)).into_iter();

@@ -3,11 +3,13 @@
 mod arguments;
 mod call;
 mod completions;
+mod config;
 mod dcr;
 mod exit;
 mod health;
 mod init;
 mod inspect;
+mod memory;
 #[cfg(test)]
 mod pages;
 mod print;
@@ -97,10 +99,13 @@ enum Command {
     Dcr(dcr::Command),
     Init(init::Options),
     Completions(completions::Options),
+    #[command(subcommand, arg_required_else_help = false)]
+    Config(config::Command),
 }
 
 /// Runs the command that this process was started with.
 pub fn run() -> ExitCode {
+    memory::keep_to_ourselves();
     let words = std::env::args_os().collect();
     let environment = Environment::of_process();
     match run_words(words, environment) {
@@ -151,6 +156,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Init(options) => init::run(&options, &surroundings),
         Command::Completions(options) => completions::run(&options, &mut command(), printer),
         Command::Dcr(command) => surroundings.block_on(dcr::run(&command, &surroundings)),
+        Command::Config(command) => config::run(&command, &surroundings),
     };
     ended.map_err(|failure| Ended { failure, printer })
 }

@@ -1,5 +1,7 @@
 //! `securemcp serve`: run the server.
 
+use std::{fmt::Write as _, sync::Arc};
+
 use anyhow::Context as _;
 use clap::Args;
 use tokio::{
@@ -14,10 +16,11 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::{
-    clock::SystemClock,
-    config::{self, Config, IssuerChoice, Purpose},
-    server::Server,
-    telemetry::logs,
+    clock::{SharedClock, SystemClock},
+    config::{self, Config, Inputs, IssuerChoice, Purpose},
+    hint::Hint as _,
+    server::{Reloader, Server},
+    telemetry::logs::{self, Logs},
     tools::Tools,
 };
 
@@ -25,8 +28,15 @@ use crate::{
 pub(super) const SETTINGS: &[Setting] = &[
     ("server.listen", "ADDRESS"),
     ("server.resource", "URL"),
+    ("server.tls_cert", "FILE"),
+    ("server.tls_key", "FILE"),
+    ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
     ("embedded.face_network", ""),
+    ("upstream.url", "URL"),
+    ("upstream.command", "COMMAND"),
+    ("upstream.token", "FILE"),
+    ("audit.file", "FILE"),
     ("log.level", "LEVEL"),
     ("log.format", "FORMAT"),
 ];
@@ -37,6 +47,9 @@ Examples:
   securemcp serve
   securemcp serve --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp \\
       --listen 0.0.0.0:8000 --trusted-proxy 10.0.0.0/8
+  securemcp serve --upstream http://127.0.0.1:9000/mcp
+  securemcp serve --upstream-command 'npx -y @modelcontextprotocol/server-filesystem /srv/files'
+  securemcp serve --tls-self-signed
   securemcp serve --check --config /etc/securemcp.toml";
 
 /// Run the server
@@ -48,7 +61,7 @@ pub(super) struct Options {
     check: bool,
 }
 
-/// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends it at once.
+/// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends it at once. SIGHUP reads the settings anew.
 pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let printer = surroundings.printer;
     let config = config::load(Purpose::Serve, &surroundings.inputs())?;
@@ -57,63 +70,152 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         printer.note("the configuration is good");
         return Ok(Exit::Done);
     }
-    let is_json = logs::start(&config.log.level, config.log.format);
+    let clock = SystemClock::shared();
+    let logs = Arc::new(logs::start(&config.log, Arc::clone(&clock))?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let server = Server::bind(&config, Tools::builtin(), SystemClock::shared()).await?;
-        announce(&server, &config, printer, is_json);
+        // Who guards a server serves that server's tools.
+        let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
+        let server = Server::bind(&config, tools, Arc::clone(&clock)).await?;
         let mut signals = Signals::new().context("cannot listen for signals")?;
+        announce(&server, &config, printer, logs.is_json());
+        let reloading = Reloading { reloader: server.reloader(), logs, inputs: surroundings.inputs(), clock };
         let (stop, stopped) = oneshot::channel();
         let mut serving = tokio::spawn(server.run(async {
             // The sender is dropped only when this function has returned.
             let _ = stopped.await;
         }));
-        signals.next().await;
+        while signals.next().await == Asked::Reload {
+            let reloading = reloading.clone();
+            // One after the other: what is read last wins.
+            let _ = tokio::task::spawn_blocking(move || reloading.reload()).await;
+        }
         let _ = stop.send(());
         tokio::select! {
             ended = &mut serving => ended.context("the server broke").map(|()| Exit::Done).map_err(Failure::from),
-            () = signals.next() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
+            () = signals.end() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
         }
     })
 }
 
+/// What a reload needs.
+#[derive(Clone)]
+struct Reloading {
+    reloader: Reloader,
+    logs: Arc<Logs>,
+    inputs: Inputs,
+    clock: SharedClock,
+}
+
+impl Reloading {
+    /// Reads all settings again and takes them over, or says in the log why nothing changes.
+    fn reload(&self) {
+        let mut inputs = self.inputs.clone();
+        inputs.environment = inputs.environment.at(self.clock.since_epoch());
+        if let Err(error) = self.logs.reopen() {
+            tracing::error!(error = chain(&error), hint = error.hint(), "a log file goes on where it was");
+        }
+        let config = match config::load(Purpose::Serve, &inputs) {
+            Ok(config) => config,
+            Err(invalid) => {
+                for problem in invalid.problems() {
+                    tracing::error!(%problem, hint = problem.hint(), "the new configuration cannot be used");
+                }
+                tracing::error!("not reloaded: nothing has changed");
+                return;
+            }
+        };
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        match self.reloader.reload(&config) {
+            Ok(reloaded) => {
+                self.logs.set_level(&config.log.level);
+                if !reloaded.need_restart.is_empty() {
+                    let keys = reloaded.need_restart.join(", ");
+                    tracing::warn!(keys, "these settings have changed and wait for a restart");
+                }
+                tracing::info!("reloaded");
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), hint = error.hint(), "not reloaded: nothing has changed");
+            }
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 /// Says where the server is and how to call it: in lines for people, or as one log event where logs are JSON.
 fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
-    let names: Vec<_> = server.tools().list().iter().map(|tool| tool.name.as_ref()).collect();
+    let names: Vec<_> = server.tools().list().iter().map(|tool| tool.name.to_string()).collect();
     let (resource, issuer, tools) = (server.resource(), server.issuer(), names.join(", "));
+    let upstream = server.upstream().unwrap_or_default();
     let kind = match config.issuer.choice {
         IssuerChoice::Embedded { .. } => "embedded",
         IssuerChoice::External { .. } => "external",
     };
     if is_json {
-        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, "listening");
+        let ca = server.own_certificate().map(|path| path.display().to_string());
+        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, upstream, ca, "listening");
         return;
     }
     let default_server = "http://127.0.0.1:8000/mcp";
-    let at = if resource.as_str() == default_server { String::new() } else { format!(" --server {resource}") };
+    let mut at = if resource.as_str() == default_server { String::new() } else { format!(" --server {resource}") };
     printer.note(&format!("securemcp {} serves {resource}", env!("CARGO_PKG_VERSION")));
     printer.note(&format!("  issuer  {issuer} ({kind})"));
     printer.note(&format!("  state   {}", config.state_dir.display()));
-    printer.note(&format!("  tools   {tools}"));
-    printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
+    if let Some(path) = server.own_certificate() {
+        printer.note(&format!("  ca      {}", path.display()));
+        let _ = write!(at, " --ca {}", path.display());
+    }
+    if upstream.is_empty() {
+        printer.note(&format!("  tools   {tools}"));
+        printer.note(&format!("  try     securemcp call echo \"Hello!\"{at}"));
+    } else {
+        printer.note(&format!("  guards  {upstream}"));
+        printer.note(&format!("  try     securemcp tools{at}"));
+    }
 }
 
-/// The signals that ask a process to end.
+/// The signals that this process listens to.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    End,
+    Reload,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    async fn next(&mut self) {
+    async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::End,
+            _ = self.interrupt.recv() => Asked::End,
+            _ = self.hang_up.recv() => Asked::Reload,
         }
+    }
+
+    /// A server that ends has nothing to reload.
+    async fn end(&mut self) {
+        while self.next().await != Asked::End {}
     }
 }

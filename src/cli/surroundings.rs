@@ -118,7 +118,7 @@ impl Surroundings {
             scopes: wanted.scope.clone(),
             resource: wanted.resource.clone(),
             state_dir: config.state_dir.clone(),
-            persist: true,
+            persist: client.keeps_tokens,
             force_new: false,
             timeout: self.globals.timeout,
             extra_roots: self.extra_roots()?,

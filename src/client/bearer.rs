@@ -9,9 +9,11 @@ use super::{
     Client, ClientError, Settings,
     error::said,
     tokens::{Held, Need, TokenSourceKind},
-    transport::status_in,
 };
-use crate::oauth::{Challenge, Scopes};
+use crate::{
+    net::status_in,
+    oauth::{Challenge, Scopes},
+};
 
 /// The token of a session, renewed by one message at a time.
 #[derive(Debug)]

@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use super::{TokenSourceKind, discover::DiscoverError};
+pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
     net::NetError,
     oauth::{ErrorCode, Scopes},
     store::StoreError,
 };
-
-/// Longest text of another party that is shown, in characters.
-const MAX_SAID: usize = 2_000;
 
 /// What a registration is called in messages.
 pub(super) const REGISTRATION: &str = "the registration";
@@ -245,42 +243,10 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
     })
 }
 
-/// The words of another party, made safe to print: one line, no control or direction-changing characters, not endless.
-pub(super) fn said(text: &str) -> String {
-    let mut safe = String::new();
-    for character in text.chars().take(MAX_SAID) {
-        if character.is_control()
-            || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            safe.extend(character.escape_default());
-        } else {
-            safe.push(character);
-        }
-    }
-    if text.chars().nth(MAX_SAID).is_some() {
-        safe.push_str(" ..");
-    }
-    safe
-}
-
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
 }
 
 fn needs(scopes: Option<&Scopes>) -> String {
     scopes.map(|scopes| format!(", it needs the scopes `{scopes}`")).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_others_cannot_draw_on_a_terminal_and_end() {
-        assert_eq!(said("plain \u{fc}mlaut"), "plain \u{fc}mlaut");
-        assert_eq!(said("a\u{1b}]8;;x\u{7}b\r\n"), "a\\u{1b}]8;;x\\u{7}b\\r\\n");
-        assert_eq!(said("\u{202e}gnp"), "\\u{202e}gnp");
-        assert_eq!(said(&"x".repeat(MAX_SAID)).len(), MAX_SAID);
-        assert_eq!(said(&"x".repeat(MAX_SAID + 1)).len(), MAX_SAID + 3);
-    }
 }

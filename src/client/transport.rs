@@ -1,13 +1,7 @@
 //! The HTTP below an MCP session: rmcp's own client, with our token, our bounds and our words.
 
-use std::{
-    collections::HashMap,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{collections::HashMap, sync::Arc};
 
-use futures_core::Stream;
 use http::{HeaderName, HeaderValue};
 use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, DiscoverResult, JsonRpcMessage, ServerJsonRpcMessage, ServerResult},
@@ -24,7 +18,7 @@ use super::{
     bearer::{Bearer, Refusal, Tried},
     error::said,
 };
-use crate::net::NetError;
+use crate::net::{NetError, Streamable, status_in};
 
 /// What an operation of rmcp's transport ends in.
 type Outcome<T> = Result<T, StreamableHttpError<ClientError>>;
@@ -32,7 +26,7 @@ type Outcome<T> = Result<T, StreamableHttpError<ClientError>>;
 /// Sends MCP messages to the one server of the settings.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
-    http: reqwest::Client,
+    http: Streamable,
     /// What the server once answered to `server/discover`: said again without asking.
     remembered: Option<DiscoverResult>,
     bearer: Arc<Bearer>,
@@ -40,7 +34,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(http: reqwest::Client, bearer: Arc<Bearer>, remembered: Option<DiscoverResult>) -> Self {
-        Self { http, remembered, bearer }
+        Self { http: Streamable::new(http), remembered, bearer }
     }
 
     async fn token(&self) -> Option<String> {
@@ -87,9 +81,6 @@ impl StreamableHttpClient for Wire {
                 (uri.clone(), message.clone(), session_id.clone(), custom_headers.clone());
             let sent = self.http.post_message_with_response_limits(uri, message, session, token, headers, limits).await;
             let error = match sent {
-                Ok(StreamableHttpPostResponse::Sse(events, session)) => {
-                    return Ok(StreamableHttpPostResponse::Sse(Box::pin(Tamed(events)), session));
-                }
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -133,8 +124,7 @@ impl StreamableHttpClient for Wire {
         let (token, max) = (self.token().await, max_sse_event_size);
         let opened =
             self.http.get_stream_with_max_sse_event_size(uri, session_id, last_event_id, token, custom_headers, max);
-        let events = opened.await.map_err(|error| self.failed(error))?;
-        Ok(Box::pin(Tamed(events)))
+        opened.await.map_err(|error| self.failed(error))
     }
 }
 
@@ -146,32 +136,6 @@ impl Wire {
         let result = ServerResult::DiscoverResult(self.remembered.clone()?);
         Some(ServerJsonRpcMessage::response(result, request.id.clone()))
     }
-}
-
-/// An event stream that does not choose freely when it is taken up again: `retry: 0` would have us run in circles, and a
-/// year would have us wait for it.
-struct Tamed(BoxedSseResponse);
-
-const MIN_RETRY_MILLISECONDS: u64 = 100;
-const MAX_RETRY_MILLISECONDS: u64 = 10_000;
-
-impl Stream for Tamed {
-    type Item = <BoxedSseResponse as Stream>::Item;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut polled = self.0.as_mut().poll_next(context);
-        if let Poll::Ready(Some(Ok(event))) = &mut polled {
-            event.retry = event.retry.map(|asked| asked.clamp(MIN_RETRY_MILLISECONDS, MAX_RETRY_MILLISECONDS));
-        }
-        polled
-    }
-}
-
-/// rmcp 3.11 reports other statuses as `HTTP 404 Not Found: <body>`.
-pub(super) fn status_in(text: &str) -> Option<(u16, &str)> {
-    let rest = text.strip_prefix("HTTP ")?;
-    let (status, body) = rest.split_once(':').unwrap_or((rest, ""));
-    Some((status.get(..3)?.parse().ok()?, body.trim()))
 }
 
 /// Our words for rmcp's transport errors. Variants that rmcp itself acts upon stay what they are.

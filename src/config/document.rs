@@ -51,7 +51,9 @@ impl Reader<'_> {
             let origin = self.origin(name.span().start);
             let section = format!("{path}.");
             if let Some(key) = keys::find(&path) {
-                self.value(key.path, value, origin);
+                let value =
+                    if key.is_section { self.entries(&path, value, origin) } else { self.value(&path, value, origin) };
+                self.values.insert(key.path, value);
             } else if !keys::keys().iter().any(|key| key.path.starts_with(&section)) {
                 self.unknown(&path, &origin);
             } else if let Some(inner) = value.get_ref().as_table() {
@@ -63,7 +65,22 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, path: &'static str, value: &Spanned<DeValue<'_>>, origin: String) {
+    /// A section whose names are free.
+    fn entries(&mut self, path: &str, section: &Spanned<DeValue<'_>>, origin: String) -> Value {
+        let Some(table) = section.get_ref().as_table() else {
+            self.report.problem(format!("{origin}: {} is a value, expected a section `[{path}]`", quoted(path)));
+            return Value::broken();
+        };
+        let entries = table.iter().map(|(name, value)| {
+            let origin = self.origin(name.span().start);
+            let shown = quoted(&format!("{path}.{}", name.get_ref()));
+            (name.get_ref().to_string(), self.value(shown.trim_matches('`'), value, origin))
+        });
+        let written = Written::Section(entries.collect());
+        Value { written, origin, hint: None }
+    }
+
+    fn value(&mut self, path: &str, value: &Spanned<DeValue<'_>>, origin: String) -> Value {
         let written = match value.get_ref() {
             DeValue::Array(items) => {
                 items.iter().map(|item| scalar(item.get_ref())).collect::<Option<_>>().map(Written::List)
@@ -74,7 +91,7 @@ impl Reader<'_> {
             self.report.problem(format!("{origin}: `{path}` has a table in it, expected a value or a list of values"));
             Written::Broken
         });
-        self.values.insert(path, Value { written, origin, hint: None });
+        Value { written, origin, hint: None }
     }
 
     fn unknown(&mut self, path: &str, origin: &str) {

@@ -4,15 +4,19 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-/// Variables, working directory and home of one moment.
+use crate::clock::SystemClock;
+
+/// Variables, working directory and home of one moment, and when that was.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
     not_unicode: Vec<String>,
     directory: PathBuf,
     home: Option<PathBuf>,
+    now: Duration,
 }
 
 impl Environment {
@@ -34,6 +38,12 @@ impl Environment {
         self
     }
 
+    /// The same at this time since the epoch, which certificates are judged by.
+    #[must_use]
+    pub fn at(self, now: Duration) -> Self {
+        Self { now, ..self }
+    }
+
     /// The same with a variable whose value is not Unicode.
     #[cfg(test)]
     pub(super) fn with_not_unicode(mut self, name: &str) -> Self {
@@ -47,6 +57,7 @@ impl Environment {
         let variables = std::env::vars_os();
         // A directory that is gone leaves relative paths to fail where they are opened, with their own message.
         let mut environment = Self::new(std::env::current_dir().unwrap_or_default(), None);
+        environment.now = SystemClock::shared().since_epoch();
         for (name, value) in variables {
             if name == "HOME" {
                 environment.home = Some(PathBuf::from(&value));
@@ -78,6 +89,10 @@ impl Environment {
     /// A variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub(super) const fn now(&self) -> Duration {
+        self.now
     }
 
     pub(super) const fn variables(&self) -> &BTreeMap<String, String> {

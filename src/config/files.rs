@@ -11,6 +11,10 @@ use super::{
     Environment,
     problem::{Report, Reported, quoted},
 };
+use crate::secret::Secret;
+
+/// The largest file that is read: a device such as `/dev/zero` has no end.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// A file's text.
 pub(super) struct Content {
@@ -33,7 +37,13 @@ pub(super) fn read_if_present(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
             let message = format!("{what} {} cannot be read: {error}", quoted(&shown));
-            return Err(report.problem_with_hint(message, "name a file that this account may read"));
+            let hint = match error.kind() {
+                io::ErrorKind::InvalidData => "name a text file, in UTF-8",
+                io::ErrorKind::FileTooLarge => "name the right file: what belongs here is far smaller than 1 MiB",
+                io::ErrorKind::IsADirectory => "name a file in it",
+                _ => "name a file that this account may read",
+            };
+            return Err(report.problem_with_hint(message, hint));
         }
         Ok(read) => read,
     };
@@ -65,18 +75,20 @@ pub(super) fn read(
 }
 
 /// A secret from a file, without the line break that editors put at its end. A file that others may read only warns:
-/// mounted secrets often are.
+/// mounted secrets often are. `what` names its role in messages.
 pub(super) fn read_secret(
+    what: &str,
     path: &str,
     origin: &str,
     environment: &Environment,
     report: &mut Report,
-) -> Result<String, Reported> {
-    let content = read(&format!("{origin}: secret file"), &PathBuf::from(path), environment, report)?;
+) -> Result<Secret, Reported> {
+    let content = read(&format!("{origin}: {what}"), &PathBuf::from(path), environment, report)?;
     if content.is_readable_by_others {
-        report.warn(format!("secret file {} may be read by every account of this machine", quoted(path)));
+        report.warn(format!("{what} {} may be read by every account of this machine", quoted(path)));
     }
-    Ok(content.text.trim_end_matches(['\r', '\n']).to_owned())
+    let text = Secret::new(content.text);
+    Ok(Secret::new(text.expose().trim_end_matches(['\r', '\n'])))
 }
 
 /// Permissions are those of the opened file, so that a swapped name changes nothing.
@@ -86,6 +98,9 @@ fn open(path: &Path) -> io::Result<(String, u32)> {
     // `/dev/null` is everybody's.
     let mode = if metadata.file_type().is_char_device() { 0 } else { metadata.permissions().mode() & 0o7777 };
     let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    let bytes = file.by_ref().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if bytes as u64 > MAX_FILE_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
     Ok((text, mode))
 }

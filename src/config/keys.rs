@@ -6,6 +6,7 @@ use super::Purpose;
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "columns of a table, each for itself")]
 pub struct Key {
     /// Where it stands in the file: section and name.
     pub path: &'static str,
@@ -23,6 +24,10 @@ pub struct Key {
     pub for_clients: bool,
     /// Whether it is never shown; its variable then also has a `_FILE` form.
     pub secret: bool,
+    /// Whether it is a section of the file whose names are free.
+    pub is_section: bool,
+    /// Whether a running server takes over a new value (`SIGHUP`); if not, it needs a restart.
+    pub reloads: bool,
 }
 
 /// What holds when nobody says anything.
@@ -108,6 +113,8 @@ const PLAIN: Key = Key {
     doc: "",
     for_clients: false,
     secret: false,
+    is_section: false,
+    reloads: false,
 };
 
 const KEYS: &[Key] = &[
@@ -144,6 +151,48 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_AUDIENCES"),
         original: &["OAUTH_AUDIENCE"],
         doc: "list: audiences accepted besides the resource; each start logs them",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
+        path: "server.tls_cert",
+        variable: Some("SECUREMCP_TLS_CERT"),
+        flag: Some("--tls-cert"),
+        default: Fallback::Unset("none: plain http"),
+        doc: "a file with the server's certificate chain, in PEM",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
+        path: "server.tls_key",
+        variable: Some("SECUREMCP_TLS_KEY"),
+        flag: Some("--tls-key"),
+        doc: "a file with the private key of the certificate, in PEM",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
+        path: "server.tls_self_signed",
+        variable: Some("SECUREMCP_TLS_SELF_SIGNED"),
+        flag: Some("--tls-self-signed"),
+        default: Fallback::Value("false"),
+        doc: "serve https with a certificate of its own, kept in the state directory",
+        ..PLAIN
+    },
+    Key {
+        path: "server.require_https",
+        original: &["REQUIRE_HTTPS"],
+        default: Fallback::Unset("`true` beyond loopback"),
+        doc: "start only with TLS or a declared TLS proxy, and over TLS tell browsers to come by https only",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
+        path: "server.hsts_max_age",
+        original: &["HSTS_MAX_AGE"],
+        default: Fallback::Value("31536000"),
+        doc: "for how long browsers remember that; 0 tells them nothing",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -151,7 +200,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_TRUSTED_PROXIES"),
         flag: Some("--trusted-proxy"),
         default: Fallback::Unset("none: forwarded headers are ignored"),
-        doc: "list: addresses or networks of the TLS proxies in front; required off loopback",
+        doc: "list: addresses or networks of the TLS proxies in front; required beyond loopback without TLS",
         ..PLAIN
     },
     Key {
@@ -159,6 +208,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_HOSTS"),
         default: Fallback::Unset("the resource's host; on loopback its three names"),
         doc: "list: values of `Host` that are answered",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -167,6 +217,7 @@ const KEYS: &[Key] = &[
         original: &["CORS_ORIGINS"],
         default: Fallback::Unset("the resource's origin; on loopback also MCP Inspector's"),
         doc: "list: web origins that may call",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -174,6 +225,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_MAX_BODY_BYTES"),
         default: Fallback::Value("4194304"),
         doc: "the largest request body, 1 KiB to 64 MiB",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -214,6 +266,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_ALGORITHMS"],
         default: Fallback::Value("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA"),
         doc: "list: signature algorithms that count; asymmetric only",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -221,6 +274,7 @@ const KEYS: &[Key] = &[
         original: &["JWT_LEEWAY"],
         default: Fallback::Value("30s"),
         doc: "how far clocks may disagree, at most 60s",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -228,6 +282,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_ALLOWED_CLIENTS"),
         default: Fallback::Unset("any"),
         doc: "list: the only client ids whose tokens count",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -249,6 +304,50 @@ const KEYS: &[Key] = &[
         original: &["MCP_SUPPORTED_SCOPES"],
         default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),
         doc: "list: the scopes that the metadata names",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.url",
+        variable: Some("SECUREMCP_UPSTREAM_URL"),
+        flag: Some("--upstream"),
+        default: Fallback::Unset("none: the server has tools of its own"),
+        doc: "the MCP server to guard, by its URL (docs/GATEWAY.md)",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.command",
+        variable: Some("SECUREMCP_UPSTREAM_COMMAND"),
+        flag: Some("--upstream-command"),
+        doc: "the MCP server to guard, by the command that starts it on stdio; quotes as in a shell, but there is none",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.token",
+        variable: Some("SECUREMCP_UPSTREAM_TOKEN"),
+        flag: Some("--upstream-token-file"),
+        doc: "this server's own bearer token for `upstream.url`; tokens of callers are never passed on",
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.scopes",
+        default: Fallback::Unset("`mcp:read` for tools that say `readOnlyHint`, else `mcp:write`"),
+        doc: "section: the scopes that callers need, as `<tool> = \"scope scope\"`",
+        is_section: true,
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.show_locked",
+        default: Fallback::Value("false"),
+        doc: "show callers also the tools that their token does not allow",
+        ..PLAIN
+    },
+    Key {
+        path: "upstream.timeout",
+        variable: Some("SECUREMCP_UPSTREAM_TIMEOUT"),
+        default: Fallback::Value("60s"),
+        doc: "how long a tool of the guarded server may run",
         ..PLAIN
     },
     Key {
@@ -256,6 +355,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS_PER_PRINCIPAL"),
         default: Fallback::Value("50"),
         doc: "open sessions of one caller",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -263,6 +363,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_LIMITS_SESSIONS"),
         default: Fallback::Value("10000"),
         doc: "open sessions in all",
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -280,6 +381,7 @@ const KEYS: &[Key] = &[
         default: Fallback::Value("info"),
         doc: "`error`, `warn`, `info`, `debug` or `trace`",
         for_clients: true,
+        reloads: true,
         ..PLAIN
     },
     Key {
@@ -290,6 +392,22 @@ const KEYS: &[Key] = &[
         default: Fallback::Value("auto"),
         doc: "`text`, `json`, or `auto`: text on a terminal, json otherwise",
         for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "log.file",
+        variable: Some("SECUREMCP_LOG_FILE"),
+        original: &["LOG_FILE_PATH"],
+        default: Fallback::Unset("none: stderr"),
+        doc: "a file that log lines are appended to",
+        ..PLAIN
+    },
+    Key {
+        path: "audit.file",
+        variable: Some("SECUREMCP_AUDIT_FILE"),
+        flag: Some("--audit-file"),
+        default: Fallback::Unset("none: the log, target `audit`"),
+        doc: "a file that audit events are appended to, in JSON, whatever the level of the log",
         ..PLAIN
     },
     Key {
@@ -319,6 +437,14 @@ const KEYS: &[Key] = &[
         doc: "the secret of `client.id`",
         for_clients: true,
         secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.token_store",
+        variable: Some("SECUREMCP_TOKEN_STORE"),
+        default: Fallback::Value("file"),
+        doc: "`file` keeps tokens for the next command, `memory` forgets them",
+        for_clients: true,
         ..PLAIN
     },
     Key {
@@ -353,8 +479,9 @@ mod tests {
 
     #[test]
     fn only_secrets_have_a_file_form() {
-        let forms: Vec<_> = variables().filter(|name| name.ends_with("_FILE")).collect();
-        assert_eq!(forms, ["SECUREMCP_CLIENT_SECRET_FILE", "SECUREMCP_INITIAL_ACCESS_TOKEN_FILE"]);
+        let forms: Vec<_> = KEYS.iter().filter_map(Key::file_variable).collect();
+        let secrets = ["UPSTREAM_TOKEN", "CLIENT_SECRET", "INITIAL_ACCESS_TOKEN"];
+        assert_eq!(forms, secrets.map(|name| format!("SECUREMCP_{name}_FILE")));
     }
 
     #[test]

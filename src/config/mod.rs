@@ -5,6 +5,7 @@
 
 mod document;
 mod dotenv;
+mod effective;
 mod environment;
 mod files;
 mod keys;
@@ -14,15 +15,19 @@ mod originals;
 mod page;
 mod problem;
 mod raw;
+mod reader;
+mod tls;
+mod upstream;
 mod validate;
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use url::Url;
 
 pub use dotenv::{Unwritable, assign};
+pub use effective::{Effective, Shown};
 pub use environment::Environment;
 pub use keys::{Fallback, Key, keys};
 pub use network::{IpNetwork, NotANetwork};
@@ -31,6 +36,7 @@ pub use problem::{Invalid, Problem};
 use crate::{
     oauth::{Issuer, Resource, Scopes},
     secret::Secret,
+    tls::Certificate,
 };
 
 /// Every setting, checked.
@@ -44,12 +50,16 @@ pub struct Config {
     pub issuer: IssuerSettings,
     /// The scopes that the metadata lists; `None`: those of the tools.
     pub scopes_supported: Option<Scopes>,
+    /// The MCP server that is guarded, if the server is to have its tools.
+    pub upstream: Option<Upstream>,
     /// Bounds on sessions.
     pub limits: Limits,
     /// What the log says and how.
     pub log: Log,
     /// How this account's commands reach a server.
     pub client: ClientSettings,
+    /// Every key with what it is set to and where that was written.
+    pub effective: Vec<Effective>,
     /// What works but should be changed, one sentence each, for stderr.
     pub warnings: Vec<String>,
 }
@@ -61,6 +71,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The server's name; `None`: derive it from the listening address, which is then loopback.
     pub resource: Option<Resource>,
+    /// The certificate that it shows; `None`: plain http, on loopback or behind a TLS proxy.
+    pub tls: Option<Tls>,
+    /// For how long browsers are told to come by https only; `None`: they are not told.
+    pub hsts_max_age: Option<Duration>,
     /// What else `aud` may contain besides the resource.
     pub audiences: Vec<String>,
     /// Peers whose forwarded headers count.
@@ -73,6 +87,15 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// How long a stopping server waits for calls in flight.
     pub drain_timeout: Duration,
+}
+
+/// Where the server's certificate comes from.
+#[derive(Debug, Clone)]
+pub enum Tls {
+    /// From files, read and judged.
+    Files(Certificate),
+    /// The server makes its own, in its state directory.
+    SelfSigned,
 }
 
 /// Who issues tokens.
@@ -109,6 +132,38 @@ pub struct IssuerSettings {
     pub allowed_clients: Option<Vec<String>>,
 }
 
+/// An MCP server that is guarded.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// How it is reached.
+    pub target: UpstreamTarget,
+    /// What a token must allow for a tool, by the tool's name; not empty.
+    pub scopes: BTreeMap<String, Scopes>,
+    /// Whether `tools/list` has tools that the caller's token does not allow.
+    pub show_locked: bool,
+    /// How long one of its tools may run.
+    pub timeout: Duration,
+}
+
+/// How a guarded server is reached.
+#[derive(Debug, Clone)]
+pub enum UpstreamTarget {
+    /// Streamable HTTP.
+    Http {
+        /// The endpoint.
+        url: Url,
+        /// What we show it: never a token of a caller.
+        token: Option<Secret>,
+    },
+    /// A child process on stdio.
+    Command {
+        /// Program and arguments, at least the program.
+        argv: Vec<String>,
+        /// All of its environment.
+        environment: Vec<(String, String)>,
+    },
+}
+
 /// Bounds, none of them zero.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -127,6 +182,10 @@ pub struct Log {
     pub level: String,
     /// How a line looks.
     pub format: LogFormat,
+    /// Where lines go; `None`: to stderr. Absolute.
+    pub file: Option<PathBuf>,
+    /// Where audit events go instead, whatever the level. Absolute.
+    pub audit_file: Option<PathBuf>,
 }
 
 /// How a log line looks.
@@ -151,6 +210,8 @@ pub struct ClientSettings {
     pub secret: Option<Secret>,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
     pub token: Option<Secret>,
+    /// Whether tokens are kept on disk for the next command.
+    pub keeps_tokens: bool,
     /// What opens an issuer's registration endpoint.
     pub initial_access_token: Option<Secret>,
     /// The only issuer that may be used, if one is named.
@@ -202,7 +263,7 @@ pub fn load(purpose: Purpose, inputs: &Inputs) -> Result<Config, Invalid> {
     let values = raw::collect(purpose, inputs, &mut report);
     let config = validate::validate(purpose, &values, &inputs.environment, &mut report);
     if report.problems.is_empty() {
-        Ok(Config { warnings: report.warnings, ..config })
+        Ok(Config { effective: effective::of(purpose, values), warnings: report.warnings, ..config })
     } else {
         Err(Invalid::new(report.problems))
     }

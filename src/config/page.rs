@@ -13,11 +13,12 @@ Every setting has a key in the configuration file; most have an environment vari
 defaults, then the file, then the environment, then flags. All problems are reported together, each with the place that the
 value came from. An unknown key in the file and an unknown `SECUREMCP_*` variable are problems too.
 
-A key's column *clients* says whether commands other than `serve` read it. In brackets: the names that the original program
+A key's column *clients* says whether commands other than `serve` read it, and *live* whether a running server takes over a
+new value on `SIGHUP` (see [Reloading](#reloading)). In brackets: the names that the original program
 read, which keep working; a variable of ours beats them.
 
-| key | variable | flag | default | clients | meaning |
-|---|---|---|---|---|---|
+| key | variable | flag | default | clients | live | meaning |
+|---|---|---|---|---|---|---|
 ";
 
 const AFTER: &str = "
@@ -55,6 +56,16 @@ may write is refused. `SECUREMCP_TOKEN` has no `_FILE` form: use `--token-file`.
 `--env-file FILE` adds variables below those of the real environment. No other env file is ever read. Lines are `NAME=value`, with
 an optional `export ` in front, `#` comments, and optional single or double quotes round the value; nothing is expanded.
 
+## Looking at them
+`securemcp config show` prints every setting with the place that it comes from, as a configuration file or with `--output json`;
+secrets are not shown. `config show --client` prints what client commands read. `securemcp serve --check` reports what is wrong.
+
+## Reloading
+On `SIGHUP` a running server reads its files anew: the configuration file, the env file, files with secrets, certificate and
+key. If anything is wrong, every problem is logged and nothing changes. Else the keys marked *live* change at once; the log
+names the others that were changed, which wait for a restart. No connection, session or request is dropped. Log and audit files
+are opened anew, so that they can be rotated. With the embedded issuer `scopes.supported` waits for a restart too.
+
 ## The original's variables
 - An empty one counts as unset.
 - `KEYCLOAK_URL` and `KEYCLOAK_REALM` together make `issuer.url`: `<KEYCLOAK_URL>/realms/<KEYCLOAK_REALM>`. `OAUTH_ISSUER` beats them.
@@ -79,7 +90,7 @@ pub(super) fn page() -> String {
     }
     let _ = writeln!(
         page,
-        "| (environment only) | `{TOKEN_VARIABLE}` | `--token-file` | none | yes | an access token from elsewhere; not read \
+        "| (environment only) | `{TOKEN_VARIABLE}` | `--token-file` | none | yes | | an access token from elsewhere; not read \
          by `serve` |"
     );
     page + AFTER
@@ -96,9 +107,10 @@ fn row(page: &mut String, key: &Key) {
         Fallback::Unset(words) => words.to_owned(),
     };
     let clients = if key.for_clients { "yes" } else { "" };
+    let live = if key.reloads { "yes" } else { "" };
     let names = format!("{variable}{file}{original}");
     let (path, names, doc) = (key.path, names.trim_start(), key.doc);
-    let _ = writeln!(page, "| `{path}` | {names} | {flag} | {default} | {clients} | {doc} |");
+    let _ = writeln!(page, "| `{path}` | {names} | {flag} | {default} | {clients} | {live} | {doc} |");
 }
 
 #[cfg(test)]

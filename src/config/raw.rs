@@ -28,6 +28,8 @@ pub(super) struct Value {
 pub(super) enum Written {
     Text(String),
     List(Vec<String>),
+    /// The entries of a section whose names are free; a list's items have spaces between them.
+    Section(Vec<(String, Value)>),
     /// Something that could not be read; the problem is reported already.
     Broken,
 }
@@ -152,8 +154,8 @@ fn from_variables(
 }
 
 fn secret_file(path: &str, origin: &str, environment: &Environment, report: &mut Report) -> Value {
-    files::read_secret(path, origin, environment, report)
-        .map_or_else(|_| Value::broken(), |secret| Value::text(secret, format!("{origin} ({})", quoted(path))))
+    files::read_secret("secret file", path, origin, environment, report)
+        .map_or_else(|_| Value::broken(), |secret| Value::text(secret.expose(), format!("{origin} ({})", quoted(path))))
 }
 
 /// The items of a list that is written as one text.
@@ -210,10 +212,12 @@ fn variables(purpose: Purpose, inputs: &Inputs, report: &mut Report) -> Variable
         }
         // Without the prefix: it would make every name look near.
         let candidates = known.iter().map(|known| &known[PREFIX.len()..]);
-        let hint = keys::nearest(&name[PREFIX.len()..], candidates).map_or_else(
-            || "see docs/ENVIRONMENT.md for every variable".to_owned(),
-            |near| format!("write `{PREFIX}{near}` if that was meant"),
-        );
+        let near = keys::nearest(&name[PREFIX.len()..], candidates);
+        let hint = match near {
+            _ if name.strip_suffix("_FILE") == Some(TOKEN_VARIABLE) => "name the file with `--token-file`".to_owned(),
+            Some(near) => format!("write `{PREFIX}{near}` if that was meant"),
+            None => "see docs/ENVIRONMENT.md for every variable".to_owned(),
+        };
         report.problem_with_hint(format!("{origin} is not a variable of securemcp"), hint);
     }
     let originals: Vec<_> = keys().iter().filter(|key| key.is_for(purpose)).flat_map(|key| key.original).collect();

@@ -1,17 +1,17 @@
 //! What the values mean, and whether they may stand together. Every problem is reported before anything is refused.
 
-use std::{collections::BTreeMap, path::PathBuf};
-
-use url::Url;
+use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    ClientSettings, Config, Environment, Fallback, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Server, keys,
+    ClientSettings, Config, Environment, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Server,
     problem::{Report, quoted},
-    raw::{Value, Values, Written, items},
-    values::{self, Refusal, refused},
+    raw::Values,
+    reader::Reader,
+    tls, upstream,
+    values::{self, refused},
 };
 use crate::{
-    oauth::{Scopes, is_https_or_loopback, is_loopback},
+    oauth::{Resource, Scopes, is_loopback},
     secret::Secret,
 };
 
@@ -22,12 +22,14 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
     let state_dir = state_dir(&mut reader, environment);
     let config = Config {
         state_dir,
-        server: server(&mut reader),
+        server: server(&mut reader, environment),
         issuer: issuer(&mut reader),
         scopes_supported: scopes(&mut reader),
+        upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
-        log: log(&mut reader),
+        log: log(&mut reader, environment),
         client: client(&mut reader, values.token.clone()),
+        effective: Vec::new(),
         warnings: Vec::new(),
     };
     // What a file that could not be read would have set is unknown.
@@ -50,10 +52,18 @@ fn state_dir(reader: &mut Reader<'_>, environment: &Environment) -> PathBuf {
     found.unwrap_or_default()
 }
 
-fn server(reader: &mut Reader<'_>) -> Server {
+fn server(reader: &mut Reader<'_>, environment: &Environment) -> Server {
+    let listen: SocketAddr = reader.required("server.listen", values::listen);
+    let resource = reader.optional("server.resource", values::resource);
+    let tls = tls::tls(reader, environment, resource.as_ref());
+    let faces_network = !is_loopback_address(listen) || resource.as_ref().is_some_and(is_remote);
+    let requires_https = reader.optional("server.require_https", values::switch).unwrap_or(faces_network);
+    let hsts_max_age = reader.required("server.hsts_max_age", values::duration);
     Server {
-        listen: reader.required("server.listen", values::listen),
-        resource: reader.optional("server.resource", values::resource),
+        listen,
+        resource,
+        hsts_max_age: (tls.is_some() && requires_https).then_some(hsts_max_age).filter(|age| !age.is_zero()),
+        tls,
         audiences: reader.list("server.audiences", values::text).unwrap_or_default(),
         trusted_proxies: reader.list("server.trusted_proxies", values::proxy).unwrap_or_default(),
         allowed_hosts: reader.list("server.allowed_hosts", values::host).unwrap_or_default(),
@@ -93,8 +103,12 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
     }
 }
 
-fn log(reader: &mut Reader<'_>) -> Log {
+fn log(reader: &mut Reader<'_>, environment: &Environment) -> Log {
+    let mut file = |path| reader.optional(path, |text| values::file_to_write(text, environment));
+    let (file, audit_file) = (file("log.file"), file("audit.file"));
     Log {
+        file,
+        audit_file,
         level: reader.required("log.level", values::log_level),
         format: reader.required("log.format", values::log_format),
     }
@@ -107,6 +121,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
         token,
+        keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
         issuer: reader.quietly("issuer.url", values::issuer),
         issuer_backchannel_url: reader.quietly("issuer.backchannel_url", values::http_url),
@@ -123,20 +138,31 @@ fn check_issuer(reader: &mut Reader<'_>) {
     }
 }
 
-/// Beyond loopback: TLS in front, a name of its own, and no embedded issuer by accident.
+fn is_loopback_address(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+fn is_remote(resource: &Resource) -> bool {
+    !is_loopback(&resource.url())
+}
+
+/// Beyond loopback: TLS, here or in front, a name of its own, and no embedded issuer by accident.
 fn check_exposure(config: &Config, reader: &mut Reader<'_>) {
     let server = &config.server;
-    let faces_network = !server.listen.ip().to_canonical().is_loopback();
+    let faces_network = !is_loopback_address(server.listen);
+    let has_proxy = !reader.is_unset("server.trusted_proxies") && !reader.is_empty("server.trusted_proxies");
+    // A certificate that cannot be used has been reported already.
+    let is_plain = !has_proxy && !tls::is_wanted(reader);
+    let ways =
+        "set `server.tls_cert` and `server.tls_key`, or declare the TLS proxy in front with `server.trusted_proxies`";
     if faces_network {
         let exposed = format!(
             "{}: `server.listen` is `{}`, beyond loopback",
             reader.values["server.listen"].origin, server.listen
         );
-        if reader.is_unset("server.trusted_proxies") || reader.is_empty("server.trusted_proxies") {
-            reader.report.problem_with_hint(
-                format!("{exposed}, expected a TLS proxy in front of it"),
-                "put a TLS proxy in front and declare it with `server.trusted_proxies`, or listen on `127.0.0.1`",
-            );
+        if is_plain {
+            let hint = format!("{ways}, or listen on `127.0.0.1`");
+            reader.report.problem_with_hint(format!("{exposed}, expected TLS, here or in front of it"), hint);
         }
         if reader.is_unset("server.resource") {
             reader.report.problem_with_hint(
@@ -145,7 +171,13 @@ fn check_exposure(config: &Config, reader: &mut Reader<'_>) {
             );
         }
     }
-    let remote = server.resource.as_ref().filter(|resource| !is_loopback(&resource.url()));
+    if is_plain && !faces_network && reader.quietly("server.require_https", values::switch) == Some(true) {
+        let origin = &reader.values["server.require_https"].origin;
+        reader
+            .report
+            .problem_with_hint(format!("{origin}: `server.require_https` is `true`, but there is no TLS"), ways);
+    }
+    let remote = server.resource.as_ref().filter(|resource| is_remote(resource));
     let may_face_network = reader.quietly("embedded.face_network", values::switch) != Some(false);
     if may_face_network || !reader.is_unset("issuer.url") {
         return;
@@ -161,95 +193,4 @@ fn check_exposure(config: &Config, reader: &mut Reader<'_>) {
         ),
         "name the issuer that people log in to with `issuer.url`, or keep the server on loopback",
     );
-}
-
-struct Reader<'a> {
-    values: &'a BTreeMap<&'static str, Value>,
-    report: &'a mut Report,
-}
-
-impl Reader<'_> {
-    fn optional<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Option<T> {
-        match &self.values.get(path)?.written {
-            Written::Text(text) => parse(text).map_err(|refusal| self.refuse(path, &refusal)).ok(),
-            Written::List(_) => {
-                self.refuse(path, "is a list, expected one value");
-                None
-            }
-            Written::Broken => None,
-        }
-    }
-
-    /// The value of a key that has a default.
-    fn required<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> T {
-        self.optional(path, &parse).unwrap_or_else(|| {
-            let default = keys::find(path).map(|key| key.default);
-            let Some(Fallback::Value(text)) = default else { unreachable!("`{path}` has a default in the table") };
-            parse(text).unwrap_or_else(|refusal| unreachable!("the default of `{path}` {refusal}"))
-        })
-    }
-
-    fn list<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Option<Vec<T>> {
-        let items: Vec<String> = match &self.values.get(path)?.written {
-            Written::Text(text) => items(text).collect(),
-            Written::List(items) => items.clone(),
-            Written::Broken => return None,
-        };
-        let mut good = Vec::new();
-        for item in items {
-            match parse(&item) {
-                Ok(value) => good.push(value),
-                Err(refusal) => self.refuse(path, &format!("has an item that {refusal}")),
-            }
-        }
-        Some(good)
-    }
-
-    /// A list that means nothing without an item.
-    fn filled_list<T>(&mut self, path: &'static str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Option<Vec<T>> {
-        if self.is_empty(path) {
-            self.refuse(path, "is an empty list, expected at least one item");
-        }
-        self.list(path, parse)
-    }
-
-    /// A URL that keys or metadata come from.
-    fn fetched_from(&mut self, path: &'static str) -> Option<Url> {
-        let url = self.optional(path, values::http_url)?;
-        if !is_https_or_loopback(&url) {
-            self.report.warn(format!(
-                "`{path}` is plain http to another machine: use it only where nobody can change its answers on the way"
-            ));
-        }
-        Some(url)
-    }
-
-    /// A value that has been judged already.
-    fn quietly<T>(&self, path: &str, parse: impl Fn(&str) -> Result<T, Refusal>) -> Option<T> {
-        match &self.values.get(path)?.written {
-            Written::Text(text) => parse(text).ok(),
-            _ => None,
-        }
-    }
-
-    fn is_unset(&self, path: &str) -> bool {
-        !self.values.contains_key(path)
-    }
-
-    fn is_empty(&self, path: &str) -> bool {
-        self.values.get(path).is_some_and(|value| match &value.written {
-            Written::Text(text) => items(text).next().is_none(),
-            Written::List(items) => items.is_empty(),
-            Written::Broken => false,
-        })
-    }
-
-    fn refuse(&mut self, path: &'static str, refusal: &str) {
-        let value = &self.values[path];
-        let message = format!("{}: `{path}` {refusal}", value.origin);
-        match value.hint {
-            Some(hint) => self.report.problem_with_hint(message, hint),
-            None => self.report.problem(message),
-        };
-    }
 }

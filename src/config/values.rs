@@ -1,11 +1,11 @@
 //! Texts to values: what each setting may look like. An error is the part of a message after the key's name.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use url::Url;
 
-use super::{IpNetwork, LogFormat, problem::quoted};
+use super::{Environment, IpNetwork, LogFormat, problem::quoted};
 use crate::oauth::{Issuer, Resource};
 
 /// What is wrong with a text, to follow the key's name.
@@ -22,6 +22,16 @@ pub(super) fn refused(error: impl std::fmt::Display) -> Refusal {
 
 pub(super) fn text(text: &str) -> Result<String, Refusal> {
     if text.is_empty() { Err("is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// What may stand behind `Bearer` (RFC 6750 section 2.1). It is a secret, and never quoted.
+pub(super) fn bearer_token(text: &str) -> Result<String, Refusal> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("is no bearer token, expected letters, digits and `-._~+/=` only".to_owned())
+    }
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
@@ -136,6 +146,28 @@ pub(super) fn algorithm(text: &str) -> Result<Algorithm, Refusal> {
     algorithm.ok_or_else(|| {
         expected(text, "an asymmetric algorithm: RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 or EdDSA")
     })
+}
+
+/// A file that lines are added to, in a directory that is there. Absolute.
+pub(super) fn file_to_write(path: &str, environment: &Environment) -> Result<PathBuf, Refusal> {
+    let path = environment.absolute(text(path)?);
+    match path.parent() {
+        _ if path.is_dir() => Err(expected(&path.display().to_string(), "a file, but that is a directory")),
+        Some(folder) if !folder.is_dir() => {
+            let expectation = "a file in a directory that exists";
+            Err(expected(&path.display().to_string(), expectation))
+        }
+        _ => Ok(path),
+    }
+}
+
+/// Whether tokens are kept on disk.
+pub(super) fn token_store(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "file" => Ok(true),
+        "memory" => Ok(false),
+        _ => Err(expected(text, "`file` or `memory`")),
+    }
 }
 
 /// In any case, and by Python's names too, which the original's env files use.

@@ -145,10 +145,16 @@ const RSA_ALGORITHMS: [Algorithm; 6] =
 
 fn rsa(modulus: &str, exponent: &str) -> Option<(DecodingKey, &'static [Algorithm])> {
     let (n, e) = (decode(modulus)?, decode(exponent)?);
-    // 2048 bits at least (NIST SP 800-131A); an exponent of 1 makes every signature valid.
-    let modulus_bytes = n.iter().skip_while(|byte| **byte == 0).count();
-    (modulus_bytes >= 256 && e.as_slice() != [1]).then_some(())?;
-    Some((DecodingKey::from_rsa_raw_components(&n, &e), &RSA_ALGORITHMS))
+    let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
+    // 2048 bits at least (NIST SP 800-131A). With an exponent of 1 everybody can sign, and an even one is no key's.
+    let is_odd = e.last().is_some_and(|byte| byte % 2 == 1);
+    (n.len() >= 256 && is_odd && e != [1]).then_some(())?;
+    Some((DecodingKey::from_rsa_raw_components(n, e), &RSA_ALGORITHMS))
+}
+
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
+    let first = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+    &number[first..]
 }
 
 fn elliptic(x: &str, y: &str, coordinate_bytes: usize) -> Option<DecodingKey> {
@@ -190,7 +196,8 @@ mod tests {
         let mut other_family = good("family");
         other_family["alg"] = "RS256".into();
         let rsa_1024 = json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xff; 128]), "e": "AQAB"});
-        let exponent_one = json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xff; 256]), "e": "AQ"});
+        let with_exponent = |e: &str| json!({"kty": "RSA", "n": URL_SAFE_NO_PAD.encode([0xff; 256]), "e": e});
+        let [exponent_one, padded_one, even, zero] = ["AQ", "AAAB", "AQAA", "AA"].map(with_exponent);
         let symmetric = json!({"kty": "oct", "k": "AAAA", "alg": "HS256"});
         let exotic = json!({"kty": "AKP", "alg": "ML-DSA-65"});
         let keys = set(&[
@@ -203,6 +210,9 @@ mod tests {
             other_family,
             rsa_1024,
             exponent_one,
+            padded_one,
+            even,
+            zero,
             symmetric,
             exotic,
             good("good"),

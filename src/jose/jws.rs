@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{KeySet, Refused, algorithm_named, jwk::NoKey, verify::printable};
-use crate::json::{depth, present};
+use crate::json::{is_deeper_than, present};
 
 /// Longest token that is looked at, in bytes. Real ones have 1 to 4 KiB.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -105,7 +105,7 @@ fn read<T: DeserializeOwned>(part: &str, encoded: &str) -> Result<T, Refused> {
     let bytes = URL_SAFE_NO_PAD
         .decode(encoded)
         .map_err(|_| Refused::Malformed(format!("its {part} is not base64url without padding")))?;
-    if depth(&bytes) > MAX_DEPTH {
+    if is_deeper_than(MAX_DEPTH, &bytes) {
         return Err(Refused::Malformed(format!("its {part} is nested deeper than {MAX_DEPTH}")));
     }
     serde_json::from_slice(&bytes).map_err(|error| Refused::Malformed(format!("its {part}: {error}")))

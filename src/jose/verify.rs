@@ -15,6 +15,11 @@ use crate::{
     oauth::{Issuer, Scopes, client_auth::Audience},
 };
 
+/// The longest life of an access token: one that was stolen must not work for days.
+const MAX_LIFETIME: Duration = Duration::from_hours(24);
+/// The longest `sub`, in characters (OpenID Connect Core section 2).
+const MAX_SUBJECT: usize = 255;
+
 /// What a token must be to be good here.
 #[derive(Clone, Debug)]
 pub struct Expect {
@@ -91,6 +96,9 @@ pub enum Refused {
     /// `iat` is in the future.
     #[error("token was issued {0} s in the future")]
     IssuedInFuture(u64),
+    /// From `iat`, or from now on without one, to `exp` is more than a day.
+    #[error("token lives {} h, more than {} h", .0 / 3600, MAX_LIFETIME.as_secs() / 3600)]
+    LivesTooLong(u64),
     /// An ID token, a refresh token, a logout token, a client assertion.
     #[error("not an access token: {0}")]
     NotAnAccessToken(String),
@@ -121,6 +129,7 @@ impl Hint for Refused {
                 "get a new token; if it was just issued, check the clocks of issuer and server".to_owned()
             }
             Self::NotYetValid(_) | Self::IssuedInFuture(_) => "check the clocks of issuer and server".to_owned(),
+            Self::LivesTooLong(_) => "have the issuer issue access tokens for minutes, 24 hours at most".to_owned(),
             Self::NotAnAccessToken(_) => {
                 "send the `access_token` of the token response, not the ID or refresh token".to_owned()
             }
@@ -208,9 +217,8 @@ impl<'a> Unverified<'a> {
             return Err(Refused::SenderConstrained);
         }
         let claims = self.claims;
-        let subject = claims.sub.filter(|subject| !subject.is_empty());
         Ok(Claims {
-            subject: subject.ok_or_else(|| Refused::NotAnAccessToken("it has no `sub`".to_owned()))?,
+            subject: subject(claims.sub)?,
             client_id: claims.client_id.or(claims.azp),
             username: claims.preferred_username,
             scopes: scopes([claims.scope.as_ref(), claims.scp.as_ref()]),
@@ -259,8 +267,21 @@ impl<'a> Unverified<'a> {
         match (self.claims.nbf, self.claims.iat) {
             (Some(nbf), _) if nbf > now + leeway => Err(Refused::NotYetValid(whole_seconds(nbf - now))),
             (_, Some(iat)) if iat > now + leeway => Err(Refused::IssuedInFuture(whole_seconds(iat - now))),
-            _ => Ok(()),
+            (_, iat) => check_lifetime(self.claims.exp - iat.unwrap_or(now)),
         }
+    }
+}
+
+fn check_lifetime(seconds: f64) -> Result<(), Refused> {
+    if seconds > MAX_LIFETIME.as_secs_f64() { Err(Refused::LivesTooLong(whole_seconds(seconds))) } else { Ok(()) }
+}
+
+fn subject(claim: Option<String>) -> Result<String, Refused> {
+    let subject = claim.unwrap_or_default();
+    match subject.chars().count() {
+        0 => Err(Refused::NotAnAccessToken("it has no `sub`".to_owned())),
+        1..=MAX_SUBJECT => Ok(subject),
+        _ => Err(Refused::NotAnAccessToken(format!("its `sub` is longer than {MAX_SUBJECT} characters"))),
     }
 }
 
@@ -395,6 +416,23 @@ mod tests {
         }
         assert!(matches!(judge("JWT", &with("nonce", json!("n"))), Err(Refused::NotAnAccessToken(_))));
         assert!(matches!(judge("at+jwt", &without("sub")), Err(Refused::NotAnAccessToken(_))));
+    }
+
+    #[test]
+    fn a_token_lives_a_day_at_most() {
+        let lived = |iat: Value, exp: u64| {
+            let mut claims = with("exp", json!(exp));
+            claims["iat"] = iat;
+            judge("at+jwt", &claims)
+        };
+        assert!(lived(json!(NOW - 9), NOW - 9 + 86_400).is_ok());
+        assert_eq!(lived(json!(NOW - 9), NOW - 8 + 86_400).unwrap_err(), Refused::LivesTooLong(86_401));
+        let mut undated = with("exp", json!(NOW + 86_400));
+        undated.as_object_mut().unwrap().remove("iat");
+        assert!(judge("at+jwt", &undated).is_ok());
+        undated["exp"] = json!(NOW + 360_001);
+        let refused = judge("at+jwt", &undated).unwrap_err();
+        assert_eq!(refused.to_string(), "token lives 100 h, more than 24 h");
     }
 
     #[test]

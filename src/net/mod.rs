@@ -1,10 +1,14 @@
 //! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls.
 
+mod streamable;
+
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, header::HeaderMap, redirect};
 use serde::de::DeserializeOwned;
 use url::Url;
+
+pub use streamable::{Streamable, status_in};
 
 use crate::hint::Hint;
 

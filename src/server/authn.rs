@@ -1,10 +1,63 @@
-//! Which token a request carries: RFC 6750 section 2.1, the header and nothing else.
+//! Who a request speaks for and what it may do, the same for `/mcp` and for REST.
+//!
+//! The token is that of RFC 6750 section 2.1: the header and nothing else.
 
-use axum::http::{HeaderMap, Uri, header};
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, Uri, header, request::Parts};
+
+use super::{App, error::Refusal, layers::ResourceIndex};
+use crate::{
+    auth::Principal,
+    telemetry::audit::{self, Event},
+    tools::Definition,
+};
+
+/// Whom the request's token speaks for.
+///
+/// # Errors
+/// 401 with a challenge if there is none that is good, 400 if there is more than one, 403 for a client that is not allowed,
+/// 503 while tokens cannot be judged.
+pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
+    let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
+    let scopes = &app.scopes;
+    let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
+        Bearer::Token(token) => match app.authenticator.authenticate(token).await {
+            Ok(principal) => return Ok(principal),
+            Err(denied) => (denied.to_string(), Refusal::denied(&denied, scopes, metadata)),
+        },
+        Bearer::Absent => ("no token".to_owned(), Refusal::unauthorized(false, scopes, metadata)),
+        Bearer::Malformed => {
+            ("malformed Authorization header".to_owned(), Refusal::unauthorized(true, scopes, metadata))
+        }
+        Bearer::Ambiguous => ("more than one token".to_owned(), Refusal::ambiguous_token(metadata)),
+    };
+    audit::record(Event::AuthenticationFailed { reason: &reason });
+    Err(refusal)
+}
+
+/// Whether the token's scopes allow the tool.
+///
+/// # Errors
+/// 403 with a challenge that names all scopes of the tool.
+pub(super) fn authorize(
+    app: &App,
+    parts: &Parts,
+    definition: &Definition,
+    principal: &Principal,
+) -> Result<(), Refusal> {
+    if principal.scopes.covers(&definition.scopes) {
+        return Ok(());
+    }
+    let reason = format!("needs scope `{}`, has `{}`", definition.scopes, principal.scopes);
+    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &definition.name, reason: &reason });
+    let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
+    Err(Refusal::insufficient_scope(&definition.name, &definition.scopes, metadata))
+}
 
 /// What the request says about its token.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Bearer<'a> {
+enum Bearer<'a> {
     /// Nothing that looks like a bearer token.
     Absent,
     /// A header that starts like one and is none.
@@ -18,7 +71,7 @@ pub(super) enum Bearer<'a> {
 impl<'a> Bearer<'a> {
     /// Reads the `Authorization` header. A token in the query is never used (it ends up in logs); one there beside a
     /// header is refused.
-    pub(super) fn of(headers: &'a HeaderMap, uri: &Uri) -> Self {
+    fn of(headers: &'a HeaderMap, uri: &Uri) -> Self {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), second) = (values.next(), values.next()) else {
             return Self::Absent;
@@ -42,10 +95,9 @@ impl<'a> Bearer<'a> {
 /// RFC 6750 section 2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
 fn is_b64token(token: &str) -> bool {
     let body = token.trim_end_matches('=');
-    !body.is_empty()
-        && body
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    // Without an early end it is checked sixteen bytes at a time.
+    !body.is_empty() && body.bytes().fold(true, |so_far, byte| so_far & is_allowed(byte))
 }
 
 fn has_token_in_query(uri: &Uri) -> bool {

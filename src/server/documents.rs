@@ -54,6 +54,9 @@ impl ResourceDocuments {
             "mcp": resource,
             "resource_metadata": resource.metadata_url(),
             "authorization_servers": [issuer],
+            "api": "/api/v1/tools",
+            "openapi": "/openapi.json",
+            "docs": "/docs",
             "health": "/health",
         });
         Self {
@@ -88,18 +91,23 @@ pub(super) async fn live() -> Response<Body> {
 
 /// `GET /health/ready`: whether it makes sense to send work here. Names the part that is not ready, never a URL.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
-    let failing: Vec<&str> =
-        [(app.draining.load(Ordering::Relaxed), "draining"), (!app.authenticator.is_ready(), "issuer_keys")]
-            .into_iter()
-            .filter_map(|(is_failing, name)| is_failing.then_some(name))
-            .collect();
-    if failing.is_empty() {
-        return json_response(StatusCode::OK, Bytes::from_static(br#"{"status":"ready"}"#));
+    let parts = [
+        (app.draining.load(Ordering::Relaxed), "draining"),
+        (!app.authenticator.is_ready(), "issuer_keys"),
+        (app.upstream.as_ref().is_some_and(|upstream| !upstream.is_ready()), "upstream"),
+    ];
+    let failing: Vec<&str> = parts.into_iter().filter_map(|(is_failing, name)| is_failing.then_some(name)).collect();
+    let (code, mut body) = if failing.is_empty() {
+        (StatusCode::OK, json!({"status": "ready"}))
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "unready", "failing": failing}))
+    };
+    if let Some(upstream) = &app.upstream {
+        body["upstream"] = if upstream.is_ready() { "ready" } else { "failing" }.into();
     }
-    let body = json!({"status": "unready", "failing": failing});
-    json_response(StatusCode::SERVICE_UNAVAILABLE, body.to_string().into())
+    json_response(code, body.to_string().into())
 }
 
-fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {
+pub(super) fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -3,13 +3,16 @@
 //! The decision is made on the body, never on the headers that mirror it (MCP 2026-07-28): a request whose header says one
 //! tool and whose body says another is judged by its body.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use super::error::{INVALID_REQUEST, PARSE_ERROR, Refusal};
-use crate::json::{depth, present};
+use crate::json::{is_deeper_than, present};
 use axum::http::StatusCode;
 
 /// Deepest nesting of a body.
@@ -38,8 +41,8 @@ struct RawMessage<'a> {
     id: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "of_an_object")]
+    params: RawParams<'a>,
     result: Option<IgnoredAny>,
     error: Option<IgnoredAny>,
 }
@@ -69,7 +72,7 @@ impl<'a> Envelope<'a> {
         if text.trim_start().starts_with('[') {
             return Err(bad(INVALID_REQUEST, "batches are not supported; send one message in each request"));
         }
-        if depth(body) > MAX_DEPTH {
+        if is_deeper_than(MAX_DEPTH, body) {
             return Err(bad(INVALID_REQUEST, "the body is nested too deeply"));
         }
         let message: RawMessage<'a> = serde_json::from_str(text).map_err(|error| match error.classify() {
@@ -86,24 +89,42 @@ impl<'a> Envelope<'a> {
         if message.method.is_none() && !is_answer {
             return Err(bad(INVALID_REQUEST, "the message has no `method`"));
         }
-        let params = params(message.params)?;
-        let tool = match (message.method.as_deref(), params.name) {
+        let tool = match (message.method.as_deref(), message.params.name) {
             (Some("tools/call"), Some(name)) => Some(tool_name(name)?),
             (Some("tools/call"), None) => return Err(bad(INVALID_REQUEST, "`tools/call` needs a `name`")),
             _ => None,
         };
-        let is_stateless = params.meta.is_some_and(|meta| meta.protocol_version.is_some());
+        let is_stateless = message.params.meta.is_some_and(|meta| meta.protocol_version.is_some());
         Ok(Self { id: message.id, method: message.method, tool, is_stateless })
     }
 }
 
 /// Parameters that are an object; an array has neither a name nor metadata, and rmcp refuses it by itself.
-fn params(raw: Option<&RawValue>) -> Result<RawParams<'_>, Refusal> {
-    match raw {
-        Some(raw) if raw.get().starts_with('{') => serde_json::from_str(raw.get())
-            .map_err(|error| bad(INVALID_REQUEST, &format!("not the parameters of a request: {error}"))),
-        _ => Ok(RawParams::default()),
+fn of_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RawParams<'de>, D::Error> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = RawParams<'de>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("the parameters of a request")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+            RawParams::deserialize(MapAccessDeserializer::new(members))
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, elements: A) -> Result<Self::Value, A::Error> {
+            IgnoredAny.visit_seq(elements)?;
+            Ok(RawParams::default())
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(RawParams::default())
+        }
     }
+
+    deserializer.deserialize_any(Members)
 }
 
 fn tool_name(raw: &RawValue) -> Result<Cow<'_, str>, Refusal> {

@@ -6,11 +6,12 @@ use axum::{
     http::{HeaderValue, Response, StatusCode, header},
     response::IntoResponse,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     auth::Denied,
     oauth::{Challenge, Scopes},
+    tools::Violation,
 };
 
 /// JSON-RPC: the body is not JSON.
@@ -20,7 +21,7 @@ pub(super) const INVALID_REQUEST: i64 = -32600;
 /// For refusals that JSON-RPC has no code for (first of the range left to implementations).
 pub(super) const REFUSED: i64 = -32000;
 
-/// A refusal at `/mcp`: an HTTP status with a JSON-RPC error as its body.
+/// A refusal: an HTTP status whose body is a JSON-RPC error at `/mcp` and a problem document over REST.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -28,12 +29,20 @@ pub(super) struct Refusal {
     message: String,
     challenge: Option<String>,
     retry_after_seconds: Option<u64>,
+    violations: Vec<Violation>,
 }
 
 impl Refusal {
     /// A refusal without challenge.
     pub(super) fn new(status: StatusCode, code: i64, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), challenge: None, retry_after_seconds: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            challenge: None,
+            retry_after_seconds: None,
+            violations: Vec::new(),
+        }
     }
 
     /// 401: no token came, or none that is good (`invalid_token`).
@@ -98,16 +107,36 @@ impl Refusal {
         Self { retry_after_seconds: Some(60), ..Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message) }
     }
 
+    /// 422: arguments that do not fit, over REST.
+    pub(super) fn unfit_arguments(violations: Vec<Violation>) -> Self {
+        let message = "the arguments do not fit the tool";
+        Self { violations, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message) }
+    }
+
     fn with_challenge(mut self, challenge: &Challenge) -> Self {
         self.challenge = Some(challenge.to_string());
         self
     }
 
-    /// The answer, correlated with the request's `id` if that is known.
+    /// The answer at `/mcp`, correlated with the request's `id` if that is known.
     pub(super) fn with_id(self, id: Option<&serde_json::value::RawValue>) -> Response<Body> {
         let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": self.code, "message": self.message}});
-        let mut response =
-            (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        let response = (self.status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response();
+        self.with_headers(response)
+    }
+
+    /// The answer over REST. What is wrong with the arguments is named as in the example of RFC 9457 section 3.
+    pub(super) fn into_problem(self) -> Response<Body> {
+        let mut document = document(self.status, &self.message);
+        if !self.violations.is_empty() {
+            let error = |violation: &Violation| json!({"pointer": violation.path, "detail": violation.message});
+            document["errors"] = self.violations.iter().map(error).collect();
+        }
+        let response = problem_of(self.status, &document);
+        self.with_headers(response)
+    }
+
+    fn with_headers(self, mut response: Response<Body>) -> Response<Body> {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
@@ -128,7 +157,14 @@ impl IntoResponse for Refusal {
 
 /// An RFC 9457 problem document, for everything that is neither MCP nor OAuth.
 pub(super) fn problem(status: StatusCode, detail: &str) -> Response<Body> {
+    problem_of(status, &document(status, detail))
+}
+
+fn document(status: StatusCode, detail: &str) -> Value {
     let title = status.canonical_reason().unwrap_or_default();
-    let body = json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail});
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    json!({"type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail})
+}
+
+fn problem_of(status: StatusCode, document: &Value) -> Response<Body> {
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], document.to_string()).into_response()
 }

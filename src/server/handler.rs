@@ -1,33 +1,32 @@
 //! The MCP server proper: what rmcp asks us when a message has passed every check.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::http::request::Parts;
+use futures_util::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-        MetaObject, PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
+        PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
-use super::ask::{RoundTripAsk, SessionAsk};
+use super::{
+    ask::{RoundTripAsk, SessionAsk},
+    listing::Listing,
+};
 use crate::{
     auth::Principal,
     clock::SharedClock,
+    gateway::Status,
     secret::sha256_base64url,
-    tools::{Ask, AskError, CallContext, CallError, Definition, Tools},
+    tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
-
-/// In a tool's `_meta`: the scopes that calling it needs.
-const SCOPES_META_KEY: &str = "io.securemcp/scopes";
 
 /// Cheap to clone: rmcp makes one for every stateless request.
 #[derive(Clone)]
@@ -37,32 +36,40 @@ pub(super) struct Handler {
 
 struct Shared {
     tools: Arc<Tools>,
-    listed: Vec<Tool>,
+    upstream: Option<Arc<Status>>,
+    listing: Listing,
     info: ServerConfig,
     state_codec: RequestStateCodec,
     clock: SharedClock,
 }
 
 impl Handler {
-    pub(super) fn new(tools: Arc<Tools>, clock: SharedClock) -> Self {
-        let listed = tools.list().iter().map(listed).collect();
+    /// With `show_locked`, callers also see tools of an upstream server that their token does not allow.
+    pub(super) fn new(tools: Arc<Tools>, upstream: Option<Arc<Status>>, show_locked: bool, clock: SharedClock) -> Self {
+        let listing = Listing::new(Arc::clone(&tools), show_locked);
         let info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("securemcp", env!("CARGO_PKG_VERSION")));
         // A new key with each start: a question left open across a restart is asked again.
         let key = crate::secret::Secret::random();
         let state_codec =
             RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        Self { shared: Arc::new(Shared { tools, listed, info, state_codec, clock }) }
+        Self { shared: Arc::new(Shared { tools, upstream, listing, info, state_codec, clock }) }
     }
 
     async fn run(
         &self,
         request: CallToolRequestParams,
-        principal: Arc<Principal>,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let principal = principal(&context)?;
         let shared = &self.shared;
         let arguments = request.arguments.unwrap_or_default();
+        let state = request.request_state.as_deref();
+        let asks = shared.tools.find(&request.name).is_some_and(|definition| definition.asks);
+        if !asks && state.is_none() {
+            let call = self.call_context(principal, context.ct, Arc::new(NoAsk));
+            return self.answer(&request.name, shared.tools.call(&request.name, arguments, &call).await);
+        }
         // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
         let Some(capabilities) = context.meta.client_capabilities() else {
             let ask = Arc::new(SessionAsk::new(context.peer));
@@ -71,7 +78,6 @@ impl Handler {
         };
         let binding = binding(&principal, &request.name, &arguments);
         let can_sample = capabilities.sampling.is_some();
-        let state = request.request_state.as_deref();
         let ask = RoundTripAsk::new(&shared.state_codec, &binding, can_sample, state, request.input_responses)
             .map_err(|_| ErrorData::invalid_params("`requestState` is not one of this server for this call", None))?;
         let ask = Arc::new(ask);
@@ -85,19 +91,30 @@ impl Handler {
         self.answer(&request.name, result)
     }
 
-    fn answer(&self, tool: &str, result: Result<Value, CallError>) -> Result<CallToolResponse, ErrorData> {
+    fn answer(&self, tool: &str, result: Result<Output, CallError>) -> Result<CallToolResponse, ErrorData> {
         match result {
-            Ok(value) => {
+            Ok(Output::Upstream(result)) => Ok((*result).into()),
+            Ok(Output::Value(value)) => {
                 let shows = self.shared.tools.find(tool).and_then(|definition| definition.shows);
                 let text = for_people(&value, shows);
-                let mut result = CallToolResult::structured(value);
-                result.content = vec![ContentBlock::text(text)];
+                // `CallToolResult::structured` would write the whole value as a text that is not wanted.
+                let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+                result.structured_content = Some(value);
                 Ok(result.into())
+            }
+            // It may well be a tool of the guarded server, which has not said yet what it has.
+            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.excuse() => {
+                Ok(CallToolResult::error(vec![ContentBlock::text(excuse)]).into())
             }
             Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
             // Told as a result, so that a model reads it and can do better.
             Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
         }
+    }
+
+    fn excuse(&self) -> Option<String> {
+        let upstream = self.shared.upstream.as_ref().filter(|_| self.shared.tools.list().is_empty())?;
+        upstream.excuse()
     }
 
     fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {
@@ -113,44 +130,44 @@ impl ServerHandler for Handler {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.shared.listed.iter().find(|tool| tool.name == name).cloned()
+        self.shared.listing.find(name)
     }
 
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.shared.listed.clone()))
+        let principal = principal(&context)?;
+        Ok(ListToolsResult::with_all_items(self.shared.listing.for_caller(&principal)))
     }
 
-    async fn call_tool(
+    fn call_tool(
         &self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        // Who asks is read from this very request, never from what a session knew when it began.
-        let principal = context
-            .extensions
-            .get::<Parts>()
-            .and_then(|parts| parts.extensions.get::<Arc<Principal>>())
-            .cloned()
-            .ok_or_else(|| ErrorData::internal_error("the request has no principal", None))?;
-        unless_it_panics(self.run(request, principal, context)).await
+    ) -> impl Future<Output = Result<CallToolResponse, ErrorData>> + Send {
+        // The worker of a session has no span of its own: without this one an audit line would have no request id.
+        let parts = context.extensions.get::<Parts>();
+        let span = parts.and_then(|parts| parts.extensions.get::<Span>()).cloned().unwrap_or_else(Span::none);
+        // Boxed, because rmcp copies this future several times on its way into a task.
+        Box::pin(unless_it_panics(self.run(request, context)).instrument(span))
     }
+}
+
+/// Who asks: read from this very request, never from what a session knew when it began.
+fn principal(context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, ErrorData> {
+    let parts = context.extensions.get::<Parts>();
+    let principal = parts.and_then(|parts| parts.extensions.get::<Arc<Principal>>()).cloned();
+    principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
 }
 
 /// A panic as an error. rmcp runs calls on tasks of its own, where the layer around the routes cannot catch it: nobody
 /// would ever answer.
 async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
-    let mut call = std::pin::pin!(call);
-    let poll = |context: &mut Context<'_>| {
-        // What panicked is not polled again, only dropped.
-        let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)));
-        // The panic hook has logged what happened and where.
-        polled.unwrap_or_else(|_cause| Poll::Ready(Err(ErrorData::internal_error("internal error", None))))
-    };
-    std::future::poll_fn(poll).await
+    // The panic hook has logged what happened and where.
+    let answer = AssertUnwindSafe(call).catch_unwind().await;
+    answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None)))
 }
 
 /// A result as a person reads it: the one member that the tool shows, else all of it.
@@ -167,22 +184,4 @@ fn binding(principal: &Principal, tool: &str, arguments: &rmcp::model::JsonObjec
     let arguments = serde_json::to_vec(arguments).expect("JSON values");
     let parts = json!([principal.issuer, principal.subject, principal.client_id, tool, sha256_base64url(&arguments)]);
     parts.to_string().into_bytes()
-}
-
-fn listed(definition: &Definition) -> Tool {
-    let scopes: Vec<_> = definition.scopes.iter().collect();
-    let mut meta = MetaObject::new();
-    meta.insert(SCOPES_META_KEY.to_owned(), json!(scopes));
-    let hints = definition.annotations;
-    let mut annotations = ToolAnnotations::new();
-    annotations.read_only_hint = Some(hints.read_only);
-    annotations.destructive_hint = Some(hints.destructive);
-    annotations.open_world_hint = Some(hints.open_world);
-    let (name, description) = (definition.name.clone(), definition.description.clone());
-    let mut tool = Tool::new(name, description, Arc::clone(&definition.input_schema));
-    tool.title = definition.title.as_ref().map(ToString::to_string);
-    tool.output_schema = Some(Arc::clone(&definition.output_schema));
-    tool.annotations = Some(annotations);
-    tool.meta = Some(meta);
-    tool
 }

@@ -1,97 +1,140 @@
 //! Every layer in front of the routes, in order, in one function.
 
-use std::{any::Any, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts},
-    middleware::{self, Next},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request::Parts},
 };
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use futures_util::FutureExt as _;
+use tower::Service as _;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::{App, error::problem, request_id};
+use super::{App, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Which of the server's resources a request addressed, by its `Host`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ResourceIndex(usize);
 
 impl ResourceIndex {
     /// As the host check found it; the principal resource where that check does not apply.
     pub(super) fn of(parts: &Parts) -> usize {
-        parts.extensions.get::<Self>().map_or(0, |index| index.0)
+        parts.extensions.get::<Self>().copied().unwrap_or_default().0
     }
 }
 
-/// Wraps the routes. A request passes from top to bottom: the last `layer` call is the outermost.
-pub(super) fn around(routes: Router, app: &Arc<App>) -> Router {
-    routes
-        // Innermost, so that an answer to a preflight never reaches a route.
-        .layer(cors(Arc::clone(app)))
-        // Before anything looks at the body or the token: a rebound page must not get that far.
-        .layer(middleware::from_fn_with_state(Arc::clone(app), check_host_and_origin))
-        // A panic ends one request; its answer still gets an id and the security headers.
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(security_headers))
-        .layer(middleware::from_fn(identify))
+/// The routes with every layer in front of them.
+///
+/// The outer layers are one function instead of `axum` middleware, which boxes the whole way down once for each layer and
+/// request.
+#[derive(Clone)]
+pub(super) struct Layered {
+    app: Arc<App>,
+    routes: Router,
+    without_cors: Router,
 }
 
-/// Gives the request its id, a span with it, and a debug line when it is answered.
-async fn identify(request: Request, next: Next) -> Response<Body> {
-    let id = request_id::of(request.headers());
-    let correlation = request_id::valid(request.headers().get(&CORRELATION_ID)).cloned();
-    let span = tracing::info_span!(
-        "request",
-        id = id.to_str().unwrap_or_default(),
-        correlation_id = correlation.as_ref().and_then(|value| value.to_str().ok()),
-    );
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    async move {
-        let mut response = next.run(request).await;
-        tracing::debug!(%method, path, status = response.status().as_u16(), "answered");
-        let headers = response.headers_mut();
-        headers.insert(request_id::HEADER, id);
-        if let Some(correlation) = correlation {
-            headers.insert(CORRELATION_ID, correlation);
+/// Wraps the routes.
+pub(super) fn around(routes: Router, app: &Arc<App>) -> Layered {
+    // The innermost layer, so that a preflight never reaches a route.
+    let with_cors = routes.clone().layer(cors(Arc::clone(app)));
+    Layered { app: Arc::clone(app), routes: with_cors, without_cors: routes }
+}
+
+impl Layered {
+    /// Answers a request: an id and a span with it, Host and Origin, the routes, security headers, and a debug line.
+    pub(super) async fn answer(self, request: Request) -> Response<Body> {
+        let id = request_id::of(request.headers());
+        let correlation = request_id::valid(request.headers().get(&CORRELATION_ID)).cloned();
+        let span = tracing::info_span!(
+            "request",
+            request_id = id.to_str().unwrap_or_default(),
+            correlation_id = correlation.as_ref().and_then(|value| value.to_str().ok()),
+        );
+        let asked = tracing::enabled!(tracing::Level::DEBUG)
+            .then(|| (request.method().clone(), request.uri().path().to_owned(), Peer::of(&request)));
+        let hsts = self.app.hsts.clone();
+        async move {
+            let mut response = self.admit(request).await;
+            if let Some((method, path, peer)) = asked {
+                tracing::debug!(%method, path, peer, status = response.status().as_u16(), "answered");
+            }
+            let headers = response.headers_mut();
+            add_security_headers(headers, hsts);
+            headers.insert(request_id::HEADER, id);
+            if let Some(correlation) = correlation {
+                headers.insert(CORRELATION_ID, correlation);
+            }
+            response
         }
-        response
+        .instrument(span)
+        .await
     }
-    .instrument(span)
-    .await
+
+    async fn admit(self, mut request: Request) -> Response<Body> {
+        // Before anything looks at the body or the token: a rebound page must not get that far.
+        match check_host_and_origin(&self.app, &request) {
+            Ok(index) => request.extensions_mut().insert(index),
+            Err(refusal) => return *refusal,
+        };
+        // An intermediary may have gone by a Content-Length, which hyper drops beside Transfer-Encoding: whatever it left on
+        // the connection is no request (RFC 9112 section 6.1).
+        let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+        // A panic ends one request; its answer still gets an id and the security headers. The panic hook has logged what
+        // happened and where.
+        let answer = AssertUnwindSafe(self.dispatch(request)).catch_unwind().await;
+        let response = answer.unwrap_or_else(|_cause| problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error"));
+        if is_chunked { closing(response) } else { response }
+    }
+
+    async fn dispatch(mut self, request: Request) -> Response<Body> {
+        let is_from_no_page = !request.headers().contains_key(header::ORIGIN);
+        // Most of the load, to which neither routing nor CORS would add anything.
+        if is_from_no_page && request.method() == Method::POST && request.uri().path() == MCP_PATH {
+            return Box::pin(mcp::endpoint(State(self.app), request)).await;
+        }
+        // The CORS layer takes every `OPTIONS` for a preflight; one that asks for no method is a question to the route.
+        let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let routes = if request.method() == Method::OPTIONS && !is_preflight {
+            &mut self.without_cors
+        } else {
+            &mut self.routes
+        };
+        let answer: Result<_, Infallible> = routes.call(request).await;
+        answer.unwrap_or_else(|never| match never {})
+    }
 }
 
-async fn security_headers(request: Request, next: Next) -> Response<Body> {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
+    if let Some(hsts) = hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    response
 }
 
 /// Closes DNS rebinding: a page that made its own name point here still says its own name.
-async fn check_host_and_origin(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response<Body> {
+fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, Box<Response<Body>>> {
     let path = request.uri().path();
     // Probes of an orchestrator send the pod's address, and learn nothing here.
     if path == "/health" || path.starts_with("/health/") {
-        return next.run(request).await;
+        return Ok(ResourceIndex::default());
     }
-    let Some(host) = host(&request) else {
-        return closing(problem(StatusCode::BAD_REQUEST, "the request has no Host, or more than one"));
+    let Some(host) = host(request) else {
+        return Err(closing(problem(StatusCode::BAD_REQUEST, "the request has no Host, or more than one")).into());
     };
     if !app.names.allows_host(host) {
         tracing::warn!(host = %host.escape_debug(), "refused a request for another host");
-        return problem(StatusCode::MISDIRECTED_REQUEST, "this server is not reached under that name");
+        return Err(problem(StatusCode::MISDIRECTED_REQUEST, "this server is not reached under that name").into());
     }
     let index = ResourceIndex(app.names.resource_index(host));
     let is_public_document = path.starts_with("/.well-known/");
@@ -100,14 +143,9 @@ async fn check_host_and_origin(State(app): State<Arc<App>>, mut request: Request
         && !origin.to_str().is_ok_and(|origin| app.names.allows_origin(origin))
     {
         tracing::warn!(?origin, "refused a request from another origin");
-        return problem(StatusCode::FORBIDDEN, "pages of that origin may not call this server");
+        return Err(problem(StatusCode::FORBIDDEN, "pages of that origin may not call this server").into());
     }
-    request.extensions_mut().insert(index);
-    // An intermediary may have gone by a Content-Length, which hyper drops beside Transfer-Encoding: whatever it left on the
-    // connection is no request (RFC 9112 section 6.1).
-    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
-    let response = next.run(request).await;
-    if is_chunked { closing(response) } else { response }
+    Ok(index)
 }
 
 fn host(request: &Request) -> Option<&str> {
@@ -148,11 +186,6 @@ fn cors(app: Arc<App>) -> CorsLayer {
         ])
         .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, name("mcp-session-id"), request_id::HEADER])
         .max_age(Duration::from_mins(10))
-}
-
-fn panicked(_cause: Box<dyn Any + Send>) -> Response<Body> {
-    // The panic hook has logged what happened and where.
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal error")
 }
 
 #[cfg(test)]

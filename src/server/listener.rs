@@ -1,16 +1,20 @@
 //! Connections: accepting them, their limits, and their end.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request};
+use axum::{body::Body, http::Request};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
+    server::{
+        conn::auto,
+        graceful::{GracefulShutdown, Watcher},
+    },
 };
 use tokio::net::{TcpListener, TcpStream};
-use tokio_util::sync::CancellationToken;
-use tower::Service as _;
+use tokio_util::{either::Either, sync::CancellationToken};
+
+use super::reload::Running;
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,15 +25,36 @@ const MAX_HEADERS: usize = 100;
 /// A pause when the process has no file descriptor left: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Who is at the other end of the connection that a request came by: a client, or a proxy in front.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+impl Peer {
+    /// The peer of a request, in words for a log.
+    pub(super) fn of(request: &Request<Body>) -> Option<String> {
+        Some(request.extensions().get::<Self>()?.0.to_string())
+    }
+}
+
+/// What every connection needs.
+struct Shared {
+    builder: auto::Builder<TokioExecutor>,
+    running: Arc<Running>,
+    stop: CancellationToken,
+}
+
 /// Serves connections until `stop` fires, then stops accepting. Returns the connections still open.
-pub(super) async fn accept(listener: TcpListener, routes: Router, stop: CancellationToken) -> GracefulShutdown {
+pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: CancellationToken) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
-    let builder = Arc::new(builder());
+    let shared = Arc::new(Shared { builder: builder(), running, stop: stop.clone() });
     loop {
         tokio::select! {
             () = stop.cancelled() => return connections,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => serve(stream, &builder, &routes, &connections),
+                Ok((stream, peer)) => {
+                    // A handshake takes as long as the client likes: never in the way of the next connection.
+                    tokio::spawn(serve(stream, Peer(peer), Arc::clone(&shared), connections.watcher()));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -39,28 +64,39 @@ pub(super) async fn accept(listener: TcpListener, routes: Router, stop: Cancella
     }
 }
 
-fn serve(
-    stream: TcpStream,
-    builder: &Arc<auto::Builder<TokioExecutor>>,
-    routes: &Router,
-    connections: &GracefulShutdown,
-) {
+async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: Watcher) {
     // Without it an event stream waits 40 ms for each small write (Nagle against delayed acknowledgement).
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let routes = routes.clone();
-    let service = TowerToHyperService::new(tower::service_fn(move |request: Request<hyper::body::Incoming>| {
-        routes.clone().call(request.map(Body::new))
-    }));
-    let builder = Arc::clone(builder);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(error = error.as_ref(), "a connection ended early");
+    let stream = match &shared.running.tls {
+        None => Either::Left(stream),
+        Some(tls) => {
+            let shaken = tokio::select! {
+                // A server that ends does not wait for somebody who has not said anything yet.
+                () = shared.stop.cancelled() => return,
+                // Boxed, so that a connection without TLS takes no more memory for it.
+                shaken = Box::pin(tls.accept(stream)) => shaken.map(Box::new),
+            };
+            match shaken {
+                Ok(stream) => Either::Right(stream),
+                Err(error) => {
+                    tracing::debug!(%error, peer = %peer.0, "no TLS handshake");
+                    return;
+                }
+            }
         }
+    };
+    let running = Arc::clone(&shared.running);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        let answer = running.routes().answer(request.map(Body::new));
+        async { Ok::<_, Infallible>(answer.await) }
     });
+    let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = connections.watch(connection).await {
+        tracing::debug!(error = error.as_ref(), "a connection ended early");
+    }
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

@@ -1,27 +1,22 @@
 //! `/mcp`: every decision about a request, then rmcp.
 
-use std::{
-    pin::Pin,
-    sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
-};
+use std::sync::Arc;
 
 use axum::{
-    body::{Body, Bytes, HttpBody},
+    body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts},
 };
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::{Frame, SizeHint};
+use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
+use tracing::Span;
 
 use super::{
-    App,
-    authn::Bearer,
+    App, authn,
+    body::read_json,
     envelope::Envelope,
-    error::{INVALID_REQUEST, PARSE_ERROR, REFUSED, Refusal},
-    in_flight::Guard,
-    layers::ResourceIndex,
+    error::{INVALID_REQUEST, REFUSED, Refusal},
+    in_flight::{held_until_sent, holding},
     sessions::{Asking, Full as SessionsFull, Owner, Reservation},
 };
 use crate::{
@@ -33,15 +28,13 @@ const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 /// What rmcp wants to read in `Accept`, literally.
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-/// How long a client may take to send its body.
-const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Authentication, then body, session and scope, in this order; each refusal is final and costs no more than it must.
 pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     // A listening stream is no work under way: a drain ends it instead of waiting for it.
     let in_flight = (parts.method != Method::GET).then(|| app.in_flight.enter());
-    let principal = match authenticate(&app, &parts).await {
+    let principal = match authn::authenticate(&app, &parts).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.with_id(None),
     };
@@ -59,71 +52,8 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     }
 }
 
-/// A call is under way until the last byte of its answer is out; while draining, the connection ends with it.
-fn held_until_sent(app: &App, response: Response<Body>, guard: Guard) -> Response<Body> {
-    let mut response = holding(response, guard);
-    if app.draining.load(Ordering::Relaxed) && response.version() <= Version::HTTP_11 {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-/// Keeps something until the body has been sent or given up.
-fn holding<T: Send + Unpin + 'static>(response: Response<Body>, kept: T) -> Response<Body> {
-    response.map(|body| Body::new(Holding { body, _kept: kept }))
-}
-
-/// A body, and what goes when it goes.
-struct Holding<T> {
-    body: Body,
-    _kept: T,
-}
-
-impl<T: Unpin> HttpBody for Holding<T> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    /// Known for a JSON answer, which then goes out with its length, in one piece, and not in chunks.
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
-    let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
-    let scopes = &app.scopes;
-    let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
-        Bearer::Token(token) => match app.authenticator.authenticate(token).await {
-            Ok(principal) => return Ok(principal),
-            Err(denied) => (denied.to_string(), Refusal::denied(&denied, scopes, metadata)),
-        },
-        Bearer::Absent => ("no token".to_owned(), Refusal::unauthorized(false, scopes, metadata)),
-        Bearer::Malformed => {
-            ("malformed Authorization header".to_owned(), Refusal::unauthorized(true, scopes, metadata))
-        }
-        Bearer::Ambiguous => ("more than one token".to_owned(), Refusal::ambiguous_token(metadata)),
-    };
-    audit::record(Event::AuthenticationFailed { reason: &reason });
-    Err(refusal)
-}
-
 async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -> Response<Body> {
-    if !is_json(&parts.headers) {
-        let message = "Content-Type must be application/json";
-        return Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message).with_id(None);
-    }
-    let bytes = match read(app, &parts.headers, body).await {
+    let bytes = match read_json(&parts.headers, body, app.max_body_bytes).await {
         Ok(bytes) => bytes,
         Err(refusal) => return refusal.with_id(None),
     };
@@ -171,8 +101,12 @@ fn admit(
         parts.headers.remove(SESSION_ID);
     } else {
         check_session(app, &parts.headers, principal)?;
+        parts.extensions.insert(Span::current());
     }
-    check_scope(app, ResourceIndex::of(&parts), envelope, principal)?;
+    // By the body, never by the headers that mirror it. An unknown tool is for rmcp to answer: -32602, never a challenge.
+    if let Some(definition) = envelope.tool.as_deref().and_then(|tool| app.tools.find(tool)) {
+        authn::authorize(app, &parts, &definition, principal)?;
+    }
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
@@ -247,24 +181,6 @@ async fn in_json(
     Refusal::new(status, INVALID_REQUEST, message).with_id(id)
 }
 
-async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
-    let too_large = || {
-        let message = format!("the body is larger than {} bytes", app.max_body_bytes);
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, REFUSED, message)
-    };
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > app.max_body_bytes) {
-        return Err(too_large());
-    }
-    let reading = Limited::new(body, app.max_body_bytes).collect();
-    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, "the body broke off")),
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, REFUSED, "the body took longer than 30 s")),
-    }
-}
-
 /// A session id is good only for its owner; to anybody else the session does not exist.
 fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> Result<(), Refusal> {
     let Some(id) = headers.get(SESSION_ID) else { return Ok(()) };
@@ -280,18 +196,6 @@ fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> 
     Err(Refusal::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "no such session; begin a new one with `initialize`"))
 }
 
-/// The scopes of a tool, decided on the body. An unknown tool is for rmcp to answer: -32602, never a challenge.
-fn check_scope(app: &App, resource: usize, envelope: &Envelope<'_>, principal: &Arc<Principal>) -> Result<(), Refusal> {
-    let Some(definition) = envelope.tool.as_deref().and_then(|tool| app.tools.find(tool)) else { return Ok(()) };
-    if principal.scopes.covers(&definition.scopes) {
-        return Ok(());
-    }
-    let reason = format!("needs scope `{}`, has `{}`", definition.scopes, principal.scopes);
-    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &definition.name, reason: &reason });
-    let metadata = app.documents.metadata_url(resource);
-    Err(Refusal::insufficient_scope(&definition.name, &definition.scopes, metadata))
-}
-
 fn reserve(app: &App, principal: &Principal) -> Result<Reservation, Refusal> {
     app.sessions.reserve(Owner::of(principal)).map_err(|full| match full {
         SessionsFull::Principal => Refusal::too_many_sessions("this caller has too many sessions; end one with DELETE"),
@@ -299,11 +203,6 @@ fn reserve(app: &App, principal: &Principal) -> Result<Reservation, Refusal> {
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, "this server has too many sessions; try again later")
         }
     })
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// No `Accept` or `*/*` accepts everything (RFC 9110 section 12.5.1); probes of real clients send that.

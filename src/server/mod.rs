@@ -4,7 +4,10 @@
 //! decides when to stop, so that tests run the same server as the command.
 
 mod ask;
+mod asset;
 mod authn;
+mod body;
+mod docs;
 mod documents;
 mod envelope;
 mod error;
@@ -12,15 +15,22 @@ mod handler;
 mod in_flight;
 mod layers;
 mod listener;
+mod listing;
 mod mcp;
 mod names;
+mod openapi;
+mod reload;
 mod request_id;
+mod rest;
 mod router;
 mod sessions;
+mod tls;
+mod trust;
 
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -28,24 +38,28 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
+use http::HeaderValue;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::{documents::Documents, handler::Handler, in_flight::InFlight, names::Names, sessions::Sessions};
+use self::{
+    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, names::Names,
+    reload::Running, sessions::Sessions, tls::Tls, trust::Trust,
+};
 use crate::{
-    auth::{Authenticator, IsRevoked, Jwks, Keys, Principal, Rules, Source},
+    auth::Authenticator,
     clock::SharedClock,
-    config::{Config, IssuerChoice},
+    config::Config,
+    gateway::{self, Gateway},
     hint::Hint,
-    issuer::{Embedded, OpenError},
-    jose::{Expect, KeySet},
-    net::{Http, NetError, Options},
+    issuer::OpenError,
+    net::NetError,
     oauth::{Issuer, Resource, Scopes},
     store::{PrivateDir, StoreError},
     tools::Tools,
 };
+pub use reload::{Reloaded, Reloader};
 
 /// How long one fetch of metadata or keys may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,28 +67,55 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server with an open port that does not serve yet.
 pub struct Server {
     listener: TcpListener,
-    address: SocketAddr,
-    app: Arc<App>,
-    routes: Router,
-    jwks: Option<Arc<Jwks>>,
-    /// Ends every stream and session.
-    streams: CancellationToken,
+    running: Arc<Running>,
+    gateway: Option<Gateway>,
     drain_timeout: Duration,
 }
 
-/// What every request needs.
+/// What a server keeps for its whole life, whatever it is told meanwhile.
+struct Lasting {
+    address: SocketAddr,
+    resource: Resource,
+    state: PrivateDir,
+    clock: SharedClock,
+    tools: Arc<Tools>,
+    /// What the tools need: the server's own, and those that the guarded server's tools may need.
+    tool_scopes: Scopes,
+    /// Whether lists have tools of the guarded server that the caller's token does not allow.
+    show_locked: bool,
+    /// Of the guarded server, if there is one.
+    upstream: Option<Arc<gateway::Status>>,
+    handler: Handler,
+    sessions: Arc<Sessions>,
+    trust: Trust,
+    /// Ends every stream and session.
+    streams: CancellationToken,
+    in_flight: InFlight,
+    draining: Arc<AtomicBool>,
+}
+
+/// What every request needs. A reload makes a new one; requests under way keep theirs.
 struct App {
     names: Names,
     documents: Documents,
+    /// `/openapi.json`.
+    openapi: Asset,
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
     tools: Arc<Tools>,
+    /// Whether lists have tools of the guarded server that the caller's token does not allow.
+    show_locked: bool,
+    /// Of the guarded server, if there is one.
+    upstream: Option<Arc<gateway::Status>>,
     sessions: Arc<Sessions>,
     mcp: StreamableHttpService<Handler, Sessions>,
+    clock: SharedClock,
     max_body_bytes: usize,
+    /// What browsers are told about plain http.
+    hsts: Option<HeaderValue>,
     in_flight: InFlight,
-    draining: AtomicBool,
+    draining: Arc<AtomicBool>,
 }
 
 /// Why the server does not start.
@@ -97,6 +138,14 @@ pub enum StartError {
     /// There is no way to fetch keys.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// No certificate can be made for a name of this server.
+    #[error("cannot make a certificate for `{hosts}`")]
+    SelfSigned {
+        /// The names.
+        hosts: String,
+        /// What is wrong with one of them.
+        source: rcgen::Error,
+    },
 }
 
 impl Hint for StartError {
@@ -114,6 +163,9 @@ impl Hint for StartError {
             Self::State(error) => error.hint(),
             Self::Issuer(error) => error.hint(),
             Self::Net(error) => error.hint(),
+            Self::SelfSigned { .. } => Some(
+                "see `server.resource` and `server.allowed_hosts`, or bring a certificate with `--tls-cert`".to_owned(),
+            ),
         }
     }
 }
@@ -128,73 +180,87 @@ impl Server {
         let names = Names::new(&config.server, address);
         let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
-        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tools.scopes_supported().clone());
-        let trust = trust(config, &names, &scopes, &state, &clock)?;
-
-        let streams = CancellationToken::new();
-        let sessions = Arc::new(Sessions::new(config.limits.clone()));
-        let handler = Handler::new(Arc::clone(&tools), Arc::clone(&clock));
-        let mcp = StreamableHttpService::new(
-            move || Ok(handler.clone()),
-            Arc::clone(&sessions),
-            // Host and Origin were checked before anything else was; the body has been read and capped.
-            StreamableHttpServerConfig::default()
-                .disable_allowed_hosts()
-                .disable_allowed_origins()
-                .with_json_response(true)
-                .with_max_request_body_bytes(config.server.max_body_bytes)
-                .with_cancellation_token(streams.clone()),
-        );
-        let app = Arc::new(App {
-            documents: Documents::new(&names, trust.authenticator.issuer(), &scopes),
-            names,
-            scopes,
-            authenticator: trust.authenticator,
+        let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
+        let tls = tls.transpose()?;
+        let gateway = config.upstream.clone().map(|upstream| Gateway::new(upstream, Arc::clone(&tools))).transpose()?;
+        let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
+        let tool_scopes = tools.scopes_supported().union(&of_upstream);
+        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
+        let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock))?;
+        let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
+        let upstream = gateway.as_ref().map(Gateway::status);
+        let lasting = Lasting {
+            address,
+            resource: names.resource().clone(),
+            state,
+            handler: Handler::new(Arc::clone(&tools), upstream.clone(), show_locked, Arc::clone(&clock)),
+            clock,
             tools,
-            sessions,
-            mcp,
-            max_body_bytes: config.server.max_body_bytes,
-            in_flight: InFlight::new(),
-            draining: AtomicBool::new(false),
-        });
-        let routes = router::build(&app, trust.issuer.as_ref().map(Embedded::router));
-        let drain_timeout = config.server.drain_timeout;
-        Ok(Self { listener, address, app, routes, jwks: trust.jwks, streams, drain_timeout })
+            tool_scopes,
+            show_locked,
+            upstream,
+            sessions: Arc::new(Sessions::new(config.limits.clone())),
+            trust,
+            streams: CancellationToken::new(),
+            in_flight: InFlight::default(),
+            draining: Arc::default(),
+        };
+        let running = Arc::new(Running::new(lasting, tls, config.clone()));
+        Ok(Self { listener, running, gateway, drain_timeout: config.server.drain_timeout })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.running.lasting.address
+    }
+
+    /// The file with the certificate that clients have to be told to trust, if the server made its own.
+    pub fn own_certificate(&self) -> Option<&Path> {
+        self.running.tls.as_ref()?.own_certificate()
     }
 
     /// The server's principal name.
     pub fn resource(&self) -> &Resource {
-        self.app.names.resource()
+        &self.running.lasting.resource
     }
 
     /// Whose tokens it takes.
     pub fn issuer(&self) -> &Issuer {
-        self.app.authenticator.issuer()
+        self.running.lasting.trust.issuer()
     }
 
     /// Its tools.
     pub fn tools(&self) -> &Tools {
-        &self.app.tools
+        &self.running.lasting.tools
+    }
+
+    /// What changes its settings while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader::of(&self.running)
+    }
+
+    /// The server that it guards: a URL without its query, or a program.
+    pub fn upstream(&self) -> Option<String> {
+        self.gateway.as_ref().map(Gateway::target)
     }
 
     /// Serves until `stop` resolves, then drains: readiness turns 503, calls in flight finish, streams end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let keys = self.jwks.map(|jwks| tokio::spawn(async move { jwks.run().await }));
-        let app = self.app;
+        let lasting = &self.running.lasting;
+        let jwks = lasting.trust.jwks().cloned();
+        let keys = jwks.map(|jwks| tokio::spawn(async move { jwks.run().await }));
+        let leave_upstream = CancellationToken::new();
+        let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
         let stop_accepting = CancellationToken::new();
-        let connections = tokio::spawn(listener::accept(self.listener, self.routes, stop_accepting.clone()));
+        let accepting = listener::accept(self.listener, Arc::clone(&self.running), stop_accepting.clone());
+        let connections = tokio::spawn(accepting);
         stop.await;
-        app.draining.store(true, Ordering::Relaxed);
+        lasting.draining.store(true, Ordering::Relaxed);
         tracing::info!("stopping: calls under way finish");
         let drained = async {
             // Connections are still accepted meanwhile: a load balancer must be able to read that we are not ready.
-            app.in_flight.none().await;
-            self.streams.cancel();
+            lasting.in_flight.none().await;
+            lasting.streams.cancel();
             stop_accepting.cancel();
             if let Ok(connections) = connections.await {
                 connections.shutdown().await;
@@ -204,62 +270,58 @@ impl Server {
             tracing::warn!("stopped with calls under way: the drain timeout is over");
         }
         stop_accepting.cancel();
-        self.streams.cancel();
+        lasting.streams.cancel();
         if let Some(keys) = keys {
             keys.abort();
+        }
+        leave_upstream.cancel();
+        if let Some(gateway) = gateway {
+            // It bounds its own end; a panic in it was logged where it happened.
+            let _ = gateway.await;
         }
         tracing::info!("stopped");
     }
 }
 
-/// Whose tokens are taken, and by which keys they are judged.
-struct Trust {
-    authenticator: Authenticator,
-    issuer: Option<Arc<Embedded>>,
-    jwks: Option<Arc<Jwks>>,
+impl Lasting {
+    /// Everything in front of the tools, as this configuration wants it.
+    fn routes(&self, config: &Config) -> Layered {
+        let names = Names::new(&config.server, self.address);
+        let handler = self.handler.clone();
+        let mcp = StreamableHttpService::new(
+            move || Ok(handler.clone()),
+            Arc::clone(&self.sessions),
+            // Host and Origin were checked before anything else was; the body has been read and capped.
+            StreamableHttpServerConfig::default()
+                .disable_allowed_hosts()
+                .disable_allowed_origins()
+                .with_json_response(true)
+                .with_max_request_body_bytes(config.server.max_body_bytes)
+                .with_cancellation_token(self.streams.clone()),
+        );
+        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
+        let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
+        let app = Arc::new(App {
+            documents: Documents::new(&names, self.trust.issuer(), &scopes),
+            openapi: openapi::document(&self.tools),
+            authenticator: self.trust.authenticator(config, &names),
+            names,
+            scopes,
+            tools: Arc::clone(&self.tools),
+            show_locked: self.show_locked,
+            upstream: self.upstream.clone(),
+            sessions: Arc::clone(&self.sessions),
+            mcp,
+            clock: Arc::clone(&self.clock),
+            max_body_bytes: config.server.max_body_bytes,
+            hsts: config.server.hsts_max_age.map(hsts),
+            in_flight: self.in_flight.clone(),
+            draining: Arc::clone(&self.draining),
+        });
+        router::build(&app, self.trust.router())
+    }
 }
 
-fn trust(
-    config: &Config,
-    names: &Names,
-    scopes: &Scopes,
-    state: &PrivateDir,
-    clock: &SharedClock,
-) -> Result<Trust, StartError> {
-    let audiences = names.resources().map(|resource| resource.as_str().to_owned());
-    let audiences = audiences.chain(config.server.audiences.iter().cloned()).collect();
-    let settings = &config.issuer;
-    let rules = |issuer: Issuer, is_revoked: Option<IsRevoked>| Rules {
-        expect: Expect { issuer, audiences, algorithms: settings.algorithms.clone(), leeway: settings.leeway },
-        allowed_clients: settings.allowed_clients.as_ref().map(|clients| clients.iter().cloned().collect()),
-        is_revoked,
-    };
-    match &settings.choice {
-        IssuerChoice::Embedded { resources, .. } => {
-            let origin = names.resource().url().origin().ascii_serialization();
-            let issuer = Issuer::parse(&origin).expect("a resource is https, or http on loopback");
-            let scopes = scopes.clone();
-            let resources = names.resources().chain(resources).cloned().collect();
-            let settings =
-                crate::issuer::Settings { issuer: issuer.clone(), resources, scopes, clock: Arc::clone(clock) };
-            let embedded = Embedded::open(state, settings)?;
-            let keys = KeySet::parse(&embedded.key_set()).expect("the embedded issuer writes key sets");
-            let revocations = Arc::clone(&embedded);
-            let is_revoked = move |principal: &Principal| {
-                revocations.is_revoked(principal.token_id.as_deref(), principal.client_id.as_deref())
-            };
-            let rules = rules(issuer, Some(Arc::new(is_revoked)));
-            let authenticator = Authenticator::new(rules, Keys::Fixed(keys), Arc::clone(clock));
-            Ok(Trust { authenticator, issuer: Some(embedded), jwks: None })
-        }
-        IssuerChoice::External { url, backchannel_url, jwks_uri } => {
-            let source =
-                Source { issuer: url.clone(), backchannel_url: backchannel_url.clone(), jwks_uri: jwks_uri.clone() };
-            let http = Http::new(&Options::with_timeout(FETCH_TIMEOUT))?;
-            let jwks = Jwks::new(source, http, Arc::clone(clock), Some(state.child("issuers")?));
-            let keys = Keys::Remote(Arc::clone(&jwks));
-            let authenticator = Authenticator::new(rules(url.clone(), None), keys, Arc::clone(clock));
-            Ok(Trust { authenticator, issuer: None, jwks: Some(jwks) })
-        }
-    }
+fn hsts(max_age: Duration) -> HeaderValue {
+    HeaderValue::from_str(&format!("max-age={}", max_age.as_secs())).expect("digits are a header's value")
 }

@@ -24,12 +24,13 @@ pub(super) struct Names {
 impl Names {
     /// Names for a server that listens on `address`.
     pub(super) fn new(settings: &config::Server, address: SocketAddr) -> Self {
+        let scheme = if settings.tls.is_some() { "https" } else { "http" };
         let resources: Vec<Resource> = match &settings.resource {
             Some(resource) => vec![resource.clone()],
             None => loopback_hosts(address)
                 .iter()
-                .map(|host| format!("http://{host}:{}{MCP_PATH}", address.port()))
-                .map(|name| Resource::parse(&name).expect("http on loopback"))
+                .map(|host| format!("{scheme}://{host}:{}{MCP_PATH}", address.port()))
+                .map(|name| Resource::parse(&name).expect("https, or http on loopback"))
                 .collect(),
         };
         let resources: Vec<_> = resources.into_iter().map(|resource| (authority(&resource.url()), resource)).collect();
@@ -53,6 +54,15 @@ impl Names {
     /// All resources.
     pub(super) fn resources(&self) -> impl Iterator<Item = &Resource> {
         self.resources.iter().map(|(_, resource)| resource)
+    }
+
+    /// What a certificate of this server is for: names and addresses without ports.
+    pub(super) fn certified_hosts(&self) -> Vec<String> {
+        let bare = |host: &String| {
+            let url = Url::parse(&format!("https://{host}")).ok()?;
+            Some(url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned())
+        };
+        self.hosts.iter().filter_map(bare).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The index of the resource that answers to this host; the principal one for other allowed hosts.

@@ -5,14 +5,22 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    http::{Response, StatusCode},
-    routing::{any, get},
+    http::{Method, Response, StatusCode},
+    response::IntoResponse as _,
+    routing::{any, get, post},
 };
 
-use super::{App, documents, error::problem, layers, mcp, names::MCP_PATH};
+use super::{
+    App, docs, documents,
+    error::problem,
+    layers::{self, Layered},
+    mcp,
+    names::MCP_PATH,
+    openapi, rest,
+};
 
 /// All routes behind all layers. `issuer` is the embedded issuer's own router, if it is on.
-pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Router {
+pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
     let routes = Router::new()
         .route(MCP_PATH, any(mcp::endpoint))
         .route("/.well-known/oauth-protected-resource", get(documents::resource_metadata))
@@ -21,14 +29,32 @@ pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Router {
         .route("/health", get(documents::live))
         .route("/health/live", get(documents::live))
         .route("/health/ready", get(documents::ready))
+        .route("/api/v1/me", get(rest::me))
+        .route("/api/v1/user", get(rest::me))
+        .route("/api/v1/tools", get(rest::tools))
+        .route("/api/v1/tools/{name}", post(rest::call))
+        .route("/openapi.json", get(openapi::get))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .with_state(Arc::clone(app));
     let routes = match issuer {
         Some(issuer) => routes.merge(issuer),
         None => routes,
     };
-    layers::around(routes.fallback(not_found), app)
+    layers::around(routes.fallback(not_found).method_not_allowed_fallback(wrong_method), app)
 }
 
 async fn not_found() -> Response<Body> {
     problem(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+/// axum adds `Allow`.
+async fn wrong_method(method: Method) -> Response<Body> {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    problem(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "this path does not answer to that method; `Allow` names those that it does",
+    )
 }

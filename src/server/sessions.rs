@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures_core::Stream;
+use futures_util::Stream;
 use rmcp::{
     model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
@@ -42,12 +42,12 @@ impl Owner {
 #[derive(Debug)]
 pub(super) struct Sessions {
     inner: LocalSessionManager,
-    limits: Limits,
     owners: Arc<Mutex<Owners>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Owners {
+    limits: Limits,
     by_session: HashMap<String, Owner>,
     /// Sessions and reservations of each owner.
     counts: HashMap<Owner, usize>,
@@ -83,16 +83,23 @@ impl Sessions {
     pub(super) fn new(limits: Limits) -> Self {
         let mut inner = LocalSessionManager::default();
         inner.session_config.keep_alive = Some(limits.session_idle);
-        Self { inner, limits, owners: Arc::default() }
+        let owners =
+            Owners { limits, by_session: HashMap::new(), counts: HashMap::new(), total: 0, asking: HashSet::new() };
+        Self { inner, owners: Arc::new(Mutex::new(owners)) }
+    }
+
+    /// Bounds the sessions that begin from now on. How long an idle one lives was decided when the first began.
+    pub(super) fn set_limits(&self, limits: &Limits) {
+        lock(&self.owners).limits.clone_from(limits);
     }
 
     /// Takes a place for a session that is about to begin.
     pub(super) fn reserve(&self, owner: Owner) -> Result<Reservation, Full> {
         let mut owners = lock(&self.owners);
-        if owners.total >= self.limits.sessions {
+        if owners.total >= owners.limits.sessions {
             return Err(Full::Server);
         }
-        if owners.counts.get(&owner).copied().unwrap_or_default() >= self.limits.sessions_per_principal {
+        if owners.counts.get(&owner).copied().unwrap_or_default() >= owners.limits.sessions_per_principal {
             return Err(Full::Principal);
         }
         owners.total += 1;

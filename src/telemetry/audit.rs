@@ -39,8 +39,21 @@ pub enum Event<'a> {
         actor: Actor<'a>,
         /// The tool.
         tool: &'a str,
+        /// The upstream server that ran it; empty for a tool of our own.
+        upstream: &'a str,
         /// `ok`, `error`, `invalid_arguments`, `timeout`, `cancelled`, `input_required`, `unknown_tool`.
         outcome: &'a str,
+    },
+    /// An upstream server changed a tool while it was guarded: what callers were told of it no longer holds.
+    UpstreamToolChanged {
+        /// The upstream server.
+        upstream: &'a str,
+        /// The tool.
+        tool: &'a str,
+        /// SHA-256 of the definition that was served until now, base64url.
+        before: &'a str,
+        /// And of the one that is served from now on.
+        after: &'a str,
     },
     /// The embedded issuer issued a token.
     TokenIssued {
@@ -98,8 +111,14 @@ pub fn record(event: Event<'_>) {
         Event::AccessDenied { actor: Actor { issuer, subject, client }, operation, reason } => {
             info!(target: "audit", issuer, subject, client, operation, reason, "access_denied");
         }
-        Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, outcome } => {
+        Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, upstream: "", outcome } => {
             info!(target: "audit", issuer, subject, client, tool, outcome, "tool_called");
+        }
+        Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, upstream, outcome } => {
+            info!(target: "audit", issuer, subject, client, tool, upstream, outcome, "tool_called");
+        }
+        Event::UpstreamToolChanged { upstream, tool, before, after } => {
+            info!(target: "audit", upstream, tool, before, after, "upstream_tool_changed");
         }
         Event::TokenIssued { client, scope, resource } => {
             info!(target: "audit", client, scope, resource, "token_issued");

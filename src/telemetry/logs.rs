@@ -1,33 +1,124 @@
-//! Logs: one line an event, on stderr.
+//! Logs: one line an event, on stderr or in a file; audit events also in a file of their own.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
-use tracing_subscriber::{EnvFilter, Layer as _, Registry, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer as _, Registry,
+    filter::{Targets, filter_fn},
+    layer::SubscriberExt as _,
+    reload,
+    util::SubscriberInitExt as _,
+};
 
-use crate::config::LogFormat;
+use super::{
+    file::{LogFile, LogFileError},
+    lines::JsonLines,
+};
+use crate::{
+    clock::SharedClock,
+    config::{Log, LogFormat},
+};
 
-/// Starts logging at `level` (`error`, `warn`, `info`, `debug`, `trace`); whether the lines are JSON. A second call changes
-/// nothing.
+const AUDIT: &str = "audit";
+
+/// A log that was started, to be changed while it runs.
+#[derive(Debug)]
+pub struct Logs {
+    is_json: bool,
+    has_audit_file: bool,
+    files: Vec<LogFile>,
+    filter: reload::Handle<Targets, Registry>,
+}
+
+/// Starts logging. A second start in one process changes nothing.
 ///
 /// What libraries say is capped one step lower than our own words; the MCP library's info lines come once a request.
-pub fn start(level: &str, format: LogFormat) -> bool {
-    let libraries = if matches!(level, "error" | "warn") { level } else { "warn" };
-    let filter = match level {
-        "trace" => EnvFilter::new("trace"),
-        level => EnvFilter::new(format!("{libraries},securemcp={level},audit={level}")),
-    };
-    let json = match format {
-        LogFormat::Auto => !std::io::stderr().is_terminal(),
+pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
+    let open = |path: &Option<std::path::PathBuf>| path.as_deref().map(LogFile::open).transpose();
+    let (file, audit) = (open(&settings.file)?, open(&settings.audit_file)?);
+    let is_json = match settings.format {
+        LogFormat::Auto => file.is_some() || !std::io::stderr().is_terminal(),
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let layer = if json {
-        layer.json().flatten_event(true).with_current_span(true).with_span_list(false).with_filter(filter).boxed()
-    } else {
-        layer.with_ansi(std::io::stderr().is_terminal()).with_target(true).with_filter(filter).boxed()
+    let has_audit_file = audit.is_some();
+    let (filter, handle) = reload::Layer::new(filter(&settings.level, has_audit_file));
+    let files = [&file, &audit].into_iter().flatten().cloned().collect();
+    let is_audit = |target: &str| target == AUDIT;
+    // What comes in JSON: everything, or the events that have a file of their own.
+    let lines = {
+        let file = file.clone();
+        let write = move |target: &str, line: &[u8]| match (&audit, &file) {
+            (Some(audit), _) if is_audit(target) => audit.line(line),
+            (_, Some(file)) => file.line(line),
+            (_, None) => to_stderr(line),
+        };
+        let takes: fn(&str) -> bool = if is_json { |_| true } else { is_audit };
+        (is_json || has_audit_file).then_some(JsonLines { clock, takes, write })
     };
+    let text = (!is_json).then(|| {
+        let others = filter_fn(move |metadata| !(has_audit_file && is_audit(metadata.target())));
+        let text = tracing_subscriber::fmt::layer().with_target(true);
+        if let Some(file) = file {
+            text.with_ansi(false).with_writer(move || file.clone()).with_filter(others).boxed()
+        } else {
+            let is_terminal = std::io::stderr().is_terminal();
+            text.with_ansi(is_terminal).with_writer(std::io::stderr).with_filter(others).boxed()
+        }
+    });
     // Only fails when something, for instance a test, has started logging already.
-    let _ = Registry::default().with(layer).try_init();
-    json
+    let _ = Registry::default().with(filter).with(lines).with(text).try_init();
+    Ok(Logs { is_json, has_audit_file, files, filter: handle })
+}
+
+impl Logs {
+    /// Whether lines are JSON.
+    pub fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// Logs at another level from now on.
+    pub fn set_level(&self, level: &str) {
+        // It fails when another log was started first, which then goes on as it is.
+        let _ = self.filter.reload(filter(level, self.has_audit_file));
+    }
+
+    /// Opens the files anew, for programs that rotate logs.
+    pub fn reopen(&self) -> Result<(), LogFileError> {
+        self.files.iter().try_for_each(LogFile::reopen)
+    }
+}
+
+/// A filter for all there is, and not for one layer: what it refuses costs nothing then, not even a look.
+///
+/// Audit events that have a file of their own are written at any level.
+fn filter(level: &str, has_audit_file: bool) -> Targets {
+    let ours = level.parse().unwrap_or(LevelFilter::INFO);
+    let libraries = if ours == LevelFilter::TRACE { ours } else { ours.min(LevelFilter::WARN) };
+    let audit = if has_audit_file { ours.max(LevelFilter::INFO) } else { ours };
+    Targets::new().with_default(libraries).with_target("securemcp", ours).with_target(AUDIT, audit)
+}
+
+fn to_stderr(line: &[u8]) {
+    // One write for one line, so that lines of several threads do not mix. Nobody is left to be told of a failure.
+    let _ = std::io::stderr().lock().write_all(line);
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn audit_events_with_a_file_of_their_own_do_not_depend_on_the_level() {
+        for (level, has_audit_file, is_written) in
+            [("error", true, true), ("error", false, false), ("info", false, true), ("trace", true, true)]
+        {
+            assert_eq!(filter(level, has_audit_file).would_enable(AUDIT, &Level::INFO), is_written, "{level}");
+        }
+        assert!(!filter("info", true).would_enable("securemcp", &Level::DEBUG));
+        assert!(!filter("debug", true).would_enable("hyper", &Level::INFO));
+    }
 }

@@ -16,11 +16,12 @@ use std::pin::Pin;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::registry::{Callable, Entry};
 pub use self::{
     ask::{Ask, AskError, NoAsk, SampleRequest},
     context::CallContext,
     error::{CallError, ToolError, Violation},
-    registry::{Annotations, Definition, Tools},
+    registry::{Annotations, Definition, Output, Tools},
 };
 
 /// The tools that every server has: a line names the file and the type in it.
@@ -75,7 +76,7 @@ pub trait Tool: Send + Sync + 'static {
     const DESTRUCTIVE: bool = !Self::READ_ONLY;
     /// Whether it deals with the world outside this server (`openWorldHint`).
     const OPEN_WORLD: bool = true;
-    /// Whether it uses [`CallContext::ask`], and may therefore take 5 minutes instead of 30 seconds.
+    /// Whether it uses [`CallContext::ask`]: only then there is somebody to ask, and 5 minutes instead of 30 seconds.
     const ASKS: bool = false;
     /// The member of `Output` that a person wants to read: it becomes the text beside the structured result. `None`: the
     /// whole result, as JSON.

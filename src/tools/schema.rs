@@ -59,6 +59,15 @@ pub(super) fn compile(schema: &JsonObject) -> Validator {
         .unwrap_or_else(|error| panic!("not a usable JSON Schema: {error}"))
 }
 
+/// Compiles the schema of an upstream server: of the dialect that it names, else 2020-12. No reference leads outside.
+pub(super) fn compile_foreign(schema: &JsonObject) -> Result<Validator, String> {
+    if schema.get("type").and_then(Value::as_str) != Some("object") {
+        return Err("it is not of type `object`".to_owned());
+    }
+    let compiled = jsonschema::options().offline().build(&Value::Object(schema.clone()));
+    compiled.map_err(|error| shorten(&error.to_string()))
+}
+
 /// What is wrong with the arguments.
 ///
 /// # Errors

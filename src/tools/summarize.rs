@@ -96,7 +96,7 @@ mod tests {
         context.ask = caller.clone();
         let result = Tools::builtin().call("summarize", object(arguments), &context).await;
         let asked = std::mem::take(&mut *caller.asked.lock().unwrap());
-        (result, asked)
+        (result.map(crate::tools::Output::into_value), asked)
     }
 
     #[tokio::test]

@@ -1,12 +1,19 @@
 //! Signals: a stopping server finishes what it has begun, takes its time but not for ever, and a second signal ends it.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use reqwest::{RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use rustix::process::Signal;
+use schemars::JsonSchema;
+use securemcp::tools::{CallContext, Tool, ToolError, Tools};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
-use crate::harness::{cli::Account, process::Serve};
+use crate::harness::{cli::Account, process::Serve, server::Guarded};
 
 /// A session whose call of `summarize` waits for its client, and the session's open event stream.
 struct UnderWay {
@@ -139,4 +146,52 @@ async fn an_open_stream_alone_holds_nothing_up() {
     while under_way.stream.chunk().await.expect("an end, not a break").is_some() {}
     assert_eq!(under_way.serve.process.ended().code, Some(0));
     assert!(started.elapsed() < Duration::from_secs(10), "the drain timeout is 25 s");
+}
+
+/// Ends when the test says so.
+#[derive(Clone, Default)]
+struct Slow(Arc<(Notify, Notify)>);
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+#[derive(Serialize, JsonSchema)]
+struct Done {}
+
+impl Tool for Slow {
+    type Input = Nothing;
+    type Output = Done;
+
+    const NAME: &'static str = "slow";
+    const DESCRIPTION: &'static str = "Takes its time.";
+    const SCOPES: &'static [&'static str] = &["mcp:read"];
+
+    async fn call(&self, _: Nothing, _: &CallContext) -> Result<Done, ToolError> {
+        self.0.0.notify_one();
+        self.0.1.notified().await;
+        Ok(Done {})
+    }
+}
+
+#[tokio::test]
+async fn a_call_over_rest_is_waited_for_too() {
+    let slow = Slow::default();
+    let guarded = Guarded::with_tools(Tools::builtin().with(slow.clone())).await;
+    let request = guarded.server.request(Method::POST, "/api/v1/tools/slow").bearer_auth(guarded.token(&json!({})));
+    let call = tokio::spawn(request.json(&json!({})).send());
+    slow.0.0.notified().await;
+    let (http, ready) = (guarded.server.http.clone(), format!("{}/health/ready", guarded.server.url));
+    let stopping = tokio::spawn(guarded.server.stop());
+    let started = Instant::now();
+    while http.get(&ready).send().await.expect("it still answers").status() != 503 {
+        assert!(started.elapsed() < Duration::from_secs(10), "readiness does not turn");
+    }
+    // On a connection of its own: the server goes on accepting while a call is under way.
+    let another =
+        securemcp::net::client(&securemcp::net::Options::with_timeout(Duration::from_secs(5))).expect("a client");
+    assert_eq!(another.get(&ready).send().await.expect("it still accepts").status(), 503);
+    slow.0.1.notify_one();
+    let answer = call.await.expect("no panic").expect("an answer");
+    assert_eq!((answer.status().as_u16(), &answer.headers()["connection"]), (200, &"close".parse().expect("ASCII")));
+    stopping.await.expect("it ends");
 }

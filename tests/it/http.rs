@@ -142,7 +142,7 @@ async fn h04_pages_of_other_origins_are_refused() {
 }
 
 #[tokio::test]
-async fn h05_preflights_of_strangers_get_nothing() {
+async fn h05_pages_of_strangers_get_nothing() {
     let guarded = Guarded::start().await;
     let preflight = |origin: &'static str| {
         guarded
@@ -158,6 +158,19 @@ async fn h05_preflights_of_strangers_get_nothing() {
     let evil = preflight("https://evil.example").await.expect("an answer");
     assert!(!evil.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     assert!(!good.headers().contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    let call = |origin: Option<&'static str>| {
+        let call = guarded.server.post(&guarded.token(&json!({})), echo_body());
+        let call = with_mirrors(call, "tools/call", Some(ECHO));
+        let call = origin.into_iter().fold(call, |call, origin| call.header(header::ORIGIN, origin));
+        async move { call.send().await.expect("an answer") }
+    };
+    let from_page = call(Some("http://localhost:6274")).await;
+    assert_eq!(from_page.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "http://localhost:6274");
+    let exposed = from_page.headers()[header::ACCESS_CONTROL_EXPOSE_HEADERS].to_str().expect("text");
+    assert!(exposed.contains("www-authenticate") && exposed.contains("mcp-session-id"), "{exposed}");
+    let from_nobody = call(None).await;
+    assert_eq!((from_page.status().as_u16(), from_nobody.status().as_u16()), (200, 200));
+    assert!(!from_nobody.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN));
     let document = guarded.server.request(Method::GET, "/.well-known/oauth-protected-resource");
     let document = document.header(header::ORIGIN, "https://evil.example").send().await.expect("an answer");
     assert_eq!(document.status(), 200);
@@ -464,7 +477,18 @@ async fn h24_h27_answers_tell_nothing_about_the_inside() {
 #[tokio::test]
 async fn h28_every_answer_has_the_security_headers() {
     let guarded = Guarded::start().await;
-    for path in ["/", "/health", "/mcp", "/nowhere", "/.well-known/oauth-protected-resource"] {
+    for path in [
+        "/",
+        "/health",
+        "/mcp",
+        "/nowhere",
+        "/.well-known/oauth-protected-resource",
+        "/api/v1/tools",
+        "/api/v1/tools/echo",
+        "/openapi.json",
+        "/docs",
+        "/docs/page.js",
+    ] {
         let answer = guarded.server.get(path).await;
         let headers = answer.headers();
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");

@@ -222,7 +222,7 @@ fn a30_the_embedded_issuer_faces_the_network_only_when_told_to() {
     }
     // The switch alone is not enough: it says nothing about TLS.
     let refused = check(&["--listen", "0.0.0.0:8000", "--embedded-issuer-on-network"]);
-    refused.failed(3, &["expected a TLS proxy in front of it", "expected `server.resource`"]);
+    refused.failed(3, &["expected TLS, here or in front of it", "expected `server.resource`"]);
     check(&["--listen", "0.0.0.0:8000"]).failed(3, &["has 3 problems", "the embedded issuer is for loopback"]);
     // Without `--check` neither.
     let serve =

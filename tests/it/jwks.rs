@@ -8,14 +8,16 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use crate::harness::{
     issuer::{Behaviour, LyingIssuer},
     keys::Key,
+    process::free_port,
     server::{Guarded, NOW, TestServer, merged},
 };
-use securemcp::tools::Tools;
+use securemcp::{clock::Clock as _, tools::Tools};
 
 fn token(key: &Key, kid: &str, issuer: &str, server: &TestServer) -> String {
     let header = json!({"alg": key.alg(), "kid": kid, "typ": "at+jwt"});
+    let now = server.clock.since_epoch().as_secs();
     let claims = json!({"iss": issuer, "aud": format!("{}/mcp", server.url), "sub": "alice", "client_id": "cli",
-        "exp": NOW + 1_000_000, "scope": "mcp:read"});
+        "exp": now + 12 * 3600, "scope": "mcp:read"});
     key.token(&header, &claims)
 }
 
@@ -64,10 +66,7 @@ async fn k02_known_keys_work_while_the_issuer_is_down_up_to_a_bound() {
 
 #[tokio::test]
 async fn k03_starts_without_the_issuer_and_recovers() {
-    // Bound but not listened to by anybody who answers: connections would hang; so take the port and close it.
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
+    let address = format!("127.0.0.1:{}", free_port());
     let (url, key) = (format!("http://{address}"), Key::ec());
     let server = TestServer::start(&[("issuer.url", &url)]).await;
     assert_eq!(server.get("/health/live").await.status(), 200);
@@ -77,7 +76,7 @@ async fn k03_starts_without_the_issuer_and_recovers() {
     assert_eq!(body["failing"], json!(["issuer_keys"]), "names the part, never a URL");
     let good = token(&key, "k1", &url, &server);
     assert_eq!(server.status_with(&good).await, 503, "never open, and not 401");
-    let listener = TcpListener::bind(address).await.expect("the port is free again");
+    let listener = TcpListener::bind(&address).await.expect("the port is free still");
     let _issuer = LyingIssuer::start_on(listener, Behaviour::Keys(vec![key.jwk("k1")]));
     server.until_ready().await;
     assert_eq!(server.status_with(&good).await, 200);

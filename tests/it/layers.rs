@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 /// Each room and the rooms it may use besides itself.
 fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
-    let pure = ["clock", "secret", "hint", "json", "oauth", "jose"];
+    let pure = ["clock", "secret", "hint", "json", "said", "oauth", "jose", "tls"];
     let outside = ["config", "telemetry", "net", "store"];
     let with = |more: &[&'static str]| pure.iter().chain(more).copied().collect::<Vec<_>>();
     BTreeMap::from([
@@ -12,8 +12,10 @@ fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("secret", vec![]),
         ("hint", vec![]),
         ("json", vec![]),
+        ("said", vec![]),
         ("oauth", vec!["secret", "hint", "json"]),
         ("jose", vec!["secret", "hint", "json", "oauth"]),
+        ("tls", vec!["secret", "hint"]),
         ("config", with(&[])),
         // Siblings by exception: the log format is a setting, and one type says it.
         ("telemetry", with(&["config"])),
@@ -22,8 +24,10 @@ fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("auth", with(&outside)),
         ("client", with(&outside)),
         ("tools", with(&["config", "telemetry", "net", "store", "auth"])),
+        // A guarded server's tool is just another tool.
+        ("gateway", with(&["config", "telemetry", "net", "tools"])),
         ("issuer", with(&outside)),
-        ("server", with(&["config", "telemetry", "net", "store", "auth", "tools", "issuer"])),
+        ("server", with(&["config", "telemetry", "net", "store", "auth", "tools", "gateway", "issuer"])),
         ("cli", with(&["config", "telemetry", "net", "store", "auth", "client", "tools", "server"])),
     ])
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::Response;
+use reqwest::{Method, Response};
 use schemars::JsonSchema;
 use securemcp::tools::{CallContext, Tool, ToolError, Tools};
 use serde::{Deserialize, Serialize};
@@ -94,4 +94,18 @@ async fn p05_a_panic_ends_one_call_of_a_session() {
     let (status, text) = said(send(call(3, false))).await;
     assert_eq!(status, 200, "the session is unharmed: {text}");
     assert!(text.contains("is_good"), "{text}");
+}
+
+#[tokio::test]
+async fn p05_a_panic_ends_one_call_over_rest() {
+    let guarded = Guarded::with_tools(Tools::builtin().with(Faulty)).await;
+    let token = guarded.token(&json!({}));
+    let call = |is_bad: bool| {
+        let request = guarded.server.request(Method::POST, "/api/v1/tools/faulty").bearer_auth(&token);
+        request.json(&json!({ "is_bad": is_bad })).send()
+    };
+    let (bad, good) = tokio::join!(said(call(true)), said(call(false)));
+    failed_silently(&bad);
+    assert_eq!((bad.0, good.0), (500, 200));
+    assert_eq!(said(call(false)).await.0, 200);
 }

@@ -113,6 +113,12 @@ async fn requests(story: &mut Story, serve: &Serve, token: &str, client: (&str, 
     let in_url = format!("/mcp?access_token={token}");
     send(serve.post(&in_url), 401).await;
     send(serve.post(&in_url).bearer_auth(token), 400).await;
+    let rest = |token: &str, arguments: &Value| serve.post("/api/v1/tools/echo").bearer_auth(token).json(arguments);
+    let argument = story.knows("an argument", "what-somebody-told-a-tool");
+    send(rest(token, &json!({"message": argument})), 200).await;
+    send(rest(token, &json!({"message": 1, "loud": argument})), 422).await;
+    send(rest(&tampered, &json!({})), 401).await;
+    send(serve.post(&format!("/api/v1/tools/echo?access_token={token}")), 401).await;
 
     let (id, secret) = client;
     let form = |path: &str, fields: &[(&str, &str)]| serve.post(path).form(fields);

@@ -216,6 +216,63 @@ async fn j11_keys_for_other_uses_verify_nothing() {
     }
 }
 
+/// A 1024-bit RSA key, made for this test with the exponent 65537.
+const WEAK_MODULUS: &str = "d3caec7a904da4e5960b9767aecffcf4f2d2f2d783108d4d1ca87a42566b5bde91ba45f72fc6034b229ebb4dc7b921d7\
+    eac9bc47cac5cfff41c53b9cb21ef6d8bce0945ac8cd5b5cdf5bbaa467f12ac6407d4e5e2628ec2b298d51fe4a30f882e075910135aa36ea90da\
+    796dd961890b72461704cf51de1a86fdcc705f005ee1";
+const WEAK_PRIVATE_EXPONENT: &str = "99a4714f2c961714b277f03b38370c43ca503bf919cc8d252eb00e1947c6145c6f0d59aa4b8ef35eb35bc17\
+    75877365503af9b95dd4509721c8d6f846a374a4c78741c2b4dd32ff9f8608ad6feb7f35cd2e770d26952dd9013f45c6e686367433ce23fc769e\
+    e1001486ac255fb49f01476f05a1afc78c566b41c9ba167f40801";
+
+/// What RS256 raises to the private exponent: RFC 8017 section 9.2, for a modulus of this many bytes.
+fn padded_digest(input: &str, modulus_bytes: usize) -> Vec<u8> {
+    const SHA_256: [u8; 19] = [0x30, 0x31, 0x30, 0x0d, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1, 5, 0, 4, 0x20];
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, input.as_bytes());
+    let mut padded = vec![0, 1];
+    padded.resize(modulus_bytes - SHA_256.len() - 33, 0xff);
+    padded.push(0);
+    padded.extend(SHA_256);
+    padded.extend(hash.as_ref());
+    padded
+}
+
+#[tokio::test]
+async fn j12_keys_that_anybody_can_break_are_ignored() {
+    let guarded = Guarded::start_with(Key::rsa(), &[]).await;
+    // Each look at the issuer's keys takes half a minute of the server's clock.
+    let claims = merged(guarded.claims(), &json!({"exp": NOW + 3600}));
+    let input = format!("{}.{}", b64(guarded.header().to_string()), b64(claims.to_string()));
+    let number = |digits: &str| num_bigint::BigUint::parse_bytes(digits.as_bytes(), 16).expect("hexadecimal");
+    let modulus = number(WEAK_MODULUS);
+    let signed = num_bigint::BigUint::from_bytes_be(&padded_digest(&input, 128));
+    let signature = signed.modpow(&number(WEAK_PRIVATE_EXPONENT), &modulus);
+    assert_eq!(signature.modpow(&number("10001"), &modulus), signed, "the signature is good");
+    let short = json!({"kty": "RSA", "kid": "k1", "n": b64(modulus.to_bytes_be()), "e": "AQAB"});
+    let by_short = format!("{input}.{}", b64(signature.to_bytes_be()));
+    // To the power of one: the padded digest is its own signature.
+    let by_nobody = format!("{input}.{}", b64(padded_digest(&input, 256)));
+    let mut keys = vec![(short, by_short)];
+    for exponent in ["AQ", "AAAB", "AA", ""] {
+        keys.push((merged(guarded.key.jwk("k1"), &json!({ "e": exponent })), by_nobody.clone()));
+    }
+    let anonymous = guarded.key.token(&merged(guarded.header(), &json!({"kid": null})), &claims);
+    for (key, forged) in keys {
+        guarded.issuer.behave(Behaviour::Keys(vec![key.clone()]));
+        guarded.refetch().await;
+        guarded.refuses(&forged, &key.to_string()).await;
+        // As if it were not there: beside it, a good key is the only one that fits.
+        guarded
+            .issuer
+            .behave(Behaviour::Keys(vec![guarded.key.jwk("good"), merged(key.clone(), &json!({"kid": "k2"}))]));
+        guarded.refetch().await;
+        guarded.accepts(&anonymous, &key.to_string()).await;
+    }
+    guarded.issuer.behave(Behaviour::Keys(vec![guarded.key.jwk("k1"), guarded.key.jwk("k2")]));
+    guarded.refetch().await;
+    guarded.refuses(&anonymous, "the twin: a second good key is not ignored").await;
+    guarded.accepts(&guarded.key.token(&guarded.header(), &claims), "the twin: the same key, whole").await;
+}
+
 #[tokio::test]
 async fn j13_j14_j15_headers_that_change_the_meaning() {
     let guarded = Guarded::start().await;
@@ -358,6 +415,27 @@ async fn j21_j22_tokens_from_the_future() {
 }
 
 #[tokio::test]
+async fn j23_no_token_lives_longer_than_a_day() {
+    let guarded = Guarded::start().await;
+    let day = 24 * 3600;
+    for good in [
+        json!({"exp": NOW + day}),
+        json!({"iat": NOW - day + 300, "exp": NOW + 300}),
+        json!({"iat": null, "exp": NOW + day}),
+    ] {
+        guarded.accepts(&guarded.token(&good), &good.to_string()).await;
+    }
+    for bad in [
+        json!({"exp": NOW + day + 1}),
+        json!({"iat": NOW - day + 299, "exp": NOW + 300}),
+        json!({"iat": null, "exp": NOW + day + 1}),
+        json!({"exp": 1e300}),
+    ] {
+        guarded.refuses(&guarded.token(&bad), &bad.to_string()).await;
+    }
+}
+
+#[tokio::test]
 async fn j24_doubled_members_are_refused() {
     let guarded = Guarded::start().await;
     let (header, claims) = (guarded.header().to_string(), guarded.claims().to_string());
@@ -405,6 +483,17 @@ async fn j25_garbage_is_refused() {
     guarded.refuses(&signed(long.to_string().as_bytes()), "larger than 16 KiB").await;
     for garbage in ["x", "a.b", "a.b.c", "a.b.c.d", "eyJ.eyJ.x", &"x".repeat(4000), "../../etc/passwd", "..."] {
         guarded.refuses(garbage, garbage).await;
+    }
+}
+
+#[tokio::test]
+async fn j28_a_token_speaks_for_somebody() {
+    let guarded = Guarded::start().await;
+    for sub in ["a".to_owned(), "s".repeat(255), "ü".repeat(255)] {
+        guarded.accepts(&guarded.token(&json!({ "sub": sub })), &sub).await;
+    }
+    for sub in [json!(null), json!(""), json!("s".repeat(256)), json!(7), json!(["alice"]), json!({"sub": "alice"})] {
+        guarded.refuses(&guarded.token(&json!({ "sub": sub })), &sub.to_string()).await;
     }
 }
 

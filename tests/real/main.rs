@@ -4,8 +4,15 @@
 
 mod completions;
 mod conformance;
+mod docs;
 mod everything;
 mod fastmcp;
+mod guarded;
 mod harness;
+#[path = "../it/harness/newcomer.rs"]
+mod newcomer;
+mod pages;
+mod scanners;
 mod sdk_clients;
+mod tls;
 mod typescript_server;

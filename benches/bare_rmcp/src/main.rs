@@ -80,8 +80,8 @@ impl ServerHandler for Handler {
             return Err(ErrorData::invalid_params("`message` is missing", None));
         };
         let shown = json!({"echo": message, "timestamp": null, "length": message.chars().count()});
-        let mut result = CallToolResult::structured(shown);
-        result.content = vec![ContentBlock::text(message)];
+        let mut result = CallToolResult::success(vec![ContentBlock::text(message)]);
+        result.structured_content = Some(shown);
         Ok(result.into())
     }
 }

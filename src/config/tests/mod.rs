@@ -3,6 +3,8 @@
 mod originals;
 mod precedence;
 mod problems;
+mod tls;
+mod upstream;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 

@@ -209,3 +209,46 @@ fn the_documentations_example_is_a_good_file() {
     let (_, example) = page.split_once("```toml\n").unwrap();
     Desk::serve().toml(example.split_once("```").unwrap().0).config();
 }
+
+#[test]
+fn every_key_is_told_with_its_value_and_where_it_was_written() {
+    let desk = Desk::serve()
+        .toml("[server]\naudiences = ['a', 'b']\n")
+        .file("env", "\nSECUREMCP_CLIENT_SECRET=hunter2\n")
+        .env_file("env")
+        .variable("LOG_LEVEL", "debug")
+        .flag("server.listen", "--listen", "127.0.0.1:9000");
+    let config = desk.config();
+    let paths: Vec<_> = config.effective.iter().map(|one| one.key.path).collect();
+    assert_eq!(paths, keys().iter().map(|key| key.path).collect::<Vec<_>>());
+    let told = |path: &str| {
+        let one = config.effective.iter().find(|one| one.key.path == path).unwrap();
+        (format!("{:?}", one.value), one.origin.as_str())
+    };
+    for (path, value, origin) in [
+        ("server.audiences", r#"List(["a", "b"])"#, "`securemcp.toml` line 2"),
+        ("client.secret", "Secret([redacted])", "`SECUREMCP_CLIENT_SECRET` (`env` line 2)"),
+        ("log.level", r#"Text("debug")"#, "`LOG_LEVEL`"),
+        ("server.listen", r#"Text("127.0.0.1:9000")"#, "`--listen`"),
+        ("server.drain_timeout", r#"Text("25s")"#, "default"),
+        ("issuer.url", r#"Unset("none: the embedded issuer")"#, "default"),
+    ] {
+        assert_eq!(told(path), (value.to_owned(), origin));
+    }
+    let of_clients = Desk::client().config().effective;
+    assert!(of_clients.iter().all(|one| one.key.for_clients) && of_clients.len() < paths.len());
+}
+
+#[test]
+fn files_for_logs_are_in_a_directory_that_exists() {
+    let desk = Desk::serve().toml("log.file = 'log'\naudit.file = 'home/audit'\nclient.token_store = 'memory'");
+    let config = desk.config();
+    assert_eq!(config.log.file, Some(desk.path("log")));
+    assert_eq!(config.log.audit_file, Some(desk.path("home/audit")));
+    assert!(!desk.path("log").exists() && !config.client.keeps_tokens);
+    let problems = Desk::serve().toml("log.file = 'a/b'\naudit.file = 'home'\nclient.token_store = 'cloud'").problems();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].ends_with("a/b`, expected a file in a directory that exists"), "{problems:?}");
+    assert!(problems[1].ends_with("home`, expected a file, but that is a directory"), "{problems:?}");
+    assert!(problems[2].ends_with("`client.token_store` is `cloud`, expected `file` or `memory`"), "{problems:?}");
+}

@@ -22,7 +22,7 @@ fn all_problems_are_reported_together_with_where_they_were_written() {
             "`securemcp.toml` line 5: `limits.sessions` is `0`, expected a whole number from 1",
             "`--log-level`: `log.level` is `loud`, expected `error`, `warn`, `info`, `debug` or `trace`",
             "`SECUREMCP_LOG_FORMAT` (`env` line 1): `log.format` is `xml`, expected `auto`, `text` or `json`",
-            "`securemcp.toml` line 2: `server.listen` is `0.0.0.0:80`, beyond loopback, expected a TLS proxy in front of it",
+            "`securemcp.toml` line 2: `server.listen` is `0.0.0.0:80`, beyond loopback, expected TLS, here or in front of it",
             "`securemcp.toml` line 2: `server.listen` is `0.0.0.0:80`, beyond loopback, expected `server.resource` to name the server",
             "`server.listen` is `0.0.0.0:80`, but the embedded issuer is for loopback unless `--embedded-issuer-on-network` says otherwise",
         ]
@@ -136,7 +136,7 @@ fn unknown_variables_name_the_nearest_one() {
     for (name, hint) in [
         ("SECUREMCP_ISUER", "write `SECUREMCP_ISSUER` if that was meant"),
         ("SECUREMCP_LISTEN_FILE", "see docs/ENVIRONMENT.md for every variable"),
-        ("SECUREMCP_TOKEN_FILE", "see docs/ENVIRONMENT.md for every variable"),
+        ("SECUREMCP_TOKEN_FILE", "name the file with `--token-file`"),
         ("SECUREMCP_COLOUR_OF_THE_DAY", "see docs/ENVIRONMENT.md for every variable"),
         ("SECUREMCP_CLIENTSECRET_FILE", "write `SECUREMCP_CLIENT_SECRET_FILE` if that was meant"),
     ] {
@@ -285,8 +285,11 @@ fn beyond_loopback_a_proxy_and_a_name_are_required() {
     let exposed = "`SECUREMCP_LISTEN`: `server.listen` is `[::]:8000`, beyond loopback";
 
     let (problem, hint) = Desk::serve().variables(&[ISSUER, listen, named]).problem();
-    assert_eq!(problem, format!("{exposed}, expected a TLS proxy in front of it"));
-    assert_eq!(hint, "put a TLS proxy in front and declare it with `server.trusted_proxies`, or listen on `127.0.0.1`");
+    assert_eq!(problem, format!("{exposed}, expected TLS, here or in front of it"));
+    assert_eq!(
+        hint,
+        "set `server.tls_cert` and `server.tls_key`, or declare the TLS proxy in front with `server.trusted_proxies`, or listen on `127.0.0.1`"
+    );
     let empty = Desk::serve().variables(&[ISSUER, listen, named, ("SECUREMCP_TRUSTED_PROXIES", "")]);
     assert_eq!(empty.problem().0, problem, "an empty list declares nothing");
 
@@ -319,4 +322,63 @@ fn the_embedded_issuer_stays_on_loopback_unless_told_otherwise() {
     Desk::serve().variable("SECUREMCP_RESOURCE", "http://localhost:9000/mcp").config();
     let switch_as_variable = Desk::serve().variable("SECUREMCP_EMBEDDED_FACE_NETWORK", "true");
     assert_eq!(switch_as_variable.problems().len(), 1, "a safety switch has no variable");
+}
+
+#[test]
+fn files_of_the_wrong_kind_are_named_with_what_to_do() {
+    let of = |desk: Desk| desk.problem();
+    let link = |target: &str| {
+        let desk = Desk::serve().file_with_mode("real.toml", "log.level = 'debug'", 0o600);
+        std::os::unix::fs::symlink(desk.path(target), desk.path("securemcp.toml")).unwrap();
+        desk
+    };
+    let folder = Desk::serve();
+    fs::create_dir(folder.path("securemcp.toml")).unwrap();
+    let (problem, hint) = of(folder);
+    assert_eq!(
+        (problem.as_str(), hint.as_str()),
+        ("configuration file `securemcp.toml` cannot be read: Is a directory (os error 21)", "name a file in it")
+    );
+    let latin = Desk::serve();
+    fs::write(latin.path("securemcp.toml"), b"client.id = 'M\xfcller'").unwrap();
+    let (problem, hint) = of(latin);
+    assert_eq!(
+        (problem.as_str(), hint.as_str()),
+        (
+            "configuration file `securemcp.toml` cannot be read: stream did not contain valid UTF-8",
+            "name a text file, in UTF-8"
+        )
+    );
+    let (problem, hint) = of(Desk::serve().config_file("/dev/zero"));
+    assert_eq!(problem, "configuration file `/dev/zero` cannot be read: file too large");
+    assert!(hint.starts_with("name the right file"), "{hint}");
+    let large = Desk::serve().toml(&format!("# {}", "x".repeat(1 << 20)));
+    assert!(of(large).0.ends_with("cannot be read: file too large"));
+    Desk::serve().toml(&format!("# {}", "x".repeat((1 << 20) - 2))).config();
+
+    // A link is followed, since mounted files are links; what counts is the file at its end.
+    assert_eq!(link("real.toml").config().log.level, "debug");
+    let desk = link("real.toml").file_with_mode("real.toml", "", 0o622);
+    assert!(of(desk).0.starts_with("configuration file `securemcp.toml` may be written by group or others"));
+    assert_eq!(link("securemcp.toml").problems().len(), 1, "a link to itself");
+    assert_eq!(link("absent").config().log.level, "info");
+    let named = link("absent").config_file("securemcp.toml");
+    assert_eq!(named.problem().0, "configuration file `securemcp.toml` does not exist");
+}
+
+#[test]
+fn toml_that_says_a_thing_twice_or_breaks_off_is_placed() {
+    for (text, line) in [
+        ("[log]\nlevel = 'info'\nlevel = 'debug'\n", 3),
+        ("[log]\nlevel = 'info'\n[log]\nformat = 'json'\n", 3),
+        ("log.level = 'info\n", 1),
+        ("\nlog.level = info\n", 2),
+        ("log = { level = 'info' \n", 1),
+        ("log.level 'info'\n", 1),
+        ("server.audiences = ['a', 'b'\n", 1),
+    ] {
+        let problems = Desk::serve().toml(text).problems();
+        let beginning = format!("`securemcp.toml` line {line}: not TOML: ");
+        assert!(problems[0].starts_with(&beginning), "{text:?}: {problems:?}");
+    }
 }

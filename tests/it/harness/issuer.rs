@@ -122,7 +122,7 @@ async fn key_set(State(shared): State<Arc<Shared>>) -> Response<Body> {
 fn pieces(
     piece: &'static [u8],
     pause: Duration,
-) -> impl futures_core::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+) -> impl futures_util::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
     Pieces { piece, pause, sleep: Box::pin(tokio::time::sleep(pause)) }
 }
 
@@ -132,7 +132,7 @@ struct Pieces {
     sleep: std::pin::Pin<Box<tokio::time::Sleep>>,
 }
 
-impl futures_core::Stream for Pieces {
+impl futures_util::Stream for Pieces {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(

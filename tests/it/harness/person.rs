@@ -59,13 +59,37 @@ impl Person {
         fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("it is there");
     }
 
+    /// Makes a directory of this account.
+    pub(crate) fn make_directory(&self, name: &str, mode: u32) {
+        fs::create_dir(self.path(name)).expect("nothing is there");
+        if self.binary.is_some() {
+            chown(self.path(name), Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        self.change_mode(name, mode);
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let command = self.account.command(arguments);
-        let Some(binary) = &self.binary else { return command };
+        match &self.binary {
+            None => self.account.command(arguments),
+            Some(binary) => self.command_of_other(binary.to_str().expect("UTF-8"), arguments),
+        }
+    }
+
+    /// Another program of this account.
+    pub(crate) fn command_of_other(&self, program: &str, arguments: &[&str]) -> Command {
+        if self.binary.is_none() {
+            let mut command = self.account.command_of(program);
+            command.args(arguments);
+            return command;
+        }
         let mut other = self.account.command_of("setpriv");
-        other.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]).args(["--clear-groups", "--"]);
-        other.arg(binary).args(arguments);
+        other.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]).args(["--clear-groups", "--", program]);
+        other.args(arguments);
         other
+    }
+
+    pub(crate) fn run_other(&self, program: &str, arguments: &[&str]) -> Ended {
+        Running::start(self.command_of_other(program, arguments)).ended()
     }
 
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {

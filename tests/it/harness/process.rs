@@ -33,11 +33,13 @@ pub(crate) struct Running {
 /// A running `securemcp serve`.
 pub(crate) struct Serve {
     pub(crate) process: Running,
-    /// `http://127.0.0.1:<port>`.
+    /// `http://127.0.0.1:<port>`, or the same with `https`.
     pub(crate) origin: String,
     /// Its MCP endpoint.
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
+    /// What it said first.
+    pub(crate) announced: String,
 }
 
 /// What comes out of a pipe, as it comes.
@@ -87,6 +89,29 @@ impl Running {
             assert!(ended.is_none() && started.elapsed() < LIMIT, "no `{words}`, {ended:?}: {text}");
             thread::sleep(POLL);
         }
+    }
+
+    /// Waits until these words were on standard error this often.
+    #[track_caller]
+    pub(crate) fn said_times(&mut self, words: &str, times: usize) {
+        let started = Instant::now();
+        loop {
+            let ended = self.child.try_wait().expect("a child can be waited for");
+            let text = self.stderr.text();
+            let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(words));
+            if lines.count() >= times {
+                return;
+            }
+            assert!(ended.is_none() && started.elapsed() < LIMIT, "no {times} `{words}`, {ended:?}: {text}");
+            thread::sleep(POLL);
+        }
+    }
+
+    /// What it has said on standard error, in whole lines.
+    pub(crate) fn stderr_so_far(&self) -> String {
+        let mut text = self.stderr.text();
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+        text
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -150,11 +175,31 @@ impl Serve {
         let mut process = Running::start(command);
         // An event in JSON, or a line for people: its first URL is the server's.
         let line = process.said("/mcp");
-        let address = line.split_once("http://").and_then(|(_, rest)| Some(rest.split_once("/mcp")?.0));
-        let origin = format!("http://{}", address.expect("it says where it listens"));
+        Self::saying(process, line)
+    }
+
+    /// The same for a server that says everything in a file.
+    #[track_caller]
+    pub(crate) fn start_saying(command: Command, log: &std::path::Path) -> Self {
+        let mut process = Running::start(command);
+        let started = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            if let Some(line) = text.split_inclusive('\n').find(|line| line.ends_with('\n') && line.contains("/mcp")) {
+                return Self::saying(process, line.to_owned());
+            }
+            let ended = process.child.try_wait().expect("a child can be waited for");
+            assert!(ended.is_none() && started.elapsed() < LIMIT, "{ended:?}: {text}{}", process.stderr.text());
+            thread::sleep(POLL);
+        }
+    }
+
+    fn saying(process: Running, line: String) -> Self {
+        let origin = line.find("http").and_then(|start| Some(line[start..].split_once("/mcp")?.0));
+        let origin = origin.expect("it says where it listens").to_owned();
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(30));
         let http = securemcp::net::plain_client(&options).expect("a client");
-        Self { process, url: format!("{origin}/mcp"), origin, http }
+        Self { process, url: format!("{origin}/mcp"), origin, http, announced: line }
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {

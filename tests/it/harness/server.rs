@@ -44,7 +44,7 @@ pub(crate) fn config(state: &TempDir, flags: &[(&'static str, &str)]) -> Config 
     let state_dir = state.path().join("state");
     let mut all = vec![flag("state_dir", state_dir.to_str().expect("UTF-8")), flag("server.listen", "127.0.0.1:0")];
     all.extend(flags.iter().map(|(key, value)| flag(key, value)));
-    let environment = Environment::new(state.path(), Some(state.path().to_owned()));
+    let environment = Environment::new(state.path(), Some(state.path().to_owned())).at(Duration::from_secs(NOW));
     let inputs = Inputs { config_file: None, env_file: None, flags: all, environment };
     securemcp::config::load(Purpose::Serve, &inputs).expect("a good configuration")
 }
@@ -73,7 +73,8 @@ impl TestServer {
         }));
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(20));
         let http = securemcp::net::client(&options).expect("a client");
-        Self { address, url: format!("http://{address}"), clock, http, state, stop: Some(stop), task }
+        let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+        Self { address, url: format!("{scheme}://{address}"), clock, http, state, stop: Some(stop), task }
     }
 
     /// Ends the server as SIGTERM would, and waits for it.
@@ -132,14 +133,39 @@ impl Guarded {
         Self::start_whole(key, flags, Tools::builtin()).await
     }
 
+    /// In front of the upstream server that the flags name, as soon as that takes calls.
+    pub(crate) async fn guarding(key: Key, flags: &[(&'static str, &str)]) -> Self {
+        Self::start_whole(key, flags, Tools::default()).await
+    }
+
+    /// The same with a configuration file.
+    pub(crate) async fn guarding_with_file(key: Key, flags: &[(&'static str, &str)], file: &str) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        std::fs::write(state.path().join("securemcp.toml"), file).expect("written");
+        let guarded = Self::start_somewhere(state, key, flags, Tools::default()).await;
+        guarded.server.until_ready().await;
+        guarded
+    }
+
+    /// The same without waiting for anything.
+    pub(crate) async fn guarding_unready(key: Key, flags: &[(&'static str, &str)]) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        Self::start_somewhere(state, key, flags, Tools::default()).await
+    }
+
     async fn start_whole(key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let guarded = Self::start_somewhere(state, key, flags, tools).await;
+        guarded.server.until_ready().await;
+        guarded
+    }
+
+    async fn start_somewhere(state: TempDir, key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
         let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
         let mut all = vec![("issuer.url", issuer.url.as_str())];
         all.extend(flags);
-        let server = TestServer::start_with(&all, tools).await;
-        let guarded = Self { server, issuer, key };
-        guarded.server.until_ready().await;
-        guarded
+        let server = TestServer::start_in(state, &all, tools).await;
+        Self { server, issuer, key }
     }
 
     pub(crate) fn header(&self) -> Value {

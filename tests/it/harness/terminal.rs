@@ -59,9 +59,7 @@ impl Terminal {
         while !self.screen().contains(words) {
             assert!(started.elapsed() < LIMIT, "no `{words}` in {:?}", self.screen());
             let ended = self.child.try_wait().expect("a child can be waited for");
-            if ended.is_some() && !self.settled().contains(words) {
-                panic!("it ended without `{words}`: {:?}", self.screen());
-            }
+            assert!(ended.is_none() || self.settled().contains(words), "it ended, no `{words}` in {:?}", self.screen());
             thread::sleep(Duration::from_millis(2));
         }
     }

@@ -1,10 +1,16 @@
 //! The product as one person's account sees it: a home, a state directory, a command line, and a server.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Path,
+    process::Command,
+};
 
+use securemcp::tools::Tools;
 use tempfile::TempDir;
 
-use super::{Ended, Service, free_port};
+use super::{Ended, Foreign, InProcess, Service, free_port};
 
 /// All scopes that the product's tools need.
 const ALL_SCOPES: &str = "mcp:read mcp:write mcp:infer";
@@ -36,6 +42,11 @@ impl Account {
         Ended::of(command, self.home.path())
     }
 
+    /// Where it lives.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Writes the configuration that `serve` reads from the directory that it starts in.
     pub(crate) fn configure(&self, toml: &str) {
         fs::write(self.home.path().join("securemcp.toml"), toml).expect("the home is writable");
@@ -43,22 +54,100 @@ impl Account {
 
     /// Runs `securemcp serve` on a free port, and waits until it is ready.
     pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
         let port = free_port();
         let mut command = self.command();
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(more);
         let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
         Server { port, _service: service }
     }
 
+    /// Serves these tools within this process.
+    pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
+        InProcess::start(self.home.path(), tools)
+    }
+
+    /// Runs `securemcp serve` with these flags on a free port, and waits until it listens.
+    pub(crate) fn serve_with(&self, flags: &[&str]) -> Server {
+        let port = free_port();
+        let mut command = self.command();
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(flags);
+        let service = Service::start(command, self.home.path(), port).said("listening");
+        Server { port, _service: service }
+    }
+
+    /// Where its files are.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// A token for `url` with every scope.
     pub(crate) fn token(&self, url: &str) -> String {
-        let ended = self.securemcp(&["token", "get", "--server", url, "--scope", ALL_SCOPES]);
+        self.token_for(url, ALL_SCOPES)
+    }
+
+    /// A token for `url` with these scopes.
+    pub(crate) fn token_for(&self, url: &str, scopes: &str) -> String {
+        let ended = self.securemcp(&["token", "get", "--server", url, "--scope", scopes]);
         ended.done().trim_end().to_owned()
     }
 
-    /// Nothing of the environment of the tests reaches the product.
+    /// A command of a documentation page, at a port of its own, where `npx` finds the packages that are installed already.
+    pub(crate) fn documented(&self, foreign: &Foreign, port: u16, line: &str) -> Shell<'_> {
+        let bin = self.home.path().join("bin");
+        if !bin.exists() {
+            fs::create_dir(&bin).expect("the home is writable");
+            symlink(env!("CARGO_BIN_EXE_securemcp"), bin.join("securemcp")).expect("the directory is new");
+            let npx = bin.join("npx");
+            fs::write(&npx, foreign.npx()).expect("the directory is new");
+            fs::set_permissions(&npx, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        }
+        let mut command = Command::new("sh");
+        let exec = if line.contains(['|', '>']) { "" } else { "exec " };
+        command
+            .args(["-c", &format!("{exec}{line}")])
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display()))
+            .env("HOME", self.home.path())
+            .env("SECUREMCP_LISTEN", format!("127.0.0.1:{port}"))
+            .env("SECUREMCP_SERVER", format!("http://127.0.0.1:{port}/mcp"))
+            // A terminal shows text, and what is logged is not part of the page.
+            .env("SECUREMCP_LOG_FORMAT", "text");
+        Shell { command, home: self.home.path() }
+    }
+
+    /// What a reader sees at the default port, in the reader's home; without the log.
+    pub(crate) fn as_shown(&self, port: u16, said: &str) -> String {
+        let lines = said.lines().filter(|line| !line.contains("Z  INFO") && !line.contains("Z  WARN"));
+        lines
+            .map(|line| {
+                let line = line.replace(&format!(":{port}"), ":8000");
+                line.replace(&self.home.path().display().to_string(), "/home/you")
+                    .replace(" --server http://127.0.0.1:8000/mcp", "")
+                    + "\n"
+            })
+            .collect()
+    }
+
+    /// Runs a line of shell, with these variables.
+    pub(crate) fn shell(&self, line: &str, variables: &[(&str, &str)]) -> Ended {
+        let mut command = self.command_of("bash");
+        command.args(["-euo", "pipefail", "-c", line]).envs(variables.iter().copied());
+        Ended::of(command, self.home.path())
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_securemcp"));
+        self.command_of(env!("CARGO_BIN_EXE_securemcp"))
+    }
+
+    /// Nothing of the environment of the tests reaches the product, or what is run beside it.
+    fn command_of(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .current_dir(self.home.path())
             .env_clear()
@@ -66,6 +155,25 @@ impl Account {
             .env("HOME", self.home.path())
             .env("XDG_STATE_HOME", self.home.path().join("state"));
         command
+    }
+}
+
+/// A command of a documentation page that was not started yet.
+#[derive(Debug)]
+pub(crate) struct Shell<'a> {
+    command: Command,
+    home: &'a Path,
+}
+
+impl Shell<'_> {
+    /// Runs it to its end.
+    pub(crate) fn ended(self) -> Ended {
+        Ended::of(self.command, self.home)
+    }
+
+    /// Starts a server, and waits until it is ready.
+    pub(crate) fn serving(self, port: u16) -> Service {
+        Service::start(self.command, self.home, port).ready(port, "/health/ready", 200)
     }
 }
 

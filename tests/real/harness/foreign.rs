@@ -34,8 +34,13 @@ impl Foreign {
 
     /// Runs a script to its end; `token` is what it sends as a bearer token.
     pub(crate) fn run(&self, script: &str, arguments: &[&str], token: &str) -> Ended {
+        self.run_with(script, arguments, &[("TEST_TOKEN", token)])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
         let mut command = self.command(script, arguments);
-        command.env("TEST_TOKEN", token);
+        command.envs(variables.iter().copied());
         Ended::of(command, self.home.path())
     }
 
@@ -60,6 +65,31 @@ impl Foreign {
         command.env("PORT", port.to_string());
         // Without a session it refuses a GET: that it answers is enough.
         Service::start(command, self.home.path(), port).ready(port, "/mcp", 400)
+    }
+
+    /// The command that starts an official server on stdio, as `--upstream-command` takes it.
+    pub(crate) fn on_stdio(&self, package: &str, arguments: &[&str]) -> String {
+        let script = self.home.path().join("node_modules/@modelcontextprotocol").join(package).join("dist/index.js");
+        let words = [installed("nodejs/node"), script].map(|path| format!("'{}'", path.display())).into_iter();
+        words.chain(arguments.iter().map(|argument| format!("'{argument}'"))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A script that does what `npx -y PACKAGE ARGUMENTS..` does, without a registry.
+    pub(crate) fn npx(&self) -> String {
+        let packages = self.home.path().join("node_modules");
+        let node = installed("nodejs/node");
+        format!(
+            "#!/bin/sh\npackage=$2\nshift 2\nexec '{}' '{}'/\"$package\"/dist/index.js \"$@\"\n",
+            node.display(),
+            packages.display()
+        )
+    }
+
+    /// Runs the TLS scanner to its end.
+    pub(crate) fn sslyze(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(installed("sslyze/bin/sslyze"));
+        command.args(arguments).env("HOME", self.home.path());
+        Ended::of(command, self.home.path())
     }
 
     /// Where its files are.

@@ -2,10 +2,12 @@
 
 mod account;
 mod foreign;
+mod in_process;
 mod process;
 mod service;
 
 pub(crate) use account::{Account, Server};
 pub(crate) use foreign::Foreign;
+pub(crate) use in_process::InProcess;
 pub(crate) use process::Ended;
 pub(crate) use service::{Service, free_port, status_of};

@@ -51,6 +51,17 @@ impl Service {
         self
     }
 
+    /// Waits until it has printed these words.
+    pub(super) fn said(mut self, words: &str) -> Self {
+        let started = Instant::now();
+        while !self.log().contains(words) {
+            let ended = self.child.try_wait().expect("a child can be waited for");
+            assert!(ended.is_none() && started.elapsed() < START_LIMIT, "no `{words}`, {ended:?}: {}", self.log());
+            thread::sleep(POLL);
+        }
+        self
+    }
+
     /// What the program has printed so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()

@@ -1,0 +1,74 @@
+//! What every key is set to in the end, and where that was written: for people, and to see what has changed.
+
+use super::{
+    Fallback, Key, Purpose,
+    keys::keys,
+    raw::{Value, Values, Written},
+};
+use crate::secret::{Secret, constant_time_eq};
+
+/// One key and its value.
+#[derive(Debug, Clone)]
+pub struct Effective {
+    /// Which.
+    pub key: &'static Key,
+    /// As it was written.
+    pub value: Shown,
+    /// Where: `default`, or a file with a line, a variable, a flag.
+    pub origin: String,
+}
+
+/// A value as it may be shown. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// Nobody said anything, and the words say what happens then.
+    Unset(&'static str),
+    /// One value.
+    Text(String),
+    /// A list, item by item.
+    List(Vec<String>),
+    /// Something that must not be seen.
+    Secret(Secret),
+}
+
+impl PartialEq for Shown {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unset(_), Self::Unset(_)) => true,
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::List(one), Self::List(other)) => one == other,
+            (Self::Secret(one), Self::Secret(other)) => {
+                constant_time_eq(one.expose().as_bytes(), other.expose().as_bytes())
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Every key that `purpose` reads, in the order of the table.
+pub(super) fn of(purpose: Purpose, mut values: Values) -> Vec<Effective> {
+    let read = keys().iter().filter(|key| key.is_for(purpose));
+    let effective = read.map(|key| {
+        let Some(value) = values.by_path.remove(key.path) else {
+            let (Fallback::Value(words) | Fallback::Unset(words)) = key.default;
+            return Effective { key, value: Shown::Unset(words), origin: "default".to_owned() };
+        };
+        let shown = match value.written {
+            Written::Text(text) if key.secret => Shown::Secret(Secret::new(text)),
+            Written::Text(text) => Shown::Text(text),
+            Written::List(items) => Shown::List(items),
+            Written::Section(entries) => Shown::List(entries.iter().filter_map(entry).collect()),
+            Written::Broken => Shown::Unset("broken"),
+        };
+        Effective { key, value: shown, origin: value.origin }
+    });
+    effective.collect()
+}
+
+/// One line of a section whose names are free.
+fn entry((name, value): &(String, Value)) -> Option<String> {
+    match &value.written {
+        Written::Text(text) => Some(format!("{name} = {text}")),
+        _ => None,
+    }
+}

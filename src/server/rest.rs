@@ -1,0 +1,161 @@
+//! `/api/v1`: the tools as plain HTTP, by the same tokens, scopes and [`Tools::call`](crate::tools::Tools::call) as `/mcp`.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, Response, StatusCode, header, request::Parts},
+    response::IntoResponse,
+};
+use serde_json::{Value, json};
+
+use super::{
+    App, authn,
+    body::read_json,
+    documents::json_response,
+    error::{PARSE_ERROR, REFUSED, Refusal},
+    in_flight::held_until_sent,
+    listing::is_shown,
+};
+use crate::{
+    auth::Principal,
+    json::is_deeper_than,
+    tools::{CallContext, CallError, Definition, JsonObject},
+};
+
+/// Below it, one resource for each tool.
+const TOOLS: &str = "/api/v1/tools/";
+/// Deepest nesting of a body.
+const MAX_DEPTH: usize = 64;
+
+/// `GET /api/v1/me`, also `/api/v1/user`: who the token says you are.
+pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let principal = match authn::authenticate(&app, &parts).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.into_problem(),
+    };
+    private(&json!({
+        "sub": principal.subject,
+        "user": principal.display_name(),
+        "client": principal.client_id,
+        "issuer": principal.issuer,
+        "scopes": principal.scopes.iter().collect::<Vec<_>>(),
+        "exp": principal.expires_at.as_secs(),
+    }))
+}
+
+/// `GET /api/v1/tools`: every tool, what it takes, and what it needs.
+pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let (parts, _) = request.into_parts();
+    let principal = match authn::authenticate(&app, &parts).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.into_problem(),
+    };
+    let tools = app.tools.list();
+    let shown = tools.iter().filter(|tool| is_shown(tool, &principal, app.show_locked));
+    private(&json!({"tools": shown.map(|tool| listed(tool)).collect::<Vec<_>>()}))
+}
+
+/// `POST /api/v1/tools/{name}`: the body is the arguments.
+pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
+    let guard = app.in_flight.enter();
+    let (parts, body) = request.into_parts();
+    let response = match answer(&app, &parts, body).await {
+        Ok(result) => private(&result),
+        Err(refusal) => refusal.into_problem(),
+    };
+    held_until_sent(&app, response, guard)
+}
+
+/// Where a tool is called.
+pub(super) fn endpoint(definition: &Definition) -> String {
+    format!("{TOOLS}{}", definition.name)
+}
+
+/// Token, tool, scope, body, arguments: each refusal is final and costs no more than it must.
+async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Refusal> {
+    let principal = authn::authenticate(app, parts).await?;
+    // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
+    let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
+    let context = CallContext::new(Arc::clone(&principal), Arc::clone(&app.clock));
+    let arguments = match app.tools.find(name) {
+        Some(definition) => {
+            authn::authorize(app, parts, &definition, &principal)?;
+            arguments(&read_json(&parts.headers, body, app.max_body_bytes).await?)?
+        }
+        // The call says so, and is audited.
+        None => JsonObject::new(),
+    };
+    // A caller that goes away drops this future; work that the tool started elsewhere learns of it here.
+    let given_up = context.cancel.clone().drop_guard();
+    let result = app.tools.call(name, arguments, &context).await;
+    given_up.disarm();
+    match result {
+        // A guarded server's tool says in its result that it failed, and why.
+        Ok(output) if output.is_error() => {
+            Err(Refusal::new(StatusCode::BAD_GATEWAY, REFUSED, output.into_value().to_string()))
+        }
+        Ok(output) => Ok(wrapped(name, &output.into_value(), &principal)),
+        Err(error) => Err(failed(app, name, error)),
+    }
+}
+
+fn arguments(bytes: &[u8]) -> Result<JsonObject, Refusal> {
+    let bad = |message: &str| Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, message);
+    if is_deeper_than(MAX_DEPTH, bytes) {
+        return Err(bad("the body is nested too deeply"));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(arguments)) => Ok(arguments),
+        Ok(_) => Err(bad("the body must be a JSON object: the arguments of the tool")),
+        Err(error) => Err(bad(&format!("the body is not JSON: {error}"))),
+    }
+}
+
+fn wrapped(tool: &str, result: &Value, principal: &Principal) -> Value {
+    json!({"tool": tool, "result": result, "user": principal.display_name(), "client": principal.client_id})
+}
+
+fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
+    let message = error.to_string();
+    let status = match error {
+        CallError::UnknownTool(_) => StatusCode::NOT_FOUND,
+        // Looked at before the call: `authorize` has said it with a challenge.
+        CallError::MissingScope { .. } => StatusCode::FORBIDDEN,
+        CallError::InvalidArguments(violations) => return Refusal::unfit_arguments(violations),
+        CallError::Ask(_) => {
+            let mcp = app.names.resource();
+            let message = format!(
+                "`{tool}` asks its caller's model, and over REST nobody can be asked; call it over MCP at `{mcp}`, with a \
+                 client that offers sampling"
+            );
+            return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message);
+        }
+        CallError::Failed(_) if app.upstream.is_some() => StatusCode::BAD_GATEWAY,
+        CallError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        CallError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        CallError::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    Refusal::new(status, REFUSED, message)
+}
+
+fn listed(definition: &Definition) -> Value {
+    json!({
+        "name": definition.name,
+        "title": definition.title,
+        "description": definition.description,
+        "endpoint": endpoint(definition),
+        "method": "POST",
+        "required_scope": (!definition.scopes.is_empty()).then(|| definition.scopes.to_string()),
+        "input_schema": definition.input_schema,
+        "output_schema": definition.output_schema,
+    })
+}
+
+/// What is for one caller's eyes, and kept by nobody on the way.
+fn private(value: &Value) -> Response<Body> {
+    let body = json_response(StatusCode::OK, value.to_string().into());
+    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+}

@@ -1,0 +1,125 @@
+//! Whose tokens are taken, and by which keys they are judged.
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use super::{FETCH_TIMEOUT, StartError, names::Names};
+use crate::{
+    auth::{Authenticator, IsRevoked, Jwks, Keys, Principal, Rules, Source},
+    clock::SharedClock,
+    config::{Config, IssuerChoice},
+    issuer::Embedded,
+    jose::{Expect, KeySet},
+    net::{Http, Options},
+    oauth::{Issuer, Scopes},
+    store::PrivateDir,
+};
+
+/// The issuer, for the whole life of a server.
+pub(super) struct Trust {
+    name: Issuer,
+    source: IssuerSource,
+    clock: SharedClock,
+}
+
+enum IssuerSource {
+    /// This very server, and the scopes that it issues.
+    Embedded { issuer: Arc<Embedded>, scopes: Scopes },
+    /// Somebody else.
+    External(Arc<Jwks>),
+}
+
+impl Trust {
+    /// Opens the embedded issuer, or prepares to fetch another's keys.
+    pub(super) fn open(
+        config: &Config,
+        names: &Names,
+        scopes: Scopes,
+        state: &PrivateDir,
+        clock: SharedClock,
+    ) -> Result<Self, StartError> {
+        match &config.issuer.choice {
+            IssuerChoice::Embedded { resources, .. } => {
+                let origin = names.resource().url().origin().ascii_serialization();
+                let name = Issuer::parse(&origin).expect("a resource is https, or http on loopback");
+                let resources = names.resources().chain(resources).cloned().collect();
+                let settings = crate::issuer::Settings {
+                    issuer: name.clone(),
+                    resources,
+                    scopes: scopes.clone(),
+                    clock: Arc::clone(&clock),
+                };
+                let issuer = Embedded::open(state, settings)?;
+                Ok(Self { name, source: IssuerSource::Embedded { issuer, scopes }, clock })
+            }
+            IssuerChoice::External { url, backchannel_url, jwks_uri } => {
+                let source = Source {
+                    issuer: url.clone(),
+                    backchannel_url: backchannel_url.clone(),
+                    jwks_uri: jwks_uri.clone(),
+                };
+                let http = Http::new(&Options::with_timeout(FETCH_TIMEOUT))?;
+                let jwks = Jwks::new(source, http, Arc::clone(&clock), Some(state.child("issuers")?));
+                Ok(Self { name: url.clone(), source: IssuerSource::External(jwks), clock })
+            }
+        }
+    }
+
+    /// Its name.
+    pub(super) fn issuer(&self) -> &Issuer {
+        &self.name
+    }
+
+    /// The scopes that were fixed at the start, since the embedded issuer issues them.
+    pub(super) fn fixed_scopes(&self) -> Option<&Scopes> {
+        match &self.source {
+            IssuerSource::Embedded { scopes, .. } => Some(scopes),
+            IssuerSource::External(_) => None,
+        }
+    }
+
+    /// The embedded issuer's paths.
+    pub(super) fn router(&self) -> Option<Router> {
+        match &self.source {
+            IssuerSource::Embedded { issuer, .. } => Some(issuer.router()),
+            IssuerSource::External(_) => None,
+        }
+    }
+
+    /// What has to run for keys to stay fresh.
+    pub(super) fn jwks(&self) -> Option<&Arc<Jwks>> {
+        match &self.source {
+            IssuerSource::Embedded { .. } => None,
+            IssuerSource::External(jwks) => Some(jwks),
+        }
+    }
+
+    /// A judge by the rules of this configuration, with nothing remembered.
+    pub(super) fn authenticator(&self, config: &Config, names: &Names) -> Authenticator {
+        let audiences = names.resources().map(|resource| resource.as_str().to_owned());
+        let settings = &config.issuer;
+        let (keys, is_revoked): (_, Option<IsRevoked>) = match &self.source {
+            IssuerSource::Embedded { issuer, .. } => {
+                let keys = KeySet::parse(&issuer.key_set()).expect("the embedded issuer writes key sets");
+                let issuer = Arc::clone(issuer);
+                let is_revoked = move |principal: &Principal| {
+                    issuer.is_revoked(principal.token_id.as_deref(), principal.client_id.as_deref())
+                };
+                (Keys::Fixed(keys), Some(Arc::new(is_revoked)))
+            }
+            IssuerSource::External(jwks) => (Keys::Remote(Arc::clone(jwks)), None),
+        };
+        let rules = Rules {
+            expect: Expect {
+                issuer: self.name.clone(),
+                audiences: audiences.chain(config.server.audiences.iter().cloned()).collect(),
+                algorithms: settings.algorithms.clone(),
+                leeway: settings.leeway,
+            },
+            allowed_clients: settings.allowed_clients.as_ref().map(|clients| clients.iter().cloned().collect()),
+            is_revoked,
+        };
+        Authenticator::new(rules, keys, Arc::clone(&self.clock))
+    }
+}

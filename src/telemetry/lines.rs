@@ -1,0 +1,238 @@
+//! JSON log lines: one object for one event, in one piece.
+//!
+//! `tracing-subscriber` has such a layer too; it builds every span's fields anew as JSON values for each event, which took
+//! more of a tool call than its authentication. Here a span's fields are rendered once, when it begins.
+
+use std::{
+    cell::RefCell,
+    fmt::{self, Write as _},
+};
+
+use chrono::DateTime;
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+
+use crate::clock::SharedClock;
+
+thread_local! {
+    static LINE: RefCell<Line> = RefCell::default();
+}
+
+/// Writes `{"timestamp":…,"level":…,"target":…,"message":…, the event's fields, the fields of our spans around it}`.
+///
+/// Spans of libraries are left out: their fields have names that we do not choose.
+pub(super) struct JsonLines<W> {
+    pub(super) clock: SharedClock,
+    /// Whether events of this target are written.
+    pub(super) takes: fn(&str) -> bool,
+    /// Takes the event's target, and a line with its newline.
+    pub(super) write: W,
+}
+
+/// A line in the making, and the second that the one before it told: most lines of a busy server share it.
+#[derive(Default)]
+struct Line {
+    text: String,
+    second: u64,
+    second_as_text: String,
+}
+
+/// A span's fields, each behind a comma.
+struct Rendered(String);
+
+impl<S, W> Layer<S> for JsonLines<W>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Fn(&str, &[u8]) + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && is_ours(span.metadata().target())
+        {
+            let mut fields = String::new();
+            attributes.record(&mut Fields(&mut fields));
+            span.extensions_mut().insert(Rendered(fields));
+        }
+    }
+
+    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(Rendered(fields)) = span.extensions_mut().get_mut()
+        {
+            record.record(&mut Fields(fields));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        if !(self.takes)(metadata.target()) {
+            return;
+        }
+        // Taken out, because a field's own `Debug` might log.
+        let mut line = LINE.take();
+        line.begin(self.clock.since_epoch());
+        let text = &mut line.text;
+        push(text, format_args!(r#","level":"{}","target":"#, metadata.level()));
+        push_quoted(text, metadata.target());
+        event.record(&mut Fields(text));
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(Rendered(fields)) = span.extensions().get() {
+                text.push_str(fields);
+            }
+        }
+        text.push_str("}\n");
+        (self.write)(metadata.target(), text.as_bytes());
+        LINE.replace(line);
+    }
+}
+
+impl Line {
+    fn begin(&mut self, now: std::time::Duration) {
+        let second = now.as_secs();
+        if self.second_as_text.is_empty() || self.second != second {
+            let time = i64::try_from(second).ok().and_then(|second| DateTime::from_timestamp(second, 0));
+            self.second = second;
+            self.second_as_text.clear();
+            push(&mut self.second_as_text, format_args!("{}", time.unwrap_or_default().format("%Y-%m-%dT%H:%M:%S")));
+        }
+        self.text.clear();
+        push(&mut self.text, format_args!(r#"{{"timestamp":"{}.{:06}Z""#, self.second_as_text, now.subsec_micros()));
+    }
+}
+
+fn is_ours(target: &str) -> bool {
+    target.starts_with(env!("CARGO_CRATE_NAME"))
+}
+
+/// Adds each field as `,"name":value`.
+struct Fields<'a>(&'a mut String);
+
+impl Fields<'_> {
+    fn name(&mut self, field: &Field) {
+        self.0.push(',');
+        push_quoted(self.0, field.name());
+        self.0.push(':');
+    }
+
+    fn plain(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
+        push(self.0, format_args!("{value}"));
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.name(field);
+        push_quoted(self.0, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.plain(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.plain(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.plain(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}
+
+/// A JSON string.
+fn push_quoted(text: &mut String, value: &str) {
+    let is_plain = |byte: u8| !matches!(byte, 0..b' ' | b'"' | b'\\');
+    // Without an early end it is checked sixteen bytes at a time.
+    if value.bytes().fold(true, |so_far, byte| so_far & is_plain(byte)) {
+        text.push('"');
+        text.push_str(value);
+        text.push('"');
+    } else {
+        text.push_str(&serde_json::to_string(value).expect("a string is JSON"));
+    }
+}
+
+fn push(text: &mut String, value: fmt::Arguments<'_>) {
+    text.write_fmt(value).expect("a String takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::{Value, json};
+    use tracing_subscriber::{Registry, layer::SubscriberExt as _};
+
+    use super::*;
+    use crate::clock::TestClock;
+
+    fn lines(story: impl FnOnce()) -> Vec<Value> {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&written);
+        let write = move |_: &str, line: &[u8]| writer.lock().unwrap().extend_from_slice(line);
+        let subscriber =
+            Registry::default().with(JsonLines { clock: TestClock::at(1_800_000_000), takes: |_| true, write });
+        // With only one subscriber in the process, tracing would cache what others in other threads are interested in.
+        let _second = tracing::Dispatch::new(Registry::default());
+        tracing::subscriber::with_default(subscriber, story);
+        let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    #[test]
+    fn an_event_is_one_object_with_the_fields_of_the_spans_around_it() {
+        let found = lines(|| {
+            let span = tracing::info_span!("request", request_id = "r-1", correlation_id = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("correlation_id", "c-1");
+            tracing::info!(target: "audit", number = 7_u64, less = -7, is_so = true, "tool_called");
+        });
+        let expected = json!({"timestamp": "2027-01-15T08:00:00.000000Z", "level": "INFO", "target": "audit",
+            "message": "tool_called", "number": 7, "less": -7, "is_so": true, "request_id": "r-1", "correlation_id": "c-1"});
+        assert_eq!(found, [expected]);
+    }
+
+    #[test]
+    fn what_strangers_write_stays_inside_its_string() {
+        let odd = "a\"b\\c\r\nd\u{1b}[31m\u{0}é\u{2028}";
+        let found = lines(|| tracing::warn!(odd, debug = ?odd, display = %odd, "odd {odd}"));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0]["odd"], odd);
+        assert_eq!(found[0]["display"], odd);
+        assert_eq!(found[0]["message"], format!("odd {odd}"));
+    }
+
+    #[test]
+    fn spans_of_libraries_are_left_out() {
+        let found = lines(|| {
+            let span = tracing::info_span!(target: "hyper", "poll", message = "not ours");
+            let _entered = span.enter();
+            tracing::info!("ours");
+        });
+        assert_eq!(found[0]["message"], "ours");
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn a_field_that_logs_while_it_is_read_gets_a_line_of_its_own() {
+        struct Talker;
+        impl fmt::Debug for Talker {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                tracing::info!("inner");
+                formatter.write_str("talker")
+            }
+        }
+        let found = lines(|| tracing::info!(who = ?Talker, "outer"));
+        let outer = found.iter().find(|line| line["message"] == "outer").unwrap();
+        assert_eq!(outer["who"], "talker");
+    }
+}
