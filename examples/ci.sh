@@ -1,8 +1,9 @@
 #!/bin/sh
 # What a CI job does with a server behind securemcp: wait for it, get a token, call tools, and tell failures apart.
 #
-# It needs `securemcp` on the path, SECUREMCP_SERVER if the server is not http://127.0.0.1:8000/mcp, and, unless the server is
-# this account's own, SECUREMCP_CLIENT_ID and SECUREMCP_CLIENT_SECRET. With CI set, nothing ever asks or opens a browser.
+# It needs `securemcp` on the path, SECUREMCP_SERVER if the server is not http://127.0.0.1:8000/mcp, and, unless the
+# server is this account's own, SECUREMCP_CLIENT_ID and SECUREMCP_CLIENT_SECRET. With CI set, nothing ever asks or opens
+# a browser.
 set -eu
 
 # Until it is healthy, but no longer than a minute; exit code 5 ends the job here.

@@ -50,23 +50,30 @@ pub(super) fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit
 }
 
 fn document(one: &Effective) -> Value {
-    let value = match &one.value {
+    json!({"value": value(&one.value), "origin": one.origin})
+}
+
+fn value(shown: &Shown) -> Value {
+    match shown {
         Shown::Unset(_) => Value::Null,
         Shown::Text(text) => json!(text),
         Shown::List(items) => json!(items),
+        Shown::Section(entries) => entries.iter().map(|(name, shown)| (name.clone(), value(shown))).collect(),
         Shown::Secret(_) => json!("[redacted]"),
-    };
-    json!({"value": value, "origin": one.origin})
+    }
 }
 
 /// A line of TOML; what is not set, or not shown, is a comment.
 fn line(one: &Effective) -> String {
     let (path, origin) = (one.key.path, &one.origin);
-    // A JSON string is a TOML string.
     match &one.value {
         Shown::Unset(words) => format!("# {path}: {words}"),
-        Shown::Text(text) => format!("{path} = {}  # {origin}", json!(text)),
-        Shown::List(items) => format!("{path} = {}  # {origin}", json!(items)),
         Shown::Secret(_) => format!("# {path} = [redacted]  # {origin}"),
+        Shown::Section(entries) => {
+            let entries = entries.iter().map(|(name, shown)| format!("{} = {}", json!(name), value(shown)));
+            format!("{path} = {{ {} }}  # {origin}", entries.collect::<Vec<_>>().join(", "))
+        }
+        // Strings and lists of strings are the same in JSON and TOML.
+        shown => format!("{path} = {}  # {origin}", value(shown)),
     }
 }

@@ -26,6 +26,9 @@ pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 /// What is shown of a registration only when asked for.
 const SECRETS: [&str; 2] = ["client_secret", "registration_access_token"];
 
+/// What an update is about: one of them at least.
+const CHANGEABLE: [&str; 4] = ["name", "scope", "grant", "redirect_uri"];
+
 /// What is waited for.
 const ASKING: &str = "asking the issuer";
 
@@ -92,7 +95,7 @@ pub(super) struct Register {
 /// Change the kept registration at its issuer
 #[derive(Debug, Args)]
 #[command(after_help = UPDATE_EXAMPLES)]
-#[command(group = ArgGroup::new("change").args(["name", "scope", "grant", "redirect_uri"]).multiple(true).required(true))]
+#[command(group = ArgGroup::new("change").args(CHANGEABLE).multiple(true).required(true))]
 pub(super) struct Update {
     /// A new name, for people
     #[arg(long, value_name = "NAME")]

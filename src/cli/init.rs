@@ -278,7 +278,8 @@ mod tests {
             ("client.server", "https://other.example/mcp"),
         ]));
         let expected = "state_dir = \"/s\"\n\n[server]\nlisten = \"0.0.0.0:1\"\n\
-                        trusted_proxies = [\"10.0.0.0/8\",\"::1/128\"]\n\n[issuer]\nurl = \"https://a.example/\\\"x\"\n";
+                        trusted_proxies = [\"10.0.0.0/8\",\"::1/128\"]\n\n[issuer]\n\
+                        url = \"https://a.example/\\\"x\"\n";
         assert_eq!(text.split_once('\n').unwrap().1, expected);
     }
 

@@ -105,11 +105,11 @@ fn of_the_file() -> String {
     page.control("TH", ["securemcp.toml", "5", "", &format!("securemcp {}", env!("CARGO_PKG_VERSION")), "securemcp"]);
     page.control("SH", ["NAME"]).text([roman("securemcp.toml - the settings of securemcp")]);
     page.control("SH", ["DESCRIPTION"]).text([roman(
-        "A TOML file with the sections and keys below: `section.key` is `key` under `[section]`. `securemcp serve` reads \
-         the file of --config, else ./securemcp.toml, else securemcp/securemcp.toml in the XDG configuration directory. \
-         Every other command reads the file of --config, else the one in the XDG configuration directory, and never one in \
-         the working directory. Environment variables beat the file, flags beat both. An unknown key is an error. A file \
-         that group or others may write is refused.",
+        "A TOML file with the sections and keys below: `section.key` is `key` under `[section]`. `securemcp \
+         serve` reads the file of --config, else ./securemcp.toml, else securemcp/securemcp.toml in the XDG \
+         configuration directory. Every other command reads the file of --config, else the one in the XDG \
+         configuration directory, and never one in the working directory. Environment variables beat the \
+         file, flags beat both. An unknown key is an error. A file that group or others may write is refused.",
     )]);
     page.control("SH", ["KEYS"]);
     for key in keys() {

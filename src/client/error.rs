@@ -236,7 +236,8 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
         }
         ErrorCode::InvalidRedirectUri => "name addresses that the issuer allows with `--redirect-uri`",
         ErrorCode::InvalidClientMetadata => {
-            "ask for what the issuer allows: `securemcp dcr register --help` and `securemcp dcr update --help` list the flags"
+            "ask for what the issuer allows: `securemcp dcr register --help` and `securemcp dcr update --help` list \
+             the flags"
         }
         ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => "try again later; the issuer's log says more",
         _ => return None,

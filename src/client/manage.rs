@@ -65,8 +65,8 @@ impl Client {
         Ok(self.look_at(saved).await?.client)
     }
 
-    /// Changes the kept registration (RFC 7592 section 2.2). An update replaces everything, so all that the issuer has is
-    /// sent back to it, members that mean nothing here too.
+    /// Changes the kept registration (RFC 7592 section 2.2). An update replaces everything, so all that the issuer
+    /// has is sent back to it, members that mean nothing here too.
     pub async fn update_registration(&self, change: &RegistrationChange) -> Result<RegisteredClient, ClientError> {
         const ACTION: &str = "the change of the registration";
         let (saved, mut metadata) = self.look_closely(self.kept_registration().await?).await?;

@@ -66,7 +66,8 @@ pub(super) struct SavedClient {
     pub(super) name: String,
     /// Seconds since the epoch.
     pub(super) registered_at: u64,
-    /// Greater than that of every registration made or asked for before: times of one second do not say which is newest.
+    /// Greater than that of every registration made or asked for before: times of one second do not say which is
+    /// newest.
     #[serde(default)]
     pub(super) order: u64,
     /// What was asked for: a registration is used again only for the same.
@@ -125,8 +126,8 @@ impl SavedClient {
         Identity { client_id: self.client.client_id, registered_method, registered_scopes, proof }
     }
 
-    /// What was asked for, less what the issuer took away. A list of the issuer's own making tells nothing: Keycloak names
-    /// there what is optional, not what is allowed.
+    /// What was asked for, less what the issuer took away. A list of the issuer's own making tells nothing: Keycloak
+    /// names there what is optional, not what is allowed.
     fn scopes(&self) -> Option<Scopes> {
         let requested = self.requested.scope.clone()?;
         let granted = self.client.metadata.scope.as_ref();
@@ -264,8 +265,8 @@ impl Client {
         }
     }
 
-    /// Takes the room of a registration on the disk, until it is written: a secret that is said once must not meet a full
-    /// disk.
+    /// Takes the room of a registration on the disk, until it is written: a secret that is said once must not meet a
+    /// full disk.
     pub(super) async fn take_room(&self, file_name: String) -> Result<(), ClientError> {
         self.on_disk(move |state| state.child(FOLDER)?.take_room(&file_name, ROOM_BYTES)).await
     }

@@ -237,7 +237,8 @@ impl Client {
         let now = self.settings.clock.since_epoch();
         let asked = self.client_credentials(&discovery.issuer, &identity, &key.resource, key.scopes.as_ref()).await;
         let response = match asked {
-            // The server names what its tools need, which may be more than this client has: then what it has is asked for.
+            // The server names what its tools need, which may be more than this client has: then what it has is asked
+            // for.
             Err(ClientError::Refused { code: ErrorCode::InvalidScope, .. })
                 if need.scopes.is_none() && self.settings.scopes.is_none() && key.scopes.is_some() =>
             {
@@ -266,8 +267,8 @@ impl Client {
         Ok(kept.held(TokenSourceKind::Fetched))
     }
 
-    /// What the settings say, else the challenge, else the resource's own list (MCP 2026-07-28, scope selection), and of
-    /// what others say no more than the client was registered for: the issuer would refuse all of it.
+    /// What the settings say, else the challenge, else the resource's own list (MCP 2026-07-28, scope selection), and
+    /// of what others say no more than the client was registered for: the issuer would refuse all of it.
     fn choose_scopes(&self, need: &Need<'_>, discovery: &Discovery, registered: Option<&Scopes>) -> Option<Scopes> {
         if let Some(scopes) = need.scopes.clone().or_else(|| self.settings.scopes.clone()) {
             return Some(scopes).filter(|scopes| !scopes.is_empty());

@@ -41,8 +41,8 @@ pub struct Unwritable;
 
 /// The text with a variable set, or without it; every other line stays as it is, byte by byte.
 ///
-/// `names` are the names that it goes by: each line that sets one of them is replaced. When there is none, one is added for
-/// the first name.
+/// `names` are the names that it goes by: each line that sets one of them is replaced. When there is none, one is
+/// added for the first name.
 pub fn assign(text: &str, names: &[&str], value: Option<&str>) -> Result<String, Unwritable> {
     let value = value.map(quote).transpose()?;
     let mut changed = String::with_capacity(text.len());

@@ -3,7 +3,7 @@
 use super::{
     Fallback, Key, Purpose,
     keys::keys,
-    raw::{Value, Values, Written},
+    raw::{Values, Written},
 };
 use crate::secret::{Secret, constant_time_eq};
 
@@ -27,6 +27,8 @@ pub enum Shown {
     Text(String),
     /// A list, item by item.
     List(Vec<String>),
+    /// A section whose names are free.
+    Section(Vec<(String, Shown)>),
     /// Something that must not be seen.
     Secret(Secret),
 }
@@ -37,6 +39,7 @@ impl PartialEq for Shown {
             (Self::Unset(_), Self::Unset(_)) => true,
             (Self::Text(one), Self::Text(other)) => one == other,
             (Self::List(one), Self::List(other)) => one == other,
+            (Self::Section(one), Self::Section(other)) => one == other,
             (Self::Secret(one), Self::Secret(other)) => {
                 constant_time_eq(one.expose().as_bytes(), other.expose().as_bytes())
             }
@@ -53,22 +56,20 @@ pub(super) fn of(purpose: Purpose, mut values: Values) -> Vec<Effective> {
             let (Fallback::Value(words) | Fallback::Unset(words)) = key.default;
             return Effective { key, value: Shown::Unset(words), origin: "default".to_owned() };
         };
-        let shown = match value.written {
-            Written::Text(text) if key.secret => Shown::Secret(Secret::new(text)),
-            Written::Text(text) => Shown::Text(text),
-            Written::List(items) => Shown::List(items),
-            Written::Section(entries) => Shown::List(entries.iter().filter_map(entry).collect()),
-            Written::Broken => Shown::Unset("broken"),
-        };
-        Effective { key, value: shown, origin: value.origin }
+        Effective { key, value: shown(key, value.written), origin: value.origin }
     });
     effective.collect()
 }
 
-/// One line of a section whose names are free.
-fn entry((name, value): &(String, Value)) -> Option<String> {
-    match &value.written {
-        Written::Text(text) => Some(format!("{name} = {text}")),
-        _ => None,
+fn shown(key: &Key, written: Written) -> Shown {
+    match written {
+        Written::Text(text) if key.secret => Shown::Secret(Secret::new(text)),
+        Written::Text(text) => Shown::Text(text),
+        Written::List(items) => Shown::List(items),
+        Written::Section(entries) => {
+            Shown::Section(entries.into_iter().map(|(name, value)| (name, shown(key, value.written))).collect())
+        }
+        // Settings with a value that could not be read are refused as a whole.
+        Written::Broken => Shown::Unset(""),
     }
 }

@@ -171,8 +171,8 @@ impl Named {
 
 /// Replaces the metadata; a new secret if the client gets one.
 ///
-/// No scope comes in that the client does not have: whoever finds its registration access token would otherwise have found
-/// all the rights that the initial access token gives.
+/// No scope comes in that the client does not have: whoever finds its registration access token would otherwise have
+/// found all the rights that the initial access token gives.
 fn replace(client: &mut Client, metadata: ClientMetadata) -> Result<Option<Secret>, RouteError> {
     let wishes = Wishes::check(metadata, &client.scope)?;
     let (proof, client_secret) = wishes.proof(Some(&client.proof))?;

@@ -190,8 +190,8 @@ impl Embedded {
         self.keys.document().to_vec()
     }
 
-    /// Whether the token of this `jti` was revoked, or its client is gone: whoever deletes a registration ends its tokens
-    /// with it (RFC 7592 section 2.3). Ids of clients never come twice. Cheap: memory only.
+    /// Whether the token of this `jti` was revoked, or its client is gone: whoever deletes a registration ends its
+    /// tokens with it (RFC 7592 section 2.3). Ids of clients never come twice. Cheap: memory only.
     pub fn is_revoked(&self, token_id: Option<&str>, client_id: Option<&str>) -> bool {
         token_id.is_none_or(|token_id| self.revoked.contains(token_id))
             || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())

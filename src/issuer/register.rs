@@ -108,8 +108,8 @@ pub(super) struct Wishes {
 }
 
 impl Wishes {
-    /// Members that mean nothing here are ignored (RFC 7591 section 2); no address in them is ever fetched. No scope passes
-    /// that is not in `allowed`.
+    /// Members that mean nothing here are ignored (RFC 7591 section 2); no address in them is ever fetched. No scope
+    /// passes that is not in `allowed`.
     pub(super) fn check(metadata: ClientMetadata, allowed: &Scopes) -> Result<Self, RouteError> {
         // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one
         // there is.

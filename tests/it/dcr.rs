@@ -1,4 +1,5 @@
-//! `securemcp dcr` with the real binary: the whole life of a registration, against the embedded issuer and one that lies.
+//! `securemcp dcr` with the real binary: the whole life of a registration, against the embedded issuer and one that
+//! lies.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Every command that README.md shows, run as it stands there, with the output that it shows.
+//! Every command that README.md and docs/TLS.md show, run as it stands there, with the output that is shown.
 //!
 //! Those that use curl wait for `tests/real`, which runs them all: a machine with nothing but Rust has none.
 
@@ -18,4 +18,14 @@ fn the_readme_does_what_it_shows() {
     for shown in rest {
         newcomer.does(shown);
     }
+}
+
+#[test]
+fn the_page_on_tls_does_what_it_shows() {
+    let mut newcomer = Newcomer::new();
+    let all = shown(include_str!("../../docs/TLS.md"));
+    let [first, call] = all.as_slice() else { panic!("two commands") };
+    let (_server, said) = newcomer.serve(&first.command);
+    assert!(said.starts_with(&first.output), "{said}\nexpected:\n{}", first.output);
+    newcomer.does(call);
 }

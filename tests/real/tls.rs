@@ -48,7 +48,7 @@ fn p01_the_listener_is_what_mozilla_calls_intermediate() {
         fs::write(path(name), text).expect("the home is writable");
         fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).expect("it is ours");
     }
-    let server = account.serve_with(&["--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem")]);
+    let server = account.serve_tls(&["--tls-cert", &path("cert.pem"), "--tls-key", &path("key.pem")]);
     let target = format!("localhost:{}", server.port);
     let root = format!("--certinfo_ca_file={}", path("root.pem"));
     let ended = foreign.sslyze(&["--mozilla_config=intermediate", &root, &target]);
@@ -58,7 +58,7 @@ fn p01_the_listener_is_what_mozilla_calls_intermediate() {
 #[test]
 fn p01_the_own_certificate_lacks_nothing_but_an_authority() {
     let account = Account::new();
-    let server = account.serve_with(&["--tls-self-signed"]);
+    let server = account.serve_tls(&["--tls-self-signed"]);
     let target = format!("localhost:{}", server.port);
     let ended = Foreign::new().sslyze(&["--mozilla_config=intermediate", &target]);
     assert_eq!(ended.code, Some(1), "{ended:#?}");

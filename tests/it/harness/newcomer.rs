@@ -109,7 +109,7 @@ impl Newcomer {
     fn shell(&self, command: &str) -> Command {
         // What cargo would run is what is tested here already.
         let command = command.replace("cargo run --release -- ", "securemcp ");
-        let command = command.replace("http://127.0.0.1:8000/", &format!("http://{}/", self.address));
+        let command = command.replace("://127.0.0.1:8000/", &format!("://{}/", self.address));
         let mut shell = Command::new("sh");
         let path = format!("{}/bin:{}", self.home.path().display(), "/usr/local/bin:/usr/bin:/bin");
         shell

@@ -71,18 +71,13 @@ impl Account {
         InProcess::start(self.home.path(), tools)
     }
 
-    /// Runs `securemcp serve` with these flags on a free port, and waits until it listens.
-    pub(crate) fn serve_with(&self, flags: &[&str]) -> Server {
+    /// The same over TLS, where nobody can ask for readiness in plain text: waits until it listens.
+    pub(crate) fn serve_tls(&self, flags: &[&str]) -> Server {
         let port = free_port();
         let mut command = self.command();
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(flags);
         let service = Service::start(command, self.home.path(), port).said("listening");
         Server { port, _service: service }
-    }
-
-    /// Where its files are.
-    pub(crate) fn home(&self) -> &Path {
-        self.home.path()
     }
 
     /// A token for `url` with every scope.
