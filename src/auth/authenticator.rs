@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Asks whether a token with this `jti` was revoked. Called on every request: no disk, no waiting.
-pub type IsRevoked = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+pub type IsRevoked = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
 /// Where the issuer's keys come from.
 #[derive(Debug)]
@@ -139,11 +139,7 @@ impl Authenticator {
             self.cache.remove(hash);
             return Err(Refused::Expired(now.saturating_sub(principal.expires_at).as_secs()).into());
         }
-        let revoked = match (&self.rules.is_revoked, &principal.token_id) {
-            (Some(is_revoked), Some(token_id)) => is_revoked(token_id),
-            _ => false,
-        };
-        if revoked {
+        if self.rules.is_revoked.as_ref().is_some_and(|is_revoked| is_revoked(&principal)) {
             self.cache.remove(hash);
             return Err(Denied::Revoked);
         }
@@ -227,7 +223,8 @@ mod tests {
     async fn a_remembered_token_can_be_revoked() {
         let revoked = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&revoked);
-        let is_revoked: IsRevoked = Arc::new(move |id| id == "token-1" && asked.load(Ordering::SeqCst));
+        let is_revoked: IsRevoked =
+            Arc::new(move |principal| principal.token_id.as_deref() == Some("token-1") && asked.load(Ordering::SeqCst));
         let (judge, key, _clock) = judge(Rules { is_revoked: Some(is_revoked), ..rules() });
         let token = token(&key, "cli");
         assert!(judge.authenticate(&token).await.is_ok());

@@ -106,7 +106,13 @@ async fn talk(
             })?
         }
     };
-    let result = session.call_tool(tool, arguments).await.map_err(|error| match error {
+    let call = session.call_tool(tool, arguments);
+    // A command that answers questions has the terminal to itself.
+    let result = match &options.sampling_command {
+        Some(_) => call.await,
+        None => surroundings.waiting("waiting for the tool", call).await,
+    };
+    let result = result.map_err(|error| match error {
         ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error).hint(format!(
             "`securemcp tools` lists the server's tools, `securemcp call {tool} --help` the arguments of this one"
         )),
@@ -120,7 +126,14 @@ async fn talk(
     } else if !is_error {
         surroundings.printer.text(&text)?;
     }
-    if is_error { Err(Failure::message(Exit::Failed, text)) } else { Ok(Exit::Done) }
+    if !is_error {
+        return Ok(Exit::Done);
+    }
+    // Tools say in their own words that they want a model, and all of them name MCP's.
+    let wants_model = options.sampling_command.is_none() && text.to_lowercase().contains("sampling");
+    let hint =
+        wants_model.then(|| "give it a model: `--sampling-command CMD` runs for each question it has".to_owned());
+    Err(Failure::message(Exit::Failed, text).hint(hint))
 }
 
 fn find<'t>(tools: &'t [Value], wanted: &str) -> Result<&'t Value, Failure> {

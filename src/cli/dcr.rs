@@ -1,8 +1,8 @@
-//! `securemcp dcr`: register clients (RFC 7591) and look at them (RFC 7592).
+//! `securemcp dcr`: register clients (RFC 7591), look at them, change and delete them (RFC 7592).
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
 
 use super::{
     exit::{Exit, Failure},
@@ -11,34 +11,55 @@ use super::{
     surroundings::{Surroundings, Wanted},
 };
 use crate::{
-    client::{Client, RegistrationRequest},
-    config::Config,
+    client::{Client, RegistrationChange, RegistrationRequest},
+    config::{self, Config, Inputs},
     oauth::{AuthMethod, RegisteredClient, Scopes},
     secret::Secret,
-    store::{LocalClient, PrivateDir, initial_access_token},
+    store::{LocalClient, OwnFile, PrivateDir, initial_access_token},
 };
 
-/// Settings that have a flag here.
+/// Settings that have a flag at `register`.
 pub(super) const SETTINGS: &[Setting] = &[("client.initial_access_token", "FILE")];
+/// Settings that have a flag where a registration is chosen.
+pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 
 /// What is shown of a registration only when asked for.
 const SECRETS: [&str; 2] = ["client_secret", "registration_access_token"];
+
+/// What an update is about: one of them at least.
+const CHANGEABLE: [&str; 4] = ["name", "scope", "grant", "redirect_uri"];
+
+/// What is waited for.
+const ASKING: &str = "asking the issuer";
 
 const REGISTER_EXAMPLES: &str = "A kept registration that still works is used again.
 
 Examples:
   securemcp dcr register --name ci --scope \"mcp:read mcp:write\"
   securemcp dcr register --issuer https://kc.example/realms/mcp --initial-access-token-file iat.txt
-  securemcp dcr register --auth-method private_key_jwt --new";
+  securemcp dcr register --auth-method private_key_jwt --new
+  securemcp dcr register --env-file .env --auto-update";
+const UPDATE_EXAMPLES: &str = "What is not named stays as it is. Scopes can be given up, not won.
+
+Examples:
+  securemcp dcr update --scope mcp:read
+  securemcp dcr update --client-id client-x --name nightly";
+const DELETE_EXAMPLES: &str = "Its tokens end with it.
+
+Examples:
+  securemcp dcr delete
+  securemcp dcr delete --client-id client-x --forget";
 const SHOW_EXAMPLES: &str = "Examples:
   securemcp dcr show
   securemcp dcr show --show-secrets --output json";
 
-/// Register a client with the issuer, look at it
+/// Register a client with the issuer, look at it, change it, delete it
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Register(Register),
     Show(Show),
+    Update(Update),
+    Delete(Delete),
 }
 
 /// Register a client and keep it for later commands
@@ -63,9 +84,43 @@ pub(super) struct Register {
     /// Register anew although a working registration is kept
     #[arg(long)]
     new: bool,
+    /// Write client id and secret into the file of `--env-file`; its other lines stay
+    #[arg(long)]
+    auto_update: bool,
     /// Print secrets instead of `[redacted]`
     #[arg(long)]
     show_secrets: bool,
+}
+
+/// Change the kept registration at its issuer
+#[derive(Debug, Args)]
+#[command(after_help = UPDATE_EXAMPLES)]
+#[command(group = ArgGroup::new("change").args(CHANGEABLE).multiple(true).required(true))]
+pub(super) struct Update {
+    /// A new name, for people
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// The scopes that the client may ask for from now on, separated by spaces
+    #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
+    scope: Option<Scopes>,
+    /// A grant the client will use; repeatable
+    #[arg(long, value_enum)]
+    grant: Vec<Grant>,
+    /// Where people come back to after they logged in; repeatable
+    #[arg(long, value_name = "URI")]
+    redirect_uri: Vec<String>,
+    /// Print secrets instead of `[redacted]`
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+/// Delete the kept registration at its issuer, then here
+#[derive(Debug, Args)]
+#[command(after_help = DELETE_EXAMPLES)]
+pub(super) struct Delete {
+    /// Only forget it here; the issuer is not told
+    #[arg(long)]
+    forget: bool,
 }
 
 /// Show the kept registration, as the issuer has it
@@ -97,24 +152,109 @@ enum Method {
 
 /// Does what was asked.
 pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let config = surroundings.config()?;
+    let env_file = match command {
+        Command::Register(options) if options.auto_update => Some(EnvFile::of(surroundings)?),
+        _ => None,
+    };
+    // One that is not there yet says nothing; one that is, is read like any other.
+    let is_new = env_file.as_ref().is_some_and(|file| file.text.is_none());
+    let inputs = surroundings.inputs();
+    let inputs = if is_new { Inputs { env_file: None, ..inputs } } else { inputs };
+    let config = surroundings.config_from(&inputs)?;
     let mut settings = surroundings.client_settings(&config, &Wanted::default())?;
+    let printer = surroundings.printer;
     match command {
         Command::Register(options) => {
             settings.force_new = options.new;
             let client = Client::new(settings)?;
             let mut request = request(options);
             request.initial_access_token = opener(&config, &client).await?;
-            let registered = client.register(request).await?;
+            let registered = surroundings.waiting("registering", Box::pin(client.register(request))).await?;
             let (verb, file) =
                 (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
-            surroundings.printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
-            print(&registered.client, options.show_secrets, surroundings.printer)
+            printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
+            if let Some(env_file) = env_file {
+                env_file.keep(&registered.client)?;
+                printer.note(&format!("wrote its id and secret into `{}`", env_file.file.path().display()));
+            }
+            print(&registered.client, options.show_secrets, printer)
         }
         Command::Show(options) => {
-            let registered = Client::new(settings)?.show_registration().await?;
-            print(&registered, options.show_secrets, surroundings.printer)
+            let client = Client::new(settings)?;
+            let registered = surroundings.waiting(ASKING, Box::pin(client.show_registration())).await?;
+            print(&registered, options.show_secrets, printer)
         }
+        Command::Update(options) => {
+            let change = RegistrationChange {
+                name: options.name.clone(),
+                scopes: options.scope.clone(),
+                grants: options.grant.iter().copied().map(Grant::word).collect(),
+                redirect_uris: options.redirect_uri.clone(),
+            };
+            let client = Client::new(settings)?;
+            let registered = surroundings.waiting(ASKING, Box::pin(client.update_registration(&change))).await?;
+            print(&registered, options.show_secrets, printer)
+        }
+        Command::Delete(options) => {
+            let client = Client::new(settings)?;
+            let (client_id, verb) = if options.forget {
+                (client.forget_registration().await?, "forgot")
+            } else {
+                (surroundings.waiting(ASKING, client.delete_registration()).await?, "deleted")
+            };
+            if printer.is_json() {
+                printer.document(&json!({"client_id": client_id, "deleted": !options.forget}))?;
+            } else {
+                printer.note(&format!("{verb} the client `{client_id}`"));
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The file that scripts read their settings from, and what is in it now.
+struct EnvFile {
+    file: OwnFile,
+    text: Option<String>,
+}
+
+impl EnvFile {
+    /// The file of `--env-file`. What cannot be written is refused before a client is registered for it.
+    fn of(surroundings: &Surroundings) -> Result<Self, Failure> {
+        let Some(path) = &surroundings.globals.env_file else {
+            let missing = "`--auto-update` needs the file that it is to write into";
+            return Err(Failure::message(Exit::Usage, missing).hint("add `--env-file .env`".to_owned()));
+        };
+        let file = OwnFile::at(path)?;
+        let text = file.read()?;
+        Ok(Self { file, text })
+    }
+
+    /// Writes who the client is. A secret that it does not have is taken out.
+    fn keep(&self, client: &RegisteredClient) -> Result<(), Failure> {
+        let secret = client.client_secret.as_ref().map(Secret::expose);
+        let mut text = self.text.clone().unwrap_or_default();
+        for (path, value) in [("client.id", Some(client.client_id.as_str())), ("client.secret", secret)] {
+            let key = config::keys().iter().find(|key| key.path == path);
+            let names: Vec<_> =
+                key.into_iter().flat_map(|key| key.variable.iter().chain(key.original)).copied().collect();
+            text = config::assign(&text, &names, value).map_err(|error| Failure::new(Exit::Failed, error))?;
+        }
+        if self.text.as_ref() != Some(&text) {
+            self.file.write(&text)?;
+        }
+        Ok(())
+    }
+}
+
+impl Grant {
+    fn word(self) -> String {
+        let word = match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+        };
+        word.to_owned()
     }
 }
 
@@ -124,14 +264,9 @@ fn request(options: &Register) -> RegistrationRequest {
         _ => &[Grant::AuthorizationCode, Grant::RefreshToken],
     };
     let grants = if options.grant.is_empty() { default } else { &options.grant };
-    let word = |grant: &Grant| match grant {
-        Grant::ClientCredentials => "client_credentials".to_owned(),
-        Grant::AuthorizationCode => "authorization_code".to_owned(),
-        Grant::RefreshToken => "refresh_token".to_owned(),
-    };
     RegistrationRequest {
         name: options.name.clone(),
-        grants: grants.iter().map(word).collect(),
+        grants: grants.iter().copied().map(Grant::word).collect(),
         redirect_uris: options.redirect_uri.clone(),
         scopes: options.scope.clone(),
         auth_method: match options.auth_method {
@@ -182,7 +317,6 @@ fn redact(registration: &mut Value) {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use serde_json::json;
 
     use super::*;
 

@@ -38,6 +38,32 @@ pub(super) enum Exit {
 }
 
 impl Exit {
+    /// All of them, for help and man pages.
+    pub(super) const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::Configuration,
+        Self::NotAuthenticated,
+        Self::Unreachable,
+        Self::NotPermitted,
+        Self::Interrupted,
+    ];
+
+    /// When it is that, for people.
+    pub(super) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "the tool or the server answered with an error, or something local failed",
+            Self::Usage => "flags, or arguments that do not fit the tool",
+            Self::Configuration => "the configuration",
+            Self::NotAuthenticated => "no usable way to get a token, or the token was refused",
+            Self::Unreachable => "unreachable, timed out, or unhealthy",
+            Self::NotPermitted => "not permitted: the scope is missing",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
     /// The word for programs.
     pub(super) fn code(self) -> &'static str {
         match self {
@@ -145,7 +171,11 @@ impl From<ClientError> for Failure {
 
 impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
-        let exit = if matches!(error, NetError::Setup(_)) { Exit::Configuration } else { Exit::Unreachable };
+        let exit = match error {
+            NetError::Setup(_) => Exit::Configuration,
+            NetError::TooLarge(_) => Exit::Failed,
+            _ => Exit::Unreachable,
+        };
         Self::hinted(exit, error)
     }
 }
@@ -199,17 +229,7 @@ mod tests {
 
     #[test]
     fn numbers_are_those_of_the_contract() {
-        let exits = [
-            Exit::Done,
-            Exit::Failed,
-            Exit::Usage,
-            Exit::Configuration,
-            Exit::NotAuthenticated,
-            Exit::Unreachable,
-            Exit::NotPermitted,
-            Exit::Interrupted,
-        ];
-        assert_eq!(exits.map(|exit| exit as u8), [0, 1, 2, 3, 4, 5, 6, 130]);
+        assert_eq!(Exit::ALL.map(|exit| exit as u8), [0, 1, 2, 3, 4, 5, 6, 130]);
     }
 
     #[test]

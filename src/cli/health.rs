@@ -73,16 +73,20 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
     let config = surroundings.config()?;
     let http = surroundings.http(surroundings.globals.timeout)?;
     let checks = match options.wait {
-        None => checks(&http, &config.client).await,
-        Some(wait) => wait_for(&http, &config.client, wait).await,
+        None => surroundings.waiting("checking", checks(&http, &config.client)).await,
+        Some(wait) => surroundings.waiting("waiting for the server", wait_for(&http, &config.client, wait)).await,
     };
     print(&checks, surroundings.printer)?;
     match checks.iter().filter(|check| check.state == State::Fail).count() {
         0 => Ok(Exit::Done),
-        count => Err(Failure::message(
-            Exit::Unreachable,
-            format!("`{}` is not healthy: {count} of {} checks failed", config.client.server, checks.len()),
-        )),
+        count => {
+            let problem =
+                format!("`{}` is not healthy: {count} of {} checks failed", config.client.server, checks.len());
+            // The first failure is often the reason for the others.
+            let hint = checks.iter().find(|check| check.state == State::Fail).and_then(|check| check.hint.clone());
+            let hint = hint.filter(|_| surroundings.printer.is_json());
+            Err(Failure::message(Exit::Unreachable, problem).hint(hint))
+        }
     }
 }
 

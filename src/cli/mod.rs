@@ -2,12 +2,16 @@
 
 mod arguments;
 mod call;
+mod completions;
 mod config;
 mod dcr;
 mod exit;
 mod health;
+mod init;
 mod inspect;
 mod memory;
+#[cfg(test)]
+mod pages;
 mod print;
 mod sampling;
 mod separate;
@@ -18,6 +22,7 @@ mod surroundings;
 mod token;
 mod tools;
 mod usage;
+mod waiting;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -34,14 +39,11 @@ use crate::config::Environment;
 const EXAMPLES: &str = "Examples:
   securemcp serve                  run the server, with its own issuer
   securemcp call echo \"Hello!\"     call one of its tools
-  TOKEN=$(securemcp token get)     get a token for something else to use
-
-Exit codes: 0 done, 1 failed, 2 usage, 3 configuration, 4 not authenticated,
-5 unreachable or unhealthy, 6 not permitted, 130 interrupted";
+  TOKEN=$(securemcp token get)     get a token for something else to use";
 
 /// OAuth 2.1 for the Model Context Protocol: serve tools, get tokens, call tools
 #[derive(Debug, Parser)]
-#[command(name = "securemcp", version, after_help = EXAMPLES, max_term_width = 120, arg_required_else_help = false)]
+#[command(name = "securemcp", version, max_term_width = 120, arg_required_else_help = false)]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -95,6 +97,8 @@ enum Command {
     Health(health::Options),
     #[command(subcommand, arg_required_else_help = false)]
     Dcr(dcr::Command),
+    Init(init::Options),
+    Completions(completions::Options),
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::Command),
 }
@@ -149,6 +153,8 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Tools(options) => surroundings.block_on(tools::run(&options, &surroundings)),
         Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
         Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),
+        Command::Init(options) => init::run(&options, &surroundings),
+        Command::Completions(options) => completions::run(&options, &mut command(), printer),
         Command::Dcr(command) => surroundings.block_on(dcr::run(&command, &surroundings)),
         Command::Config(command) => config::run(&command, &surroundings),
     };
@@ -158,8 +164,11 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
 /// The whole tree of commands, with the flags that come from the table of settings.
 fn command() -> clap::Command {
     let with_client = |command| settings::with_flags(command, settings::CLIENT);
+    let codes = Exit::ALL.map(|exit| format!("\n  {:3}  {}", exit as u8, exit.meaning())).concat();
     settings::with_global_flags(Cli::command())
+        .after_help(format!("{EXAMPLES}\n\nExit codes:{codes}"))
         .mut_subcommand("serve", |command| settings::with_flags(command, serve::SETTINGS))
+        .mut_subcommand("init", |command| settings::with_flags(command, init::SETTINGS))
         .mut_subcommand("call", with_client)
         .mut_subcommand("tools", with_client)
         .mut_subcommand("token", |token| {
@@ -170,7 +179,11 @@ fn command() -> clap::Command {
                 .mut_subcommand("forget", with_client)
         })
         .mut_subcommand("dcr", |dcr| {
+            let with_choice = |command| settings::with_flags(command, dcr::CHOICE);
             dcr.mut_subcommand("register", |command| settings::with_flags(command, dcr::SETTINGS))
+                .mut_subcommand("show", with_choice)
+                .mut_subcommand("update", with_choice)
+                .mut_subcommand("delete", with_choice)
         })
 }
 

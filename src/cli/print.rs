@@ -80,6 +80,8 @@ impl Hint for PrintError {
 pub(super) struct Printer {
     format: Format,
     is_quiet: bool,
+    /// Whether the terminal is more than a typewriter.
+    can_draw: bool,
     out: Stream,
     err: Stream,
 }
@@ -101,7 +103,9 @@ impl Printer {
                 Colour::Auto => is_terminal && !environment.no_color() && environment.get("TERM") != Some("dumb"),
             },
         };
-        Self { format, is_quiet, out: stream(io::stdout().is_terminal()), err: stream(io::stderr().is_terminal()) }
+        let can_draw = environment.get("TERM").is_some_and(|term| term != "dumb");
+        let (out, err) = (stream(io::stdout().is_terminal()), stream(io::stderr().is_terminal()));
+        Self { format, is_quiet, can_draw, out, err }
     }
 
     /// Whether stdout is to carry one JSON document.
@@ -112,6 +116,16 @@ impl Printer {
     /// Whether words for people have colours.
     pub(super) fn colours_words(self) -> bool {
         self.err.has_colour
+    }
+
+    /// Whether a person can be asked something on stderr.
+    pub(super) fn asks(self) -> bool {
+        self.err.is_terminal && !self.is_quiet && !self.is_json()
+    }
+
+    /// Whether what moves on stderr is seen by a person, and wanted.
+    pub(super) fn draws(self) -> bool {
+        !self.is_quiet && self.err.is_terminal && self.can_draw
     }
 
     /// Prints a result and ends its line.

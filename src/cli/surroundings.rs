@@ -85,7 +85,12 @@ impl Surroundings {
 
     /// The settings of client commands; warnings are said.
     pub(super) fn config(&self) -> Result<Config, Failure> {
-        let config = config::load(Purpose::Client, &self.inputs())?;
+        self.config_from(&self.inputs())
+    }
+
+    /// The same, read from elsewhere.
+    pub(super) fn config_from(&self, inputs: &Inputs) -> Result<Config, Failure> {
+        let config = config::load(Purpose::Client, inputs)?;
         config.warnings.iter().for_each(|warning| self.printer.warning(warning));
         Ok(config)
     }
@@ -137,7 +142,8 @@ impl Surroundings {
         given: &Given,
         sampler: Option<Arc<dyn Sampler>>,
     ) -> Result<Session, Failure> {
-        let session = self.client(wanted, given).await?.connect(sampler).await?;
+        let client = self.client(wanted, given).await?;
+        let session = self.waiting("connecting and getting a token", client.connect(sampler)).await?;
         // Debug escapes what the server says of itself.
         tracing::debug!(server = ?session.server_name(), revision = ?session.protocol_version(), "connected");
         Ok(session)

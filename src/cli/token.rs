@@ -81,7 +81,11 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
         Command::Inspect(options) => inspect::run(options, surroundings).await,
         Command::Revoke(options) => {
             let client = surroundings.client(&options.wanted, &Given::default()).await?;
-            let words = if client.revoke().await? { "revoked" } else { "there is no kept token to revoke" };
+            let words = if surroundings.waiting("revoking", client.revoke()).await? {
+                "revoked"
+            } else {
+                "there is no kept token to revoke"
+            };
             surroundings.printer.note(words);
             Ok(Exit::Done)
         }
@@ -101,7 +105,9 @@ async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure
     let config = surroundings.config()?;
     let mut settings = surroundings.client_settings(&config, &options.wanted)?;
     settings.force_new = options.new;
-    let AccessToken { secret, scopes, expires_at, .. } = Client::new(settings)?.access_token(None).await?;
+    let client = Client::new(settings)?;
+    let got = surroundings.waiting("getting a token", client.access_token(None)).await?;
+    let AccessToken { secret, scopes, expires_at, .. } = got;
     let printer = surroundings.printer;
     if printer.is_json() {
         let now = SystemClock::shared().since_epoch();

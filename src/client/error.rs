@@ -11,6 +11,9 @@ use crate::{
     store::StoreError,
 };
 
+/// What a registration is called in messages.
+pub(super) const REGISTRATION: &str = "the registration";
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -149,6 +152,7 @@ impl ClientError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Net(NetError::Setup(_)) => Kind::Usage,
+            Self::Net(NetError::TooLarge(_)) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. }
@@ -157,6 +161,9 @@ impl ClientError {
             Self::Discover(error) => error.kind(),
             Self::NotPermitted { .. }
             | Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } => Kind::NotPermitted,
+            Self::Refused { code: ErrorCode::InvalidClientMetadata | ErrorCode::InvalidRedirectUri, .. } => {
+                Kind::Server
+            }
             Self::NoIdentity { .. }
             | Self::NoProof { .. }
             | Self::NotOffered { .. }
@@ -182,7 +189,7 @@ impl Hint for ClientError {
             Self::NoProof { .. } => {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`"
             }
-            Self::Refused { code, .. } => refused_hint(code)?,
+            Self::Refused { code, action, .. } => refused_hint(code, action)?,
             Self::TokenRefused { source_kind: TokenSourceKind::Given, .. } => {
                 "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this server"
             }
@@ -205,7 +212,7 @@ impl Hint for ClientError {
 }
 
 /// What to do about an OAuth error, RFC 6749 section 5.2, RFC 8707 section 2, RFC 7591 section 3.2.2.
-fn refused_hint(code: &ErrorCode) -> Option<&'static str> {
+fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
     Some(match code {
         ErrorCode::InvalidClient => {
             "check `SECUREMCP_CLIENT_ID` and its secret; a client that the issuer has forgotten is registered anew with \
@@ -220,9 +227,19 @@ fn refused_hint(code: &ErrorCode) -> Option<&'static str> {
         ErrorCode::InvalidTarget => {
             "make the server's URL known to the issuer as a resource, or name the one that it knows with `--resource`"
         }
+        ErrorCode::InvalidToken if action != REGISTRATION => {
+            "the issuer does not know this registration any more, or not its token: drop it here with `securemcp dcr \
+             delete --forget`, and register again with `securemcp dcr register`"
+        }
         ErrorCode::InvalidToken => {
             "the registration endpoint needs a valid initial access token: `--initial-access-token-file`"
         }
+        ErrorCode::InvalidRedirectUri => "name addresses that the issuer allows with `--redirect-uri`",
+        ErrorCode::InvalidClientMetadata => {
+            "ask for what the issuer allows: `securemcp dcr register --help` and `securemcp dcr update --help` list \
+             the flags"
+        }
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => "try again later; the issuer's log says more",
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@ use super::{Client, ClientError, register::SavedClient};
 use crate::{
     jose::SigningKey,
     oauth::{
-        AuthMethod, Issuer, ServerMetadata,
+        AuthMethod, Issuer, Scopes, ServerMetadata,
         client_auth::{AssertionClaims, Audience, JWT_BEARER},
     },
     secret::Secret,
@@ -28,6 +28,8 @@ pub(super) struct Identity {
     pub(super) client_id: String,
     /// The method that it was registered with, if we did that.
     pub(super) registered_method: Option<AuthMethod>,
+    /// The scopes that it was registered for, if we did that and named some.
+    pub(super) registered_scopes: Option<Scopes>,
     pub(super) proof: Proof,
 }
 
@@ -56,7 +58,12 @@ impl Client {
             && wanted == self.settings.client_id
         {
             let proof = Proof::Secret(secret.clone());
-            return Ok(Identity { client_id: client_id.clone(), registered_method: None, proof });
+            return Ok(Identity {
+                client_id: client_id.clone(),
+                registered_method: None,
+                registered_scopes: None,
+                proof,
+            });
         }
         let (here, reached_at, name) = (issuer.clone(), self.reached_at(issuer), wanted.clone());
         let (saved, local) = self
@@ -71,9 +78,12 @@ impl Client {
                 proof: Proof::key(&local.private_key),
                 client_id: local.client_id,
                 registered_method: None,
+                registered_scopes: None,
             }),
             (None, Some(saved), _) => Ok(saved.identity()),
-            (None, None, Some(client_id)) => Ok(Identity { client_id, registered_method: None, proof: Proof::Nothing }),
+            (None, None, Some(client_id)) => {
+                Ok(Identity { client_id, registered_method: None, registered_scopes: None, proof: Proof::Nothing })
+            }
             (None, None, None) => Err(ClientError::NoIdentity { issuer: issuer.to_string() }),
         }
     }

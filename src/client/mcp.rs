@@ -153,6 +153,8 @@ impl Client {
         match error {
             ServiceError::McpError(error) => rpc_error(&error),
             ServiceError::TransportSend(error) => self.transport_error(error.error),
+            ServiceError::TransportClosed => self
+                .not_mcp("the stream of its answer broke off, or had an event in it that is larger than what is read"),
             other => self.not_mcp(&other.to_string()),
         }
     }

@@ -4,6 +4,7 @@
 
 mod bearer;
 mod discover;
+mod ending;
 mod error;
 mod grant;
 mod identity;
@@ -25,6 +26,7 @@ use url::Url;
 
 pub use discover::Discovery;
 pub use error::{ClientError, Kind};
+pub use manage::RegistrationChange;
 pub use mcp::Session;
 pub use register::RegistrationRequest;
 pub use sampling::{BoxFuture, Sampler};

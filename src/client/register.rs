@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{
     Client, ClientError,
+    error::REGISTRATION,
     grant::ask,
     identity::{Identity, Proof},
 };
@@ -20,6 +21,12 @@ use crate::{
 };
 
 const FOLDER: &str = "clients";
+
+/// The lock of the order of all registrations, beside those of the files.
+const ORDER: &str = "order";
+
+/// Room that is taken on the disk before an issuer is asked for what it says only once, in bytes.
+const ROOM_BYTES: usize = 64 * 1024;
 
 /// What to register.
 #[derive(Clone, Debug)]
@@ -59,6 +66,10 @@ pub(super) struct SavedClient {
     pub(super) name: String,
     /// Seconds since the epoch.
     pub(super) registered_at: u64,
+    /// Greater than that of every registration made or asked for before: times of one second do not say which is
+    /// newest.
+    #[serde(default)]
+    pub(super) order: u64,
     /// What was asked for: a registration is used again only for the same.
     pub(super) requested: ClientMetadata,
     pub(super) client: RegisteredClient,
@@ -68,42 +79,61 @@ pub(super) struct SavedClient {
 }
 
 impl SavedClient {
-    fn file_name(&self) -> String {
+    pub(super) fn file_name(&self) -> String {
         file_name(&self.issuer, &self.reached_at, &self.name)
     }
 
-    /// The newest registration at this issuer, or the one with this id. Damaged files are skipped.
+    /// Every registration that is kept. Damaged files are skipped.
+    fn all(state: &PrivateDir) -> Result<Vec<Self>, StoreError> {
+        let folder = state.child(FOLDER)?;
+        let mut all = Vec::new();
+        for name in folder.names()? {
+            all.extend(folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok()));
+        }
+        Ok(all)
+    }
+
+    fn write(&self, state: &PrivateDir) -> Result<(), StoreError> {
+        let bytes = serde_json::to_vec_pretty(self).expect("strings, numbers and lists of them");
+        state.child(FOLDER)?.write(&self.file_name(), &bytes)
+    }
+
+    /// The registration at this issuer that was made or asked for last, or the one with this id.
     pub(super) fn newest(
         state: &PrivateDir,
         issuer: &Issuer,
         reached_at: &Url,
         client_id: Option<&str>,
     ) -> Result<Option<Self>, StoreError> {
-        let folder = state.child(FOLDER)?;
-        let mut newest: Option<Self> = None;
-        for name in folder.names()? {
-            let Some(saved) = folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok()) else {
-                continue;
-            };
-            let fits = saved.issuer == *issuer
+        let fits = |saved: &Self| {
+            saved.issuer == *issuer
                 && saved.reached_at == *reached_at
-                && client_id.is_none_or(|client_id| client_id == saved.client.client_id);
-            if fits && newest.as_ref().is_none_or(|newest| newest.registered_at < saved.registered_at) {
-                newest = Some(saved);
-            }
-        }
-        Ok(newest)
+                && client_id.is_none_or(|client_id| client_id == saved.client.client_id)
+        };
+        let all = Self::all(state)?.into_iter().filter(fits);
+        Ok(all.max_by_key(|saved| (saved.order, saved.registered_at)))
     }
 
     /// Who it makes us.
     pub(super) fn identity(self) -> Identity {
+        let registered_scopes = self.scopes();
         let proof = match (&self.private_key, self.client.client_secret) {
             (Some(pem), _) => Proof::key(pem),
             (None, Some(secret)) => Proof::Secret(secret),
             (None, None) => Proof::Nothing,
         };
         let registered_method = self.client.metadata.token_endpoint_auth_method;
-        Identity { client_id: self.client.client_id, registered_method, proof }
+        Identity { client_id: self.client.client_id, registered_method, registered_scopes, proof }
+    }
+
+    /// What was asked for, less what the issuer took away. A list of the issuer's own making tells nothing: Keycloak
+    /// names there what is optional, not what is allowed.
+    fn scopes(&self) -> Option<Scopes> {
+        let requested = self.requested.scope.clone()?;
+        let granted = self.client.metadata.scope.as_ref();
+        let both =
+            Scopes::from_claims(requested.iter().filter(|scope| granted.is_some_and(|held| held.contains(scope))));
+        Some(if both.is_empty() { requested } else { both })
     }
 
     fn is_for(&self, requested: &ClientMetadata, now_seconds: u64) -> bool {
@@ -158,19 +188,28 @@ impl Client {
         if let Some(kept) = kept.filter(|kept| !self.settings.force_new && kept.is_for(&requested, now_seconds))
             && let Some(kept) = self.still_works(kept).await?
         {
-            return Ok(self.registered(kept, true));
+            return Ok(self.registered(self.make_newest(kept).await?, true));
         }
-        let client = self.ask_to_register(&issuer, &requested, request.initial_access_token).await?;
+        let name = file_name(&issuer.issuer, &reached_at, &request.name);
+        self.take_room(name.clone()).await?;
+        let client = match self.ask_to_register(&issuer, &requested, request.initial_access_token).await {
+            Ok(client) => client,
+            Err(error) => {
+                self.leave_room(name).await?;
+                return Err(error);
+            }
+        };
         let saved = SavedClient {
             issuer: issuer.issuer,
             reached_at,
             name: request.name,
             registered_at: now_seconds,
+            order: 0,
             requested,
             client,
             private_key: key.as_ref().map(SigningKey::to_pem),
         };
-        Ok(self.registered(self.keep_registration(saved).await?, false))
+        Ok(self.registered(self.make_newest(saved).await?, false))
     }
 
     /// The configured issuer, else the server's.
@@ -187,7 +226,6 @@ impl Client {
         metadata: &ClientMetadata,
         initial_access_token: Option<Secret>,
     ) -> Result<RegisteredClient, ClientError> {
-        const ACTION: &str = "the registration";
         let url = self.endpoint(&issuer.issuer, "registration", issuer.registration_endpoint.as_ref())?;
         let token = match initial_access_token {
             Some(token) => Some(token),
@@ -198,10 +236,10 @@ impl Client {
         if let Some(token) = token {
             request = request.bearer_auth(token.expose());
         }
-        let document = ask(http, ACTION, &url, request).await?;
+        let document = ask(http, REGISTRATION, &url, request).await?;
         // The parser's words would quote the answer, and with it perhaps the secret.
         let problem = "it is no registered client (RFC 7591 section 3.2.1)".to_owned();
-        document.json().map_err(|_| ClientError::BadAnswer { action: ACTION, url: url.to_string(), problem })
+        document.json().map_err(|_| ClientError::BadAnswer { action: REGISTRATION, url: url.to_string(), problem })
     }
 
     /// The embedded issuer of this account left its initial access token beside its client; no other issuer sees it.
@@ -227,14 +265,40 @@ impl Client {
         }
     }
 
+    /// Takes the room of a registration on the disk, until it is written: a secret that is said once must not meet a
+    /// full disk.
+    pub(super) async fn take_room(&self, file_name: String) -> Result<(), ClientError> {
+        self.on_disk(move |state| state.child(FOLDER)?.take_room(&file_name, ROOM_BYTES)).await
+    }
+
+    /// Gives back what [`take_room`](Self::take_room) took: there is nothing to write.
+    pub(super) async fn leave_room(&self, file_name: String) -> Result<(), ClientError> {
+        self.on_disk(move |state| state.child(FOLDER)?.leave_room(&file_name)).await
+    }
+
     /// Writes a registration to its file, and gives it back.
     pub(super) async fn keep_registration(&self, saved: SavedClient) -> Result<SavedClient, ClientError> {
+        self.on_disk(move |state| saved.write(state).map(|()| saved)).await
+    }
+
+    /// The same, and later commands use this one.
+    async fn make_newest(&self, mut saved: SavedClient) -> Result<SavedClient, ClientError> {
         self.on_disk(move |state| {
-            let bytes = serde_json::to_vec_pretty(&saved).expect("strings, numbers and lists of them");
-            state.child(FOLDER)?.write(&saved.file_name(), &bytes)?;
+            let _lock = state.child(FOLDER)?.lock(ORDER)?;
+            let last = SavedClient::all(state)?.into_iter().map(|saved| saved.order).max().unwrap_or_default();
+            if saved.order == 0 || saved.order < last {
+                saved.order = last + 1;
+                saved.write(state)?;
+            }
             Ok(saved)
         })
         .await
+    }
+
+    /// Forgets a registration.
+    pub(super) async fn drop_registration(&self, saved: &SavedClient) -> Result<(), ClientError> {
+        let name = saved.file_name();
+        self.on_disk(move |state| state.child(FOLDER)?.remove(&name).map(drop)).await
     }
 
     fn registered(&self, saved: SavedClient, reused: bool) -> Registered {

@@ -10,7 +10,7 @@ use super::{
     servers::{Era, KnownServer},
 };
 use crate::{
-    oauth::{Challenge, Issuer, Resource, Scopes},
+    oauth::{Challenge, ErrorCode, Issuer, Resource, Scopes},
     secret::{Secret, sha256_base64url},
     store::{PrivateDir, StoreError},
 };
@@ -118,14 +118,20 @@ impl TokenKey {
 }
 
 impl KeptToken {
-    /// Every kept token of this server, with the name of its file.
-    pub(super) fn all(folder: &PrivateDir, server: &Resource) -> Result<Vec<(String, Self)>, StoreError> {
+    /// Every kept token, with the name of its file. Damaged files are skipped.
+    pub(super) fn every(folder: &PrivateDir) -> Result<Vec<(String, Self)>, StoreError> {
         let mut found = Vec::new();
         for name in folder.names()? {
             let kept = folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
-            found.extend(kept.filter(|kept| kept.key.server == *server).map(|kept| (name, kept)));
+            found.extend(kept.map(|kept| (name, kept)));
         }
         Ok(found)
+    }
+
+    /// Those of this server.
+    pub(super) fn all(folder: &PrivateDir, server: &Resource) -> Result<Vec<(String, Self)>, StoreError> {
+        let every = Self::every(folder)?;
+        Ok(every.into_iter().filter(|(_, kept)| kept.key.server == *server).collect())
     }
 
     fn expires_at(&self) -> Duration {
@@ -215,7 +221,7 @@ impl Client {
             reached_at: self.reached_at(issuer),
             client_id: identity.client_id.clone(),
             resource: self.settings.resource().clone(),
-            scopes: self.choose_scopes(&need, &discovery),
+            scopes: self.choose_scopes(&need, &discovery, identity.registered_scopes.as_ref()),
         };
         // Held until the new token is on the disk, so that whoever waits for it finds it there.
         let (_lock, kept) = if self.settings.keeps() {
@@ -229,8 +235,17 @@ impl Client {
             return Ok(kept.held(TokenSourceKind::Cached));
         }
         let now = self.settings.clock.since_epoch();
-        let response =
-            self.client_credentials(&discovery.issuer, &identity, &key.resource, key.scopes.as_ref()).await?;
+        let asked = self.client_credentials(&discovery.issuer, &identity, &key.resource, key.scopes.as_ref()).await;
+        let response = match asked {
+            // The server names what its tools need, which may be more than this client has: then what it has is asked
+            // for.
+            Err(ClientError::Refused { code: ErrorCode::InvalidScope, .. })
+                if need.scopes.is_none() && self.settings.scopes.is_none() && key.scopes.is_some() =>
+            {
+                self.client_credentials(&discovery.issuer, &identity, &key.resource, None).await?
+            }
+            asked => asked?,
+        };
         let Some(life) = response.expires_in else {
             let scopes = response.scope.or_else(|| key.scopes.clone());
             let source = TokenSourceKind::Fetched;
@@ -252,15 +267,25 @@ impl Client {
         Ok(kept.held(TokenSourceKind::Fetched))
     }
 
-    /// What the settings say, else the challenge, else the resource's own list (MCP 2026-07-28, scope selection).
-    fn choose_scopes(&self, need: &Need<'_>, discovery: &Discovery) -> Option<Scopes> {
+    /// What the settings say, else the challenge, else the resource's own list (MCP 2026-07-28, scope selection), and
+    /// of what others say no more than the client was registered for: the issuer would refuse all of it.
+    fn choose_scopes(&self, need: &Need<'_>, discovery: &Discovery, registered: Option<&Scopes>) -> Option<Scopes> {
+        if let Some(scopes) = need.scopes.clone().or_else(|| self.settings.scopes.clone()) {
+            return Some(scopes).filter(|scopes| !scopes.is_empty());
+        }
         let challenged = || need.challenge.and_then(|challenge| challenge.scope.clone());
         let published = || {
             let (metadata, _) = discovery.resource.as_ref()?;
             Some(Scopes::from_claims(metadata.scopes_supported.iter().map(String::as_str)))
         };
-        let chosen = need.scopes.clone().or_else(|| self.settings.scopes.clone()).or_else(challenged);
-        chosen.or_else(published).filter(|scopes| !scopes.is_empty())
+        let asked = challenged().or_else(published).filter(|scopes| !scopes.is_empty());
+        match (asked, registered) {
+            (Some(asked), Some(registered)) => {
+                let both = Scopes::from_claims(asked.iter().filter(|scope| registered.contains(scope)));
+                Some(if both.is_empty() { registered.clone() } else { both })
+            }
+            (asked, _) => asked,
+        }
     }
 
     async fn note_token(&self, key: TokenKey) -> Result<(), ClientError> {
@@ -292,7 +317,37 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
-    use crate::client::testing::World;
+    use crate::client::testing::{Seen, World, field};
+
+    #[tokio::test]
+    async fn a_registered_client_asks_for_no_more_than_it_was_registered_for() {
+        use crate::{client::RegistrationRequest, oauth::AuthMethod};
+        for (registered, asked) in [("mcp:read", "mcp:read"), ("mcp:infer", "mcp:infer"), ("", "mcp:read mcp:write")] {
+            let world = World::new().await;
+            let client = world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None));
+            let scopes = Some(Scopes::parse(registered).unwrap()).filter(|scopes| !scopes.is_empty());
+            let request = RegistrationRequest {
+                name: "ci".to_owned(),
+                grants: vec!["client_credentials".to_owned()],
+                redirect_uris: Vec::new(),
+                scopes,
+                auth_method: AuthMethod::ClientSecretBasic,
+                initial_access_token: None,
+            };
+            client.register(request).await.unwrap();
+            client.access_token(None).await.unwrap();
+            let form = |seen: Vec<Seen>| seen.into_iter().find(|seen| seen.what == "POST /token").unwrap().body;
+            assert_eq!(field(&form(world.seen()), "scope").unwrap(), asked);
+            let wanted = client.settings().clone();
+            let wanted = crate::client::Settings { scopes: Some(Scopes::parse("mcp:write").unwrap()), ..wanted };
+            Client::new(wanted).unwrap().access_token(None).await.unwrap();
+            assert_eq!(
+                field(&form(world.seen()), "scope").unwrap(),
+                "mcp:write",
+                "what a person asks for is asked for"
+            );
+        }
+    }
 
     fn token_requests(world: &World) -> usize {
         world.whats().iter().filter(|what| *what == "POST /token").count()

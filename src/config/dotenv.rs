@@ -1,4 +1,4 @@
-//! Env files: `NAME=value` lines.
+//! Env files: `NAME=value` lines, read and changed.
 
 /// Reads the lines that set something, each with its line number; `Err` is the number of a line that makes no sense.
 ///
@@ -34,9 +34,93 @@ fn unquote(value: &str) -> Option<&str> {
     (after.is_empty() || after.starts_with('#')).then_some(inside)
 }
 
+/// A value that no line of an env file can hold.
+#[derive(Debug, thiserror::Error)]
+#[error("a value with line breaks or with both kinds of quotes cannot be written into an env file")]
+pub struct Unwritable;
+
+/// The text with a variable set, or without it; every other line stays as it is, byte by byte.
+///
+/// `names` are the names that it goes by: each line that sets one of them is replaced. When there is none, one is
+/// added for the first name.
+pub fn assign(text: &str, names: &[&str], value: Option<&str>) -> Result<String, Unwritable> {
+    let value = value.map(quote).transpose()?;
+    let mut changed = String::with_capacity(text.len());
+    let mut found = false;
+    for line in text.split_inclusive('\n') {
+        let content = line.trim_end_matches(['\r', '\n']);
+        let bare = content.trim_start_matches('\u{feff}').trim_start();
+        let name = if bare.starts_with('#') { None } else { set_by(bare) };
+        match name.filter(|name| names.contains(name)) {
+            None => changed.push_str(line),
+            Some(name) => {
+                found = true;
+                if let Some(value) = &value {
+                    // Whatever stands before the name stays: a mark, spaces, `export`.
+                    let start = content.find(name).unwrap_or_default();
+                    changed.extend([&line[..start], name, "=", value, &line[content.len()..]]);
+                }
+            }
+        }
+    }
+    if let (Some(value), false, Some(name)) = (&value, found, names.first()) {
+        let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        if !changed.is_empty() && !changed.ends_with('\n') {
+            changed.push_str(end);
+        }
+        changed.extend([name, "=", value, end]);
+    }
+    Ok(changed)
+}
+
+/// The name that a line sets, whatever the value looks like.
+fn set_by(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("export ").map_or(line, str::trim_start);
+    line.split_once('=').map(|(name, _)| name.trim_end())
+}
+
+fn quote(value: &str) -> Result<String, Unwritable> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~+/:@%=".contains(&byte);
+    match value {
+        _ if value.contains(char::is_control) => Err(Unwritable),
+        _ if value.bytes().all(is_plain) => Ok(value.to_owned()),
+        _ if !value.contains('\'') => Ok(format!("'{value}'")),
+        _ if !value.contains('"') => Ok(format!("\"{value}\"")),
+        _ => Err(Unwritable),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_variable_changes_and_nothing_else() {
+        let names = ["ID", "OLD_ID"];
+        for (before, after) in [
+            ("", "ID=n\n"),
+            ("A=1", "A=1\nID=n\n"),
+            ("A=1\r\n", "A=1\r\nID=n\r\n"),
+            ("# ID=x\nIDX=1\nX_ID=2\n", "# ID=x\nIDX=1\nX_ID=2\nID=n\n"),
+            ("A=1\n\n  ID = 'x y' # why\nB=\"\n", "A=1\n\n  ID=n\nB=\"\n"),
+            ("\u{feff}export ID=\r\nB=2", "\u{feff}export ID=n\r\nB=2"),
+            ("OLD_ID=x\nA=1\nID=y", "OLD_ID=n\nA=1\nID=n"),
+        ] {
+            assert_eq!(assign(before, &names, Some("n")).unwrap(), after, "{before:?}");
+        }
+        assert_eq!(assign("A=1\nID=x\nB=2\n", &names, None).unwrap(), "A=1\nB=2\n");
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for value in ["plain-1_~", "", "two words", "a#b #c", "$X \\", "it's", "say \"hi\"", "=", "\u{e9}"] {
+            let text = assign("", &["A"], Some(value)).unwrap();
+            assert_eq!(parse(&text).collect::<Vec<_>>(), [Ok((1, "A", value))], "{text}");
+        }
+        for value in ["a\nb", "'\"", "\0"] {
+            assert!(assign("", &["A"], Some(value)).is_err(), "{value:?}");
+        }
+    }
 
     #[test]
     fn quotes_comments_and_export_are_understood() {

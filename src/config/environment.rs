@@ -25,6 +25,12 @@ impl Environment {
         Self { directory: directory.into(), home, ..Self::default() }
     }
 
+    /// The same place without any variable.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self::new(self.directory.clone(), self.home.clone())
+    }
+
     /// The same with one more variable.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {

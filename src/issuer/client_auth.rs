@@ -15,6 +15,8 @@ use crate::{
     secret::{Secret, sha256_base64url},
 };
 
+/// Wrong secrets within a minute after which a client's method is closed until the minute ends.
+pub(super) const MAX_FAILURES: u32 = 20;
 /// Compared with where there is no client, so that it takes the same time. The hash of nothing anybody knows.
 pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000";
 
@@ -111,6 +113,28 @@ impl Embedded {
         }
     }
 
+    /// Notes that a client is in use: it makes no room for others any more.
+    pub(super) async fn note_use(self: &Arc<Self>, client: &Client) {
+        if !client.is_unused {
+            return;
+        }
+        let id = client.id.clone();
+        let noted = self.on_disk(move |issuer| {
+            issuer.clients.change(&id, |client| {
+                client.is_unused = false;
+                Ok(())
+            })
+        });
+        if let Err(error) = noted.await {
+            // The next token tries again; this one is good all the same.
+            tracing::warn!(
+                client = client.id,
+                error = &error as &dyn std::error::Error,
+                "cannot note the use of a client"
+            );
+        }
+    }
+
     /// An unknown client, a wrong secret and a method that the client did not register take the same path, the same time
     /// and the same answer.
     ///
@@ -122,7 +146,7 @@ impl Embedded {
         let key = sha256_base64url(format!("{method} {client_id}").as_bytes());
         let closed_for = self.failures.lock().unwrap_or_else(PoisonError::into_inner).closed_for(&key, now);
         if let Some(retry_after) = closed_for {
-            return Err(RouteError::TooManyFailures { retry_after });
+            return Err(RouteError::TooMany { what: "failed attempts for this client", retry_after });
         }
         let client = self.clients.get(client_id).filter(|client| client.proof.method() == method);
         let hash = client.as_ref().and_then(|client| client.proof.secret_sha256());
@@ -144,10 +168,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::issuer::{
-        failures::MAX_FAILURES,
-        testing::{FORM, Fixture, basic},
-    };
+    use crate::issuer::testing::{FORM, Fixture, basic};
 
     #[tokio::test]
     async fn each_method_works_for_the_client_that_registered_it_and_no_other() {

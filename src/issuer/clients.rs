@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,15 @@ use crate::{
     oauth::{AuthMethod, Issuer, Scopes},
     secret::Secret,
     store::{LocalClient, PrivateDir, StoreError},
+    telemetry::audit::{Event, record},
 };
 
 /// How many clients may be registered, so that a leaked initial access token cannot fill the disk.
 const MAX_CLIENTS: usize = 1000;
+/// How many of them may be unused.
+const MAX_UNUSED: usize = 500;
+/// A client that was not used for this long after its registration makes room for a new one when there is none.
+const UNUSED_LIFETIME: Duration = Duration::from_hours(24);
 
 const ID_PREFIX: &str = "client-";
 
@@ -34,6 +40,12 @@ pub(super) struct Client {
     /// Absent for the client that the issuer provisions itself: nobody manages it over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) registration_token_sha256: Option<String>,
+    /// The one before. It works until the new one is used: an answer that was lost on its way locks nobody out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous_registration_token_sha256: Option<String>,
+    /// Whether it has never got a token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_unused: bool,
 }
 
 /// What a client proves itself with.
@@ -117,20 +129,65 @@ impl Clients {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(client_id).cloned()
     }
 
-    /// Adds a client that registered. Blocks on the disk.
-    pub(super) fn add(&self, client: Client) -> Result<(), RouteError> {
+    /// Adds a client that registered at `now`, in seconds since the epoch. Blocks on the disk.
+    pub(super) fn add(&self, client: Client, now: u64) -> Result<(), RouteError> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let registered = {
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known.values().filter(|client| client.registration_token_sha256.is_some()).count()
-        };
-        if registered >= MAX_CLIENTS {
-            return Err(RouteError::Full(
-                "this issuer has as many clients as it keeps (1000); remove files of unused ones from issuer/clients in \
-                 the server's state directory and restart it",
-            ));
+        if let Some(stale) = self.in_the_way(now)? {
+            self.remove(&stale.id)?;
+            record(Event::ClientRemoved { client: &stale.id, reason: "unused" });
         }
         Ok(self.write(client)?)
+    }
+
+    /// What has to go before there is room for one more: nothing, or the oldest client that nobody ever used.
+    fn in_the_way(&self, now: u64) -> Result<Option<Arc<Client>>, RouteError> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let registered = || known.values().filter(|client| client.registration_token_sha256.is_some());
+        let unused = || registered().filter(|client| client.is_unused);
+        if registered().count() < MAX_CLIENTS && unused().count() < MAX_UNUSED {
+            return Ok(None);
+        }
+        let stale = unused().filter(|client| client.issued_at + UNUSED_LIFETIME.as_secs() <= now);
+        let oldest = stale.min_by_key(|client| client.issued_at).cloned();
+        oldest.map(Some).ok_or(RouteError::Full(
+            "this issuer has as many clients as it keeps (1000, of which 500 unused); delete unused ones with \
+             `securemcp dcr delete`, or wait: a client that nobody uses for a day makes room",
+        ))
+    }
+
+    /// Changes a client, or refuses to; nobody else changes any meanwhile. Blocks on the disk.
+    pub(super) fn change<T>(
+        &self,
+        client_id: &str,
+        change: impl FnOnce(&mut Client) -> Result<T, RouteError>,
+    ) -> Result<Option<T>, RouteError> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(before) = self.get(client_id) else { return Ok(None) };
+        let mut client = Client::clone(&before);
+        let changed = change(&mut client)?;
+        if client != *before {
+            self.write(client)?;
+        }
+        Ok(Some(changed))
+    }
+
+    /// Removes a client if `may` says so of what it is now; whether there was one. Blocks on the disk.
+    pub(super) fn delete(
+        &self,
+        client_id: &str,
+        may: impl FnOnce(&Client) -> Result<(), RouteError>,
+    ) -> Result<bool, RouteError> {
+        let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(client) = self.get(client_id) else { return Ok(false) };
+        may(&client)?;
+        self.remove(client_id)?;
+        Ok(true)
+    }
+
+    fn remove(&self, client_id: &str) -> Result<(), StoreError> {
+        self.dir.remove(&file_name(client_id))?;
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(client_id);
+        Ok(())
     }
 
     /// Makes sure that this account's client and its registration exist, fit each other and name this issuer.
@@ -165,20 +222,19 @@ impl Clients {
             scope: scope.clone(),
             proof: Proof::PrivateKeyJwt { jwks: serde_json::json!({ "keys": [key.public_jwk()] }) },
             registration_token_sha256: None,
+            previous_registration_token_sha256: None,
+            is_unused: false,
         };
         if existing.is_some_and(|existing| *existing == client) { Ok(()) } else { self.write(client) }
     }
 
     fn remove_orphans(&self, local_id: &str) -> Result<(), StoreError> {
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let is_orphan = |client: &Client| client.registration_token_sha256.is_none() && client.id != local_id;
-        let orphans: Vec<String> =
-            known.values().filter(|client| is_orphan(client)).map(|client| client.id.clone()).collect();
-        for orphan in orphans {
-            self.dir.remove(&file_name(&orphan))?;
-            known.remove(&orphan);
-        }
-        Ok(())
+        let is_orphan = |client: &&Arc<Client>| client.registration_token_sha256.is_none() && client.id != local_id;
+        let orphans: Vec<_> = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.values().filter(is_orphan).cloned().collect()
+        };
+        orphans.iter().try_for_each(|orphan| self.remove(&orphan.id))
     }
 
     fn write(&self, client: Client) -> Result<(), StoreError> {
@@ -274,17 +330,43 @@ mod tests {
         }
     }
 
+    /// Fills the memory with copies of the registered client, each changed.
+    fn fill(issuer: &Fixture, count: usize, change: impl Fn(&mut Client)) {
+        let mut known = issuer.embedded.clients.known.write().unwrap();
+        let one = known.values().find(|client| client.registration_token_sha256.is_some()).cloned().unwrap();
+        known.extend((0..count).map(|index| {
+            let mut client = Client { id: index.to_string(), ..Client::clone(&one) };
+            change(&mut client);
+            (client.id.clone(), Arc::new(client))
+        }));
+    }
+
     #[tokio::test]
-    async fn the_number_of_clients_has_an_end() {
-        let issuer = Fixture::new();
-        issuer.registered_with(&json!({})).await;
-        {
-            let mut known = issuer.embedded.clients.known.write().unwrap();
-            let one = known.values().find(|client| client.registration_token_sha256.is_some()).cloned().unwrap();
-            known.extend((2..MAX_CLIENTS).map(|index| (index.to_string(), Arc::clone(&one))));
+    async fn a20_the_number_of_clients_has_an_end() {
+        for (already, is_unused) in [(MAX_CLIENTS - 2, false), (MAX_UNUSED - 2, true)] {
+            let issuer = Fixture::new();
+            issuer.registered_with(&json!({})).await;
+            fill(&issuer, already, |client| client.is_unused = is_unused);
+            assert_eq!(issuer.register(&json!({})).await.status, http::StatusCode::CREATED);
+            issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
+            issuer.local_token().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a20_who_is_not_used_for_a_day_makes_room_and_nobody_else_does() {
+        let issuer = Fixture::new();
+        let (stale, _) = issuer.registered_with(&json!({})).await;
+        let (used, secret) = issuer.registered_with(&json!({})).await;
+        assert_eq!(issuer.with_basic("/token", &used, &secret, &[]).await.status, http::StatusCode::OK);
+        fill(&issuer, MAX_CLIENTS - 2, |client| client.is_unused = false);
+        issuer.advance(UNUSED_LIFETIME.as_secs() - 1);
+        issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
+        issuer.advance(1);
         assert_eq!(issuer.register(&json!({})).await.status, http::StatusCode::CREATED);
         issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
-        issuer.local_token().await;
+        let issuer = issuer.restarted();
+        assert!(issuer.embedded.clients.get(&stale).is_none());
+        assert_eq!(issuer.with_basic("/token", &used, &secret, &[]).await.status, http::StatusCode::OK);
     }
 }

@@ -48,9 +48,11 @@ pub(super) enum RouteError {
     /// The bearer token of the registration endpoint is absent or wrong.
     #[error("{0}")]
     InvalidToken(&'static str),
-    /// Too many wrong secrets for this client.
-    #[error("too many failed attempts for this client; wait for the time in Retry-After")]
-    TooManyFailures {
+    /// Too many attempts within a minute.
+    #[error("too many {what}; wait for the time in Retry-After")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
         /// When to try again.
         retry_after: Duration,
     },
@@ -79,7 +81,7 @@ impl RouteError {
             Self::InvalidTarget(_) => ErrorCode::InvalidTarget,
             Self::InvalidClientMetadata(_) => ErrorCode::InvalidClientMetadata,
             Self::InvalidToken(_) => ErrorCode::InvalidToken,
-            Self::TooManyFailures { .. } | Self::Full(_) => ErrorCode::TemporarilyUnavailable,
+            Self::TooMany { .. } | Self::Full(_) => ErrorCode::TemporarilyUnavailable,
             Self::Broken(_) => ErrorCode::ServerError,
         }
     }
@@ -87,7 +89,7 @@ impl RouteError {
     fn status(&self) -> StatusCode {
         match self {
             Self::InvalidClient { .. } | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
-            Self::TooManyFailures { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
@@ -119,7 +121,7 @@ impl IntoResponse for RouteError {
                 let value = HeaderValue::try_from(challenge.to_string()).expect("a literal in ASCII");
                 Some((header::WWW_AUTHENTICATE, value))
             }
-            Self::TooManyFailures { retry_after } => {
+            Self::TooMany { retry_after, .. } => {
                 Some((header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs() + 1)))
             }
             _ => None,

@@ -15,7 +15,9 @@ fn introspect(issuer: &Embedded, call: &Call) -> Result<Introspection, RouteErro
     let form = call.form()?;
     issuer.authenticate(&Credentials::read(call, &form)?)?;
     let token = form.get("token").ok_or(RouteError::InvalidRequest("token is missing"))?;
-    let Some(token) = issuer.read_token(token).filter(|token| !issuer.is_revoked(&token.jti)) else {
+    let Some(token) =
+        issuer.read_token(token).filter(|token| !issuer.is_revoked(Some(&token.jti), Some(&token.client_id)))
+    else {
         return Ok(Introspection::default());
     };
     Ok(Introspection {

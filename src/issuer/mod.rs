@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `metadata` | the documents that anybody may read |
 //! | `call` | a request, and the form in it |
-//! | `client_auth`, `assertion`, `failures` | how a caller proves to be a client |
+//! | `client_auth`, `assertion`, `attempts` | how a caller proves to be a client, and how often it may try |
 //! | `token`, `access_token` | the token endpoint, and what it issues |
-//! | `register`, `clients` | registration, and what is kept of a client |
+//! | `register`, `manage`, `clients` | registration, its later life, and what is kept of a client |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
 //! | `keys`, `expiring` | the signing key; names that matter until a time |
 //! | `error` | every way to say no |
@@ -18,14 +18,15 @@
 
 mod access_token;
 mod assertion;
+mod attempts;
 mod call;
 mod client_auth;
 mod clients;
 mod error;
 mod expiring;
-mod failures;
 mod introspect;
 mod keys;
+mod manage;
 mod metadata;
 mod register;
 mod revoke;
@@ -49,10 +50,10 @@ use axum::{
 use http::{HeaderValue, header};
 
 pub use access_token::ACCESS_TOKEN_LIFETIME;
+use attempts::Attempts;
 use clients::Clients;
 use error::RouteError;
 use expiring::Expiring;
-use failures::Failures;
 use keys::Keys;
 use revoked::Revoked;
 
@@ -131,7 +132,8 @@ pub struct Embedded {
     clients: Clients,
     revoked: Revoked,
     used_assertions: Mutex<Expiring>,
-    failures: Mutex<Failures>,
+    failures: Mutex<Attempts>,
+    registrations: Mutex<Attempts>,
     initial_access_token: Secret,
     _lock: Lock,
 }
@@ -164,7 +166,8 @@ impl Embedded {
             clients,
             revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
             used_assertions: Mutex::default(),
-            failures: Mutex::default(),
+            failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
+            registrations: Mutex::new(Attempts::new(register::MAX_REGISTRATIONS)),
             initial_access_token: initial_access_token(state)?,
             _lock: lock,
             settings,
@@ -176,7 +179,7 @@ impl Embedded {
         let secret = Router::new()
             .route("/token", post(token::post))
             .route("/register", post(register::post))
-            .route("/register/{client_id}", get(register::get))
+            .route("/register/{client_id}", get(manage::get).put(manage::put).delete(manage::delete))
             .route("/revoke", post(revoke::post))
             .route("/introspect", post(introspect::post))
             .layer(map_response(never_stored));
@@ -192,9 +195,11 @@ impl Embedded {
         self.keys.document().to_vec()
     }
 
-    /// Whether the token of this `jti` was revoked. Cheap: memory only.
-    pub fn is_revoked(&self, token_id: &str) -> bool {
-        self.revoked.contains(token_id)
+    /// Whether the token of this `jti` was revoked, or its client is gone: whoever deletes a registration ends its
+    /// tokens with it (RFC 7592 section 2.3). Ids of clients never come twice. Cheap: memory only.
+    pub fn is_revoked(&self, token_id: Option<&str>, client_id: Option<&str>) -> bool {
+        token_id.is_none_or(|token_id| self.revoked.contains(token_id))
+            || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())
     }
 
     /// Does work that blocks on the disk. It runs to its end even if the caller goes away.
@@ -260,8 +265,8 @@ mod tests {
             (Method::POST, "/jwks"),
             (Method::POST, "/.well-known/oauth-authorization-server"),
             (Method::GET, "/register"),
-            (Method::DELETE, "/register/client-x"),
-            (Method::PUT, "/register/client-x"),
+            (Method::POST, "/register/client-x"),
+            (Method::PATCH, "/register/client-x"),
             (Method::GET, "/revoke"),
             (Method::GET, "/introspect"),
         ] {

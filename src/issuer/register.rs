@@ -1,18 +1,18 @@
-//! `POST /register` and `GET /register/{client_id}`: RFC 7591, and the reading half of RFC 7592.
+//! `POST /register`: RFC 7591, and what a registration may say.
 
-use std::sync::Arc;
-
-use axum::{
-    Json,
-    extract::{Path, State},
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError},
 };
+
+use axum::{Json, extract::State};
 use http::StatusCode;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     Embedded, RouteError,
     call::Call,
-    client_auth::NO_HASH,
     clients::{Client, Proof, new_client_id},
     metadata::endpoint,
     token::CLIENT_CREDENTIALS,
@@ -24,6 +24,8 @@ use crate::{
     telemetry::audit::{Event, record},
 };
 
+/// Registrations within a minute, all together: whoever has the initial access token is one party.
+pub(super) const MAX_REGISTRATIONS: u32 = 60;
 /// Largest registration, in bytes.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 /// Longest `client_name`, in characters.
@@ -41,36 +43,14 @@ pub(super) async fn post(
 
 async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClient, RouteError> {
     check_initial_access_token(issuer, call)?;
-    let metadata = read_metadata(call.json()?)?;
+    issuer.count_registration()?;
+    let wishes = Wishes::check(read_metadata(call.json()?)?, &issuer.settings.scopes)?;
     let now = issuer.settings.clock.since_epoch().as_secs();
-    let (client, secrets) = accept(metadata, &issuer.settings.scopes, now)?;
+    let (client, secrets) = wishes.into_client(&issuer.settings.scopes, now)?;
     let answer = describe(&client, secrets, &issuer.settings.issuer);
-    issuer.on_disk(move |issuer| issuer.clients.add(client)).await?;
+    issuer.on_disk(move |issuer| issuer.clients.add(client, now)).await?;
     record(Event::ClientRegistered { client: &answer.client_id });
     Ok(answer)
-}
-
-/// The registration as it is kept. The secret is not in it: only its hash is kept.
-pub(super) async fn get(
-    State(issuer): State<Arc<Embedded>>,
-    Path(client_id): Path<String>,
-    call: Call,
-) -> Result<Json<RegisteredClient>, RouteError> {
-    read(&issuer, &client_id, &call).map(Json).map_err(|error| call.refused("register", error))
-}
-
-fn read(issuer: &Embedded, client_id: &str, call: &Call) -> Result<RegisteredClient, RouteError> {
-    // An unknown client takes the same path as a wrong token.
-    let client = issuer.clients.get(client_id);
-    let hash = client.as_ref().and_then(|client| client.registration_token_sha256.as_deref());
-    let token = call.bearer()?.filter(|token| token.matches_sha256(hash.unwrap_or(NO_HASH)));
-    let (Some(client), Some(token)) = (&client, token) else {
-        return Err(RouteError::InvalidToken(
-            "reading a registration needs its own registration_access_token as bearer token",
-        ));
-    };
-    let secrets = Secrets { client_secret: None, registration_access_token: token };
-    Ok(describe(client, secrets, &issuer.settings.issuer))
 }
 
 fn check_initial_access_token(issuer: &Embedded, call: &Call) -> Result<(), RouteError> {
@@ -82,7 +62,21 @@ fn check_initial_access_token(issuer: &Embedded, call: &Call) -> Result<(), Rout
     ))
 }
 
-fn read_metadata(body: &[u8]) -> Result<ClientMetadata, RouteError> {
+impl Embedded {
+    fn count_registration(&self) -> Result<(), RouteError> {
+        const KEY: &str = "registration";
+        let now = self.settings.clock.monotonic();
+        let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(retry_after) = registrations.closed_for(KEY, now) {
+            return Err(RouteError::TooMany { what: "registrations", retry_after });
+        }
+        registrations.count(KEY.to_owned(), now);
+        Ok(())
+    }
+}
+
+/// Reads what a client says of itself.
+pub(super) fn read_metadata<T: DeserializeOwned>(body: &[u8]) -> Result<T, RouteError> {
     if body.len() > MAX_METADATA_BYTES {
         return Err(RouteError::InvalidClientMetadata("the metadata is larger than 16 KiB".into()));
     }
@@ -99,65 +93,98 @@ fn read_metadata(body: &[u8]) -> Result<ClientMetadata, RouteError> {
 }
 
 /// What a registration hands out, once.
-struct Secrets {
-    client_secret: Option<Secret>,
-    registration_access_token: Secret,
+pub(super) struct Secrets {
+    pub(super) client_secret: Option<Secret>,
+    pub(super) registration_access_token: Secret,
 }
 
-/// Makes a client of what was asked for, or says why not. Members that mean nothing here are ignored (RFC 7591 section 2);
-/// no address in them is ever fetched.
-fn accept(metadata: ClientMetadata, supported: &Scopes, now: u64) -> Result<(Client, Secrets), RouteError> {
-    let refuse = |words: &'static str| Err(RouteError::InvalidClientMetadata(words.into()));
-    // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one there is.
-    if !matches!(metadata.grant_types.as_slice(), [] | [_])
-        || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS)
-    {
-        return refuse("grant_types must be exactly client_credentials");
-    }
-    if !metadata.redirect_uris.is_empty() {
-        return refuse(
-            "redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves",
-        );
-    }
-    if metadata.jwks_uri.is_some() {
-        return refuse("jwks_uri is not fetched; send the keys by value in jwks");
-    }
-    let scope = match metadata.scope {
-        None => supported.clone(),
-        Some(scope) if !scope.is_empty() && supported.covers(&scope) => scope,
-        Some(_) => {
-            let words = format!("scope must be a selection of: {supported}");
-            return Err(RouteError::InvalidClientMetadata(words.into()));
+/// What a client may be, of what it said that it is.
+pub(super) struct Wishes {
+    pub(super) name: Option<String>,
+    /// `None` if it said nothing.
+    pub(super) scope: Option<Scopes>,
+    method: Option<AuthMethod>,
+    jwks: Option<Value>,
+}
+
+impl Wishes {
+    /// Members that mean nothing here are ignored (RFC 7591 section 2); no address in them is ever fetched. No scope
+    /// passes that is not in `allowed`.
+    pub(super) fn check(metadata: ClientMetadata, allowed: &Scopes) -> Result<Self, RouteError> {
+        // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one
+        // there is.
+        if !matches!(metadata.grant_types.as_slice(), [] | [_])
+            || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS)
+        {
+            return refuse("grant_types must be exactly client_credentials");
         }
-    };
-    let secret = Secret::random();
-    let secret_sha256 = secret.sha256();
-    let proof = match metadata.token_endpoint_auth_method.unwrap_or(AuthMethod::ClientSecretBasic) {
-        AuthMethod::ClientSecretBasic => Proof::ClientSecretBasic { secret_sha256 },
-        AuthMethod::ClientSecretPost => Proof::ClientSecretPost { secret_sha256 },
-        AuthMethod::PrivateKeyJwt => Proof::PrivateKeyJwt { jwks: check_keys(metadata.jwks)? },
-        AuthMethod::None | AuthMethod::Unsupported => {
+        if !metadata.redirect_uris.is_empty() {
+            return refuse(
+                "redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves",
+            );
+        }
+        if metadata.jwks_uri.is_some() {
+            return refuse("jwks_uri is not fetched; send the keys by value in jwks");
+        }
+        if metadata.scope.as_ref().is_some_and(|scope| scope.is_empty() || !allowed.covers(scope)) {
+            return refuse(format!("scope must be a selection of: {allowed}"));
+        }
+        if matches!(metadata.token_endpoint_auth_method, Some(AuthMethod::None | AuthMethod::Unsupported)) {
             return refuse(
                 "token_endpoint_auth_method must be client_secret_basic, client_secret_post or private_key_jwt: \
                  client_credentials is not for public clients",
             );
         }
-    };
-    let registration_access_token = Secret::random();
-    let client = Client {
-        id: new_client_id(),
-        issued_at: now,
-        name: metadata.client_name.as_deref().and_then(clean_name),
-        scope,
-        registration_token_sha256: Some(registration_access_token.sha256()),
-        proof,
-    };
-    let client_secret = client.proof.secret_sha256().is_some().then_some(secret);
-    Ok((client, Secrets { client_secret, registration_access_token }))
+        Ok(Self {
+            name: metadata.client_name.as_deref().and_then(clean_name),
+            scope: metadata.scope,
+            method: metadata.token_endpoint_auth_method,
+            jwks: metadata.jwks,
+        })
+    }
+
+    /// How the client is to prove itself, and its new secret if it gets one. What is not said stays as it was `before`.
+    pub(super) fn proof(&self, before: Option<&Proof>) -> Result<(Proof, Option<Secret>), RouteError> {
+        let method = self.method.or_else(|| before.map(Proof::method)).unwrap_or(AuthMethod::ClientSecretBasic);
+        if method == AuthMethod::PrivateKeyJwt {
+            return match (&self.jwks, before) {
+                (None, Some(Proof::PrivateKeyJwt { jwks })) => Ok((Proof::PrivateKeyJwt { jwks: jwks.clone() }, None)),
+                (jwks, _) => Ok((Proof::PrivateKeyJwt { jwks: check_keys(jwks.clone())? }, None)),
+            };
+        }
+        let kept = before.and_then(Proof::secret_sha256).map(str::to_owned);
+        let new = kept.is_none().then(Secret::random);
+        let secret_sha256 = kept.or_else(|| new.as_ref().map(Secret::sha256)).unwrap_or_default();
+        let proof = match method {
+            AuthMethod::ClientSecretPost => Proof::ClientSecretPost { secret_sha256 },
+            _ => Proof::ClientSecretBasic { secret_sha256 },
+        };
+        Ok((proof, new))
+    }
+
+    /// A new client. One that names no scope gets all there are.
+    fn into_client(self, supported: &Scopes, now: u64) -> Result<(Client, Secrets), RouteError> {
+        let (proof, client_secret) = self.proof(None)?;
+        let registration_access_token = Secret::random();
+        let client = Client {
+            id: new_client_id(),
+            issued_at: now,
+            name: self.name,
+            scope: self.scope.unwrap_or_else(|| supported.clone()),
+            registration_token_sha256: Some(registration_access_token.sha256()),
+            previous_registration_token_sha256: None,
+            is_unused: true,
+            proof,
+        };
+        Ok((client, Secrets { client_secret, registration_access_token }))
+    }
+}
+
+fn refuse<T>(words: impl Into<Cow<'static, str>>) -> Result<T, RouteError> {
+    Err(RouteError::InvalidClientMetadata(words.into()))
 }
 
 fn check_keys(jwks: Option<Value>) -> Result<Value, RouteError> {
-    let refuse = |words: &'static str| Err(RouteError::InvalidClientMetadata(words.into()));
     let Some(jwks) = jwks else {
         return refuse("private_key_jwt needs the public keys in jwks");
     };
@@ -183,7 +210,8 @@ fn clean_name(text: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-fn describe(client: &Client, secrets: Secrets, issuer: &Issuer) -> RegisteredClient {
+/// A registration as it is answered. Of secrets only those that are handed out with it.
+pub(super) fn describe(client: &Client, secrets: Secrets, issuer: &Issuer) -> RegisteredClient {
     let jwks = match &client.proof {
         Proof::PrivateKeyJwt { jwks } => Some(jwks.clone()),
         _ => None,
@@ -343,36 +371,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_registration_is_read_with_its_own_token_only() {
+    async fn a20_more_than_sixty_registrations_in_a_minute_have_to_wait() {
         let issuer = Fixture::new();
-        let mine = issuer.register(&json!({"client_name": "mine"})).await.json;
-        let other = issuer.register(&json!({})).await.json;
-        let path = |client: &Value| format!("/register/{}", client["client_id"].as_str().unwrap());
-        let token = |client: &Value| client["registration_access_token"].as_str().unwrap().to_owned();
-        let local = format!("/register/{}", issuer.local_client().client_id);
-
-        let answer = issuer.read_registration(&path(&mine), &token(&mine)).await;
-        assert_eq!(answer.status, StatusCode::OK);
-        let mut expected = mine.clone();
-        for gone in ["client_secret", "client_secret_expires_at"] {
-            expected.as_object_mut().unwrap().remove(gone);
+        for _ in 0..MAX_REGISTRATIONS {
+            assert_eq!(issuer.register(&json!({})).await.status, StatusCode::CREATED);
         }
-        assert_eq!(answer.json, expected);
-
-        let mut refusals = Vec::new();
-        for (path, token) in [
-            (path(&mine), token(&other)),
-            (path(&mine), issuer.initial_access_token()),
-            (path(&mine), mine["client_secret"].as_str().unwrap().to_owned()),
-            (path(&mine), String::new()),
-            ("/register/client-unknown".to_owned(), token(&mine)),
-            (local, token(&mine)),
-        ] {
-            let answer = issuer.read_registration(&path, &token).await;
-            answer.is_refused(401, "invalid_token");
-            refusals.push(answer.json);
-        }
-        assert!(refusals.windows(2).all(|pair| pair[0] == pair[1]));
+        issuer.advance(20);
+        let wrong = [JSON, ("authorization", "Bearer wrong")];
+        issuer.send(Method::POST, "/register", &wrong, "{}").await.is_refused(401, "invalid_token");
+        let answer = issuer.register(&json!({})).await;
+        answer.is_refused(429, "temporarily_unavailable");
+        assert_eq!(answer.header("retry-after"), "41");
+        issuer.advance(40);
+        assert_eq!(issuer.register(&json!({})).await.status, StatusCode::CREATED);
     }
 
     #[tokio::test]

@@ -41,15 +41,15 @@ mod tests {
     async fn a_revoked_token_is_revoked_at_once_and_after_a_restart() {
         let issuer = Fixture::new();
         let (token, other) = (issuer.local_token().await, issuer.local_token().await);
-        assert!(!issuer.embedded.is_revoked(&id_of(&token)));
+        assert!(!issuer.is_revoked(&id_of(&token)));
         for _ in 0..2 {
             let answer = issuer.local("/revoke", &[("token", &token), ("token_type_hint", "anything")]).await;
             assert_eq!((answer.status, answer.json), (StatusCode::OK, Value::Null));
-            assert!(issuer.embedded.is_revoked(&id_of(&token)));
+            assert!(issuer.is_revoked(&id_of(&token)));
         }
         let issuer = issuer.restarted();
-        assert!(issuer.embedded.is_revoked(&id_of(&token)));
-        assert!(!issuer.embedded.is_revoked(&id_of(&other)));
+        assert!(issuer.is_revoked(&id_of(&token)));
+        assert!(!issuer.is_revoked(&id_of(&other)));
         assert!(!issuer.files("revoked").concat().contains(&token));
     }
 
@@ -59,7 +59,7 @@ mod tests {
         let (id, secret) = issuer.registered("client_secret_post").await;
         let token = issuer.local_token().await;
         assert_eq!(issuer.with_secret("/revoke", &id, &secret, &[("token", &token)]).await.status, StatusCode::OK);
-        assert!(!issuer.embedded.is_revoked(&id_of(&token)));
+        assert!(!issuer.is_revoked(&id_of(&token)));
         assert!(issuer.files("revoked").is_empty());
     }
 
@@ -81,7 +81,7 @@ mod tests {
         let token = issuer.local_token().await;
         std::fs::remove_dir(issuer.state.path().join("issuer/revoked")).unwrap();
         issuer.local("/revoke", &[("token", &token)]).await.is_refused(500, "server_error");
-        assert!(!issuer.embedded.is_revoked(&id_of(&token)));
+        assert!(!issuer.is_revoked(&id_of(&token)));
     }
 
     #[tokio::test]
@@ -99,10 +99,10 @@ mod tests {
         issuer.advance(1);
         let last = revoke(&issuer).await;
         assert_eq!(issuer.files("revoked").len(), 2, "while it runs");
-        assert!(!issuer.embedded.is_revoked(&early) && issuer.embedded.is_revoked(&late));
+        assert!(!issuer.is_revoked(&early) && issuer.is_revoked(&late));
         issuer.advance(899);
         let issuer = issuer.restarted();
         assert_eq!(issuer.files("revoked").len(), 1, "and at start");
-        assert!(!issuer.embedded.is_revoked(&late) && issuer.embedded.is_revoked(&last));
+        assert!(!issuer.is_revoked(&late) && issuer.is_revoked(&last));
     }
 }

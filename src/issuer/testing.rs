@@ -143,6 +143,11 @@ impl Fixture {
         answer.json["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// Whether a token of this `jti` was revoked; its client is there.
+    pub(super) fn is_revoked(&self, token_id: &str) -> bool {
+        self.embedded.is_revoked(Some(token_id), Some(&self.local_client().client_id))
+    }
+
     pub(super) fn local_client(&self) -> LocalClient {
         LocalClient::load(&self.state).unwrap().unwrap()
     }
@@ -178,6 +183,15 @@ impl Fixture {
 
     pub(super) async fn read_registration(&self, path: &str, token: &str) -> Answer {
         self.send(Method::GET, path, &[("authorization", &format!("Bearer {token}"))], "").await
+    }
+
+    pub(super) async fn delete_registration(&self, path: &str, token: &str) -> Answer {
+        self.send(Method::DELETE, path, &[("authorization", &format!("Bearer {token}"))], "").await
+    }
+
+    pub(super) async fn update_registration(&self, path: &str, token: &str, metadata: &Value) -> Answer {
+        let bearer = format!("Bearer {token}");
+        self.send(Method::PUT, path, &[JSON, ("authorization", &bearer)], &metadata.to_string()).await
     }
 
     /// A client with a secret, for this method.

@@ -18,10 +18,10 @@ use crate::{
 pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<TokenResponse>, RouteError> {
-    issue(&issuer, &call).map(Json).map_err(|error| call.refused("token", error))
+    issue(&issuer, &call).await.map(Json).map_err(|error| call.refused("token", error))
 }
 
-fn issue(issuer: &Embedded, call: &Call) -> Result<TokenResponse, RouteError> {
+async fn issue(issuer: &Arc<Embedded>, call: &Call) -> Result<TokenResponse, RouteError> {
     let form = call.form()?;
     check_grant(&form)?;
     let credentials = Credentials::read(call, &form)?;
@@ -33,6 +33,7 @@ fn issue(issuer: &Embedded, call: &Call) -> Result<TokenResponse, RouteError> {
     let client = issuer.authenticate(&credentials)?;
     let resource = asked_resource(&form, &issuer.settings.resources)?;
     let scope = asked_scope(&form, &client.scope)?;
+    issuer.note_use(&client).await;
     let access_token = issuer.mint(&client, resource, &scope);
     record(Event::TokenIssued { client: &client.id, scope: &scope.to_string(), resource: resource.as_str() });
     Ok(TokenResponse {

@@ -111,7 +111,10 @@ impl Hint for NetError {
             Self::Setup(_) => Some("check the certificate file given by `--ca`".to_owned()),
             Self::Unreachable { .. } => Some("check that it runs and that the address is right".to_owned()),
             Self::TimedOut { .. } => Some("check that it is healthy, or give it longer with `--timeout`".to_owned()),
-            Self::Broken { .. } | Self::TooLarge(_) => None,
+            Self::TooLarge(_) => {
+                Some("no issuer or server needs to say so much here: check that the address is right".to_owned())
+            }
+            Self::Broken { .. } => None,
         }
     }
 }

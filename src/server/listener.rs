@@ -20,8 +20,6 @@ use super::reload::Running;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers of one request, in all.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
-/// Headers of one request, in number.
-const MAX_HEADERS: usize = 100;
 /// A pause when the process has no file descriptor left: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -105,8 +103,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES as usize)
-        .max_headers(MAX_HEADERS);
+        // A request has at most 100 headers, hyper's own bound: to set it, even to that, costs time on each request.
+        .max_buf_size(MAX_HEADER_BYTES as usize);
     builder
         .http2()
         .timer(TokioTimer::new())

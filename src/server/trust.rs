@@ -6,7 +6,7 @@ use axum::Router;
 
 use super::{FETCH_TIMEOUT, StartError, names::Names};
 use crate::{
-    auth::{Authenticator, IsRevoked, Jwks, Keys, Rules, Source},
+    auth::{Authenticator, IsRevoked, Jwks, Keys, Principal, Rules, Source},
     clock::SharedClock,
     config::{Config, IssuerChoice},
     issuer::Embedded,
@@ -103,7 +103,10 @@ impl Trust {
             IssuerSource::Embedded { issuer, .. } => {
                 let keys = KeySet::parse(&issuer.key_set()).expect("the embedded issuer writes key sets");
                 let issuer = Arc::clone(issuer);
-                (Keys::Fixed(keys), Some(Arc::new(move |token_id: &str| issuer.is_revoked(token_id))))
+                let is_revoked = move |principal: &Principal| {
+                    issuer.is_revoked(principal.token_id.as_deref(), principal.client_id.as_deref())
+                };
+                (Keys::Fixed(keys), Some(Arc::new(is_revoked)))
             }
             IssuerSource::External(jwks) => (Keys::Remote(Arc::clone(jwks)), None),
         };

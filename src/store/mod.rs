@@ -1,7 +1,9 @@
 //! What outlives the process: files of our own, in a directory that only this account can enter.
 
 mod local_client;
+mod own_file;
 mod private_dir;
 
 pub use local_client::{LocalClient, initial_access_token};
+pub use own_file::OwnFile;
 pub use private_dir::{Lock, PrivateDir, StoreError};

@@ -51,6 +51,14 @@ pub enum StoreError {
         /// What is wrong, as the rest of a sentence.
         problem: String,
     },
+    /// What was to be written is not the person's to write.
+    #[error("`{path}` {problem}", path = .path.display())]
+    NotOwn {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, as the rest of a sentence.
+        problem: String,
+    },
 }
 
 impl Hint for StoreError {
@@ -60,6 +68,7 @@ impl Hint for StoreError {
                 "run `chmod go-rwx {}`, and replace the secrets in it if others may have read them",
                 path.display()
             )),
+            Self::NotOwn { .. } => Some("name a regular file of this account, not a link to one".to_owned()),
             Self::Unsafe { .. } => Some("point `state_dir` to a directory of your own".to_owned()),
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -90,6 +99,11 @@ impl PrivateDir {
         let metadata = fs::symlink_metadata(path).map_err(io_error("look at", path))?;
         check_ours(path, &metadata, metadata.is_dir(), "is not a directory")?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// A directory that is taken as it is.
+    pub(super) fn unchecked(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// A directory inside this one.
@@ -130,6 +144,16 @@ impl PrivateDir {
         let (path, temporary) = (self.file_path(name), self.write_temporary(name, bytes)?);
         fs::rename(&temporary, &path).map_err(io_error("replace", &path))?;
         self.sync()
+    }
+
+    /// Takes this much room for the file, so that the next [`write`](Self::write) of as much cannot meet a full disk.
+    pub fn take_room(&self, name: &str, bytes: usize) -> Result<(), StoreError> {
+        self.write_temporary(name, &vec![b' '; bytes]).map(drop)
+    }
+
+    /// Gives the room back.
+    pub fn leave_room(&self, name: &str) -> Result<(), StoreError> {
+        self.remove(&format!(".{name}.new")).map(drop)
     }
 
     /// Makes the file, unless there is one already: then `false`, and nothing is changed.
@@ -250,7 +274,8 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Stor
     move |source| StoreError::Io { action, path: path.to_owned(), source }
 }
 
-fn no_follow() -> i32 {
+/// Flags of an open that follows no link and is not inherited.
+pub(super) fn no_follow() -> i32 {
     i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits()).expect("open flags fit an int")
 }
 
@@ -276,6 +301,21 @@ mod tests {
         assert_eq!(dir.names().unwrap(), ["a"]);
         assert!(dir.remove("a").unwrap());
         assert!(!dir.remove("a").unwrap());
+    }
+
+    #[test]
+    fn room_is_taken_and_given_back() {
+        let (_root, dir) = fresh();
+        dir.write("a", b"before").unwrap();
+        dir.take_room("a", 5000).unwrap();
+        assert_eq!(fs::metadata(dir.path().join(".a.new")).unwrap().len(), 5000);
+        assert_eq!(dir.read("a").unwrap().unwrap(), b"before");
+        dir.write("a", b"after").unwrap();
+        assert_eq!(dir.read("a").unwrap().unwrap(), b"after");
+        dir.take_room("b", 5000).unwrap();
+        dir.leave_room("b").unwrap();
+        dir.leave_room("b").unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

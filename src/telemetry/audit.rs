@@ -75,7 +75,7 @@ pub enum Event<'a> {
     },
     /// The embedded issuer refused a request at one of its endpoints.
     IssuerRefused {
-        /// `token`, `register`, `revoke`, `introspect`.
+        /// `token`, `register`, `manage`, `revoke`, `introspect`.
         endpoint: &'a str,
         /// The client as it named itself; it may be anybody.
         client: &'a str,
@@ -93,6 +93,18 @@ pub enum Event<'a> {
     ClientRegistered {
         /// The new client.
         client: &'a str,
+    },
+    /// The embedded issuer changed a registration as its client asked.
+    ClientUpdated {
+        /// The client.
+        client: &'a str,
+    },
+    /// The embedded issuer removed a client, and with it ended its tokens.
+    ClientRemoved {
+        /// The client.
+        client: &'a str,
+        /// `deleted` by itself, or `unused` for too long.
+        reason: &'a str,
     },
     /// A session of the 2025 revisions began.
     SessionOpened {
@@ -129,6 +141,8 @@ pub fn record(event: Event<'_>) {
         }
         Event::TokenRevoked { client, token_id } => info!(target: "audit", client, token_id, "token_revoked"),
         Event::ClientRegistered { client } => info!(target: "audit", client, "client_registered"),
+        Event::ClientUpdated { client } => info!(target: "audit", client, "client_updated"),
+        Event::ClientRemoved { client, reason } => info!(target: "audit", client, reason, "client_removed"),
         Event::SessionOpened { actor: Actor { issuer, subject, client } } => {
             info!(target: "audit", issuer, subject, client, "session_opened");
         }

@@ -2,6 +2,7 @@
 //!
 //! Needs what `./tests/run` installs, so plain `cargo test` does not build it.
 
+mod completions;
 mod conformance;
 mod docs;
 mod everything;

@@ -9,5 +9,6 @@ pub(crate) mod person;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod upstream;

@@ -1,0 +1,55 @@
+//! `securemcp completions`: print a completion script.
+
+use clap::{Args, ValueEnum};
+use clap_complete::aot::{Bash, Fish, Generator, Zsh};
+
+use super::{
+    exit::{Exit, Failure},
+    print::Printer,
+};
+
+const EXAMPLES: &str = "Examples:
+  securemcp completions bash > ~/.local/share/bash-completion/completions/securemcp
+  securemcp completions zsh > /usr/local/share/zsh/site-functions/_securemcp
+  securemcp completions fish > ~/.config/fish/completions/securemcp.fish";
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Options {
+    /// The shell that will read it
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// The shells that there is a script for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Shell {
+    // No doc comments here: they would stretch the help over several lines.
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Prints the script.
+pub(super) fn run(options: &Options, tree: &mut clap::Command, printer: Printer) -> Result<Exit, Failure> {
+    printer.text(&options.shell.script(tree))?;
+    Ok(Exit::Done)
+}
+
+impl Shell {
+    /// The script for this tree of commands.
+    pub(super) fn script(self, tree: &mut clap::Command) -> String {
+        let mut script = Vec::new();
+        match self {
+            Self::Bash => generate(Bash, tree, &mut script),
+            Self::Zsh => generate(Zsh, tree, &mut script),
+            Self::Fish => generate(Fish, tree, &mut script),
+        }
+        String::from_utf8(script).expect("names and help are UTF-8")
+    }
+}
+
+fn generate(shell: impl Generator, tree: &mut clap::Command, script: &mut Vec<u8>) {
+    clap_complete::aot::generate(shell, tree, "securemcp", script);
+}

@@ -1,0 +1,271 @@
+//! `securemcp dcr` with the real binary: the whole life of a registration, against the embedded issuer and one that
+//! lies.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    cli::{Account, Ended},
+    liar::{Liar, Lie, RESOURCE, field, only},
+    process::{Running, Seeded},
+};
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().unwrap_or_else(|| panic!("no `{name}` in {value}"))
+}
+
+fn json_of(account: &Account, arguments: &[&str]) -> Value {
+    let ended = account.run(&[arguments, &["--output", "json"]].concat());
+    ended.done();
+    ended.json()
+}
+
+/// What is kept of the only registration.
+fn kept(account: &Account) -> Value {
+    let mut files = registrations(account);
+    assert_eq!(files.len(), 1, "{files:?}");
+    files.remove(0)
+}
+
+fn registrations(account: &Account) -> Vec<Value> {
+    let entries = fs::read_dir(account.state().join("clients"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an entry").path());
+    let visible = entries.filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with('.'));
+    visible.map(|path| serde_json::from_slice(&fs::read(path).expect("it is there")).expect("whole")).collect()
+}
+
+#[test]
+fn a_registration_is_made_shown_changed_used_and_deleted() {
+    let account = Account::new();
+    let serve = account.start(&[]);
+    let account = account.with("SECUREMCP_SERVER", &serve.url);
+    let made =
+        json_of(&account, &["dcr", "register", "--name", "ci", "--scope", "mcp:read mcp:write", "--show-secrets"]);
+    let (id, secret) = (text(&made, "client_id"), text(&made, "client_secret"));
+    let again = json_of(&account, &["dcr", "register", "--name", "ci", "--scope", "mcp:read mcp:write"]);
+    assert_eq!((&again["client_id"], &again["client_secret"]), (&made["client_id"], &json!("[redacted]")));
+
+    let changed = json_of(&account, &["dcr", "update", "--scope", "mcp:read", "--name", "nightly"]);
+    assert_eq!((&changed["scope"], &changed["client_name"]), (&json!("mcp:read"), &json!("nightly")));
+    let old = text(&made, "registration_access_token");
+    let new = kept(&account)["client"]["registration_access_token"].clone();
+    assert_ne!(new, old);
+    let shown = account.run(&["dcr", "show"]);
+    assert!(shown.done().contains(id) && !shown.stdout.contains(secret), "{shown:#?}");
+    account
+        .run(&["dcr", "update", "--scope", "mcp:read mcp:infer"])
+        .failed(1, &["scope must be a selection of: mcp:read", "hint: "]);
+    account.run(&["dcr", "update"]).failed(2, &["--name"]);
+
+    // Without `--scope`: it asks for what it is registered for.
+    let token = account.run(&["token", "get", "--client-id", id]).done().trim().to_owned();
+    let call = |token: &str| {
+        let mut command = account.command(&["call", "echo", "hi"]);
+        command.env("SECUREMCP_TOKEN", token);
+        Running::start(command).ended()
+    };
+    assert_eq!(call(&token).done(), "hi\n");
+    assert_eq!(account.run(&["call", "echo", "hi", "--client-id", id]).done(), "hi\n");
+    account.run(&["call", "calculator", "add", "1", "2", "--client-id", id]).failed(6, &["hint: "]);
+
+    let deleted = json_of(&account, &["dcr", "delete", "--client-id", id]);
+    assert_eq!(deleted, json!({"client_id": id, "deleted": true}));
+    call(&token).failed(4, &["invalid_token"]);
+    assert!(registrations(&account).is_empty());
+    account.run(&["dcr", "show"]).failed(4, &["no registration is kept", "securemcp dcr register"]);
+    account.run(&["dcr", "delete"]).failed(4, &["no registration is kept"]);
+    assert_eq!(account.run(&["call", "echo", "hi"]).done(), "hi\n", "this account's own client is still there");
+}
+
+#[test]
+fn a_registration_that_the_issuer_forgot_is_made_again_or_dropped() {
+    let account = Account::new();
+    let liar = Liar::start();
+    let account = account.with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["dcr", "register"]).done();
+    liar.lie("GET /register/", Lie::Answer(401, json!({"error": "invalid_token"})));
+    liar.lie("DELETE /register/", Lie::Answer(401, json!({"error": "invalid_token"})));
+    account.run(&["dcr", "show"]).failed(4, &["invalid_token", "dcr delete --forget"]);
+    account.run(&["dcr", "delete"]).failed(4, &["invalid_token", "dcr delete --forget"]);
+    assert_eq!(registrations(&account).len(), 1);
+    liar.hits();
+    account.run(&["dcr", "register"]).done();
+    assert_eq!(only(&liar.hits(), "POST /register").len(), 1);
+    account.run(&["dcr", "delete", "--forget"]).done();
+    assert!(registrations(&account).is_empty());
+    assert_eq!(only(&liar.hits(), "DELETE").len(), 0);
+}
+
+#[test]
+fn refusals_of_the_rfcs_are_told_with_what_to_do() {
+    let account = Account::new();
+    let liar = Liar::start();
+    let account = account.with("SECUREMCP_SERVER", &liar.url);
+    for (status, error, code) in [
+        (401, "invalid_token", 4),
+        (400, "invalid_client_metadata", 1),
+        (400, "invalid_redirect_uri", 1),
+        (503, "temporarily_unavailable", 5),
+        (403, "access_denied", 6),
+    ] {
+        liar.repent();
+        let said = "no\u{1b}[31m because";
+        liar.lie("POST /register", Lie::Answer(status, json!({"error": error, "error_description": said})));
+        let ended = account.run(&["dcr", "register"]);
+        ended.failed(code, &[error, "because"]);
+        assert!(!ended.stderr.contains('\u{1b}') && registrations(&account).is_empty(), "{ended:#?}");
+        assert!(error == "access_denied" || ended.stderr.contains("hint: "), "{ended:#?}");
+    }
+    liar.repent();
+    account.run(&["dcr", "register"]).done();
+}
+
+#[test]
+fn c07_another_issuer_means_another_registration() {
+    let account = Account::new();
+    let (liar, other) = (Liar::start(), Liar::start());
+    let account = account.with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["dcr", "register"]).done();
+    account.run(&["call", "echo", "hi"]).done();
+    let hits = liar.hits();
+    assert!(only(&hits, "POST /token")[0].authorization.as_deref().is_some_and(|value| value.starts_with("Basic ")));
+    account.run(&["token", "forget"]).done();
+    liar.claim(RESOURCE, "authorization_servers", json!([other.origin]));
+    other.hits();
+    account.run(&["call", "echo", "hi"]).failed(4, &["no client for the issuer", "securemcp dcr register"]);
+    let hits = other.hits();
+    assert!(!hits.is_empty() && hits.iter().all(|hit| hit.authorization.is_none()), "{hits:?}");
+    assert!(only(&hits, "POST").is_empty(), "{hits:?}");
+    account.run(&["dcr", "register"]).done();
+    let hits = other.hits();
+    assert_eq!(only(&hits, "POST /register").len(), 1);
+    assert!(hits.iter().all(|hit| !hit.body.contains("secret-of-the-registered") && hit.authorization.is_none()));
+    assert_eq!(registrations(&account).len(), 2);
+}
+
+/// An env file as a person wrote it.
+const ENV: &str = "# ours\r\n\r\nLOG_LEVEL=info # low\r\nexport KEYCLOAK_CLIENT_ID='old one'\r\nOTHER=\"a b\"";
+
+#[test]
+fn an_env_file_gets_the_client_and_keeps_its_other_lines() {
+    let account = Account::new();
+    let liar = Liar::start();
+    let account = account.with("SECUREMCP_SERVER", &liar.url);
+    let path = account.home().join(".env");
+    let register =
+        |more: &[&str]| account.run(&[&["dcr", "register", "--env-file", ".env", "--auto-update"], more].concat());
+    register(&[]).done();
+    let created = "SECUREMCP_CLIENT_ID=registered\nSECUREMCP_CLIENT_SECRET=secret-of-the-registered\n";
+    assert_eq!(fs::read_to_string(&path).expect("it was made"), created);
+    assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
+    fs::write(&path, ENV).expect("it is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let ended = register(&[]);
+    assert!(!ended.done().contains("secret-of") && !ended.stderr.contains("secret-of"), "{ended:#?}");
+    let expected = ENV.replace("'old one'", "registered") + "\r\nSECUREMCP_CLIENT_SECRET=secret-of-the-registered\r\n";
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), expected);
+    assert_eq!(fs::metadata(&path).expect("it is there").mode() & 0o777, 0o600);
+    assert_eq!(account.run(&["call", "echo", "hi", "--env-file", ".env"]).done(), "hi\n");
+    let names = fs::read_dir(account.home()).expect("a home").map(|entry| entry.expect("an entry").file_name());
+    assert!(names.into_iter().all(|name| name == ".env" || name == ".local"), "nothing is left beside it");
+    account.run(&["dcr", "register", "--auto-update"]).failed(2, &["--env-file"]);
+}
+
+#[test]
+fn an_env_file_that_is_not_the_persons_own_is_refused_before_anything_is_asked() {
+    let account = Account::new();
+    let liar = Liar::start();
+    let account = account.with("SECUREMCP_SERVER", &liar.url);
+    let (path, victim) = (account.home().join(".env"), account.home().join("victim"));
+    fs::write(&victim, "A=1\n").expect("an empty home");
+    symlink(&victim, &path).expect("an empty home");
+    let register = || account.run(&["dcr", "register", "--env-file", ".env", "--auto-update"]);
+    register().failed(1, &["is a symbolic link", "hint: "]);
+    fs::remove_file(&path).expect("it is there");
+    fs::create_dir(&path).expect("nothing is there");
+    register().failed(1, &["is not a regular file", "hint: "]);
+    fs::remove_dir(&path).expect("it is there");
+    if rustix::process::geteuid().is_root() {
+        fs::write(&path, "A=1\n").expect("nothing is there");
+        std::os::unix::fs::chown(&path, Some(65534), None).expect("root may");
+        register().failed(1, &["belongs to user 65534", "hint: "]);
+        fs::remove_file(&path).expect("it is there");
+    }
+    assert!(liar.hits().is_empty() && registrations(&account).is_empty());
+    assert_eq!(fs::read_to_string(&victim).expect("it is there"), "A=1\n");
+    fs::write(&path, "A=1\n").expect("nothing is there");
+    register().done();
+    assert!(fs::read_to_string(&path).expect("it is there").starts_with("A=1\nSECUREMCP_CLIENT_ID=registered\n"));
+}
+
+/// The command with a disk that takes nothing more.
+fn on_a_full_disk(account: &Account, arguments: &[&str]) -> Ended {
+    let mut shell = account.command_of("sh");
+    let script = "ulimit -f 0 && trap '' XFSZ && exec \"$0\" \"$@\"";
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_securemcp")]).args(arguments);
+    Running::start(shell).ended()
+}
+
+#[test]
+fn a_full_disk_is_noticed_before_the_issuer_is_asked() {
+    let account = Account::new();
+    let serve = account.start(&[]);
+    let account = account.with("SECUREMCP_SERVER", &serve.url);
+    account.run(&["dcr", "register"]).done();
+    let before = kept(&account);
+    for command in [&["dcr", "update", "--name", "x"][..], &["dcr", "register", "--name", "y"], &["dcr", "show"]] {
+        on_a_full_disk(&account, command).failed(1, &["cannot write", "hint: free some space"]);
+    }
+    assert_eq!(kept(&account), before);
+    let changed = json_of(&account, &["dcr", "update", "--name", "x"]);
+    assert_eq!(changed["client_name"], "x", "its token still works");
+    let clients = fs::read_dir(account.state().join("issuer/clients")).expect("a directory").count();
+    assert_eq!(clients, 2, "this account's and the registered one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_update_never_loses_the_registration() {
+    let account = Account::new();
+    let serve = account.start(&[]);
+    let account = account.with("SECUREMCP_SERVER", &serve.url);
+    account.run(&["dcr", "register"]).done();
+    let mut seeded = Seeded(3);
+    let (mut killed, mut rounds, mut whole) = (0, 0, 60_000);
+    while killed < 60 {
+        rounds += 1;
+        assert!(rounds < 240, "only {killed} were killed before they had ended");
+        let name = rounds.to_string();
+        let command = Running::start(account.command(&["dcr", "update", "--name", &name]));
+        tokio::time::sleep(std::time::Duration::from_micros(seeded.below(whole))).await;
+        if command.kill().code.is_none() {
+            killed += 1;
+            whole += whole / 50;
+        } else {
+            whole -= whole / 10;
+        }
+        // Whatever was lost on the way, what is on the disk opens the registration.
+        let shown = Running::start(account.command(&["dcr", "show", "--output", "json"])).ended();
+        shown.done();
+        assert_eq!(kept(&account)["client"]["client_name"], shown.json()["client_name"]);
+    }
+}
+
+#[test]
+fn the_initial_access_token_is_never_on_the_command_line() {
+    let account = Account::new();
+    let liar = Liar::start();
+    let account = account.with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["dcr", "register", "--initial-access-token", "x"]).failed(2, &["--initial-access-token-file"]);
+    fs::write(account.home().join("iat"), "opener\n").expect("a home");
+    account.run(&["dcr", "register", "--initial-access-token-file", "iat"]).done();
+    let hits = liar.hits();
+    let asked = only(&hits, "POST /register");
+    assert_eq!(asked[0].authorization.as_deref(), Some("Bearer opener"));
+    assert_eq!(field(&asked[0].body, "x"), None);
+}

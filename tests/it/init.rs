@@ -1,0 +1,146 @@
+//! `securemcp init`: on a terminal, without one, and where it must not write.
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+};
+
+use crate::harness::{cli::Account, process::Running, terminal::Terminal};
+
+const FILES: [&str; 2] = ["securemcp.toml", ".env"];
+
+fn read(account: &Account, name: &str) -> String {
+    fs::read_to_string(account.home().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The names of all files, but for directories.
+fn names(account: &Account) -> Vec<String> {
+    let entries = fs::read_dir(account.home()).expect("a home").map(|entry| entry.expect("an entry"));
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_person_is_asked_and_a_wrong_answer_asked_again() {
+    let account = Account::new();
+    let mut terminal = Terminal::start(account.command(&["init"]));
+    terminal.shows("Where should the server listen?");
+    terminal.types("nonsense\r");
+    terminal.shows("nonsense");
+    // The wrong answer stays there to be mended.
+    terminal.types(&"\u{7f}".repeat("nonsense".len()));
+    terminal.types("0.0.0.0:8443\r");
+    terminal.shows("Which issuer does it trust?");
+    terminal.types("https://kc.example/realms/mcp\r");
+    terminal.shows("By which URL do clients call it?");
+    terminal.types("https://mcp.example/mcp\r");
+    terminal.shows("Which network is the TLS proxy in?");
+    terminal.types("10.0.0.0/8\r");
+    let (code, screen) = terminal.ended();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(screen.contains("securemcp serve --env-file .env"), "{screen}");
+    let toml = read(&account, "securemcp.toml");
+    for line in [
+        "[server]",
+        "listen = \"0.0.0.0:8443\"",
+        "resource = \"https://mcp.example/mcp\"",
+        "trusted_proxies = [\"10.0.0.0/8\"]",
+        "[issuer]",
+        "url = \"https://kc.example/realms/mcp\"",
+    ] {
+        assert!(toml.lines().any(|written| written == line), "no `{line}` in {toml}");
+    }
+    assert!(read(&account, ".env").contains("SECUREMCP_SERVER=https://mcp.example/mcp\n"));
+    account.run(&["serve", "--check", "--env-file", ".env"]).done();
+}
+
+#[test]
+fn on_loopback_two_questions_are_enough() {
+    let account = Account::new();
+    let mut terminal = Terminal::start(account.command(&["init"]));
+    terminal.shows("Where should the server listen?");
+    terminal.types("\r");
+    terminal.shows("Which issuer does it trust?");
+    terminal.types("\r");
+    let (code, screen) = terminal.ended();
+    assert!(code == Some(0) && !screen.contains("By which URL"), "{code:?} {screen}");
+    account.run(&["serve", "--check", "--env-file", ".env"]).done();
+}
+
+#[test]
+fn nobody_is_asked_who_is_not_there() {
+    for (flags, variable, on_terminal) in
+        [(&["init"][..], None, false), (&["init"], Some("CI"), true), (&["init", "--yes"], None, true)]
+    {
+        let account = Account::new();
+        let mut command = account.command(flags);
+        command.envs(variable.map(|name| (name, "true")));
+        if on_terminal {
+            let (code, screen) = Terminal::start(command).ended();
+            assert!(code == Some(0) && !screen.contains('?'), "{flags:?}: {screen}");
+        } else {
+            Running::start(command).ended().done();
+        }
+        for name in FILES {
+            let mode = fs::metadata(account.home().join(name)).expect("it was made").mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert_eq!(names(&account), [".env", "securemcp.toml"], "and nothing beside them");
+    }
+}
+
+#[test]
+fn flags_say_everything_and_what_is_written_works() {
+    let account = Account::new();
+    fs::create_dir(account.home().join("there")).expect("an empty home");
+    let flags = ["init", "--directory", "there", "--listen", "127.0.0.1:0", "--log-level", "debug", "--output", "json"];
+    let written = account.run(&flags);
+    written.done();
+    let said = written.json();
+    assert_eq!(said["files"], serde_json::json!(["there/securemcp.toml", "there/.env"]));
+    assert_eq!(said["next"], "securemcp serve --config there/securemcp.toml --env-file there/.env");
+    let next: Vec<_> = said["next"].as_str().expect("a command").split(' ').skip(1).collect();
+    let serve = crate::harness::process::Serve::start(account.command(&next));
+    assert_eq!(account.run(&["call", "echo", "hi", "--server", &serve.url]).done(), "hi\n");
+}
+
+#[test]
+fn what_is_there_stays_unless_forced() {
+    for there in FILES {
+        let account = Account::new();
+        fs::write(account.home().join(there), "# mine\n").expect("an empty home");
+        account.run(&["init"]).failed(1, &[there, "is there already", "hint: ", "--force"]);
+        assert_eq!(names(&account), [there], "nothing half-written");
+        assert_eq!(read(&account, there), "# mine\n");
+        account.run(&["init", "--force"]).done();
+        assert_ne!(read(&account, there), "# mine\n");
+    }
+    let account = Account::new();
+    fs::write(account.home().join("victim"), "untouched").expect("an empty home");
+    symlink("victim", account.home().join(".env")).expect("an empty home");
+    account.run(&["init", "--force"]).failed(1, &["is a symbolic link"]);
+    assert_eq!(
+        (read(&account, "victim").as_str(), names(&account)),
+        ("untouched", vec![".env".to_owned(), "victim".to_owned()])
+    );
+}
+
+#[test]
+fn what_serve_would_refuse_is_not_written() {
+    let account = Account::new();
+    for bad in [
+        &["--listen", "nonsense"][..],
+        &["--listen", "0.0.0.0:8000"],
+        &["--listen", "0.0.0.0:8000", "--issuer", "https://kc.example/realms/mcp"],
+        &["--issuer", "http://kc.example/"],
+        &["--trusted-proxy", "nowhere"],
+        &["--log-level", "loud"],
+    ] {
+        let ended = account.run(&[&["init"], bad].concat());
+        ended.failed(3, &[bad[0]]);
+        assert!(names(&account).is_empty(), "{bad:?}");
+    }
+    account.run(&["init", "--directory", "nowhere"]).failed(1, &["nowhere"]);
+    account.run(&["init"]).done();
+}
