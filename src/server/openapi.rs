@@ -18,7 +18,8 @@ use crate::tools::{Definition, JsonObject, Tools};
 
 const PROBLEM: &str = "application/problem+json";
 /// The refusals of every request that needs a token.
-const TOKEN_REFUSALS: [(&str, &str); 3] = [("400", "Ambiguous"), ("401", "Unauthorized"), ("503", "Unavailable")];
+const TOKEN_REFUSALS: [(&str, &str); 4] =
+    [("400", "Ambiguous"), ("401", "Unauthorized"), ("429", "TooMany"), ("503", "Unavailable")];
 /// The refusals of a call, besides those.
 const CALL_REFUSALS: [(&str, &str); 5] =
     [("403", "Forbidden"), ("408", "Slow"), ("413", "TooLarge"), ("415", "NotJson"), ("422", "Unfit")];
@@ -256,6 +257,7 @@ fn refusals() -> Map<String, Value> {
         ("TooLarge", "The body is too large", None),
         ("NotJson", "The body is not said to be `application/json`", None),
         ("Unfit", "The arguments do not fit the tool, or it has to ask its caller, which only MCP can do", None),
+        ("TooMany", "The address, the client or the user comes too often", Some("Retry-After")),
         ("Unavailable", "Tokens cannot be checked at the moment; keep yours and try again", Some("Retry-After")),
     ];
     refusals.into_iter().map(|(name, description, header)| (name.to_owned(), problem(description, header))).collect()
