@@ -180,7 +180,9 @@ async fn shown(authority: &Authority, serve: &Serve) -> Vec<u8> {
 }
 
 fn toml(files: &Files) -> String {
-    format!("server.tls_cert = '{}'\nserver.tls_key = '{}'\n", files.certificate(), files.key())
+    // Who looks whether a request fails asks as fast as it can.
+    let limits = "limits.per_client = '1000000/s'\nlimits.per_address = '1000000/s'\n";
+    format!("{limits}server.tls_cert = '{}'\nserver.tls_key = '{}'\n", files.certificate(), files.key())
 }
 
 #[tokio::test]
