@@ -34,7 +34,7 @@ fn write(account: &Account, toml: &str) {
 
 impl Reloaded {
     fn start(toml: &str) -> Self {
-        let account = Account::new();
+        let account = Account::limited();
         write(&account, toml);
         let serve = Serve::start(account.command(&["serve", "--listen", "127.0.0.1:0"]));
         Self { account, serve, times: 0 }

@@ -31,9 +31,19 @@ pub(crate) struct Serving {
     pub(crate) url: String,
 }
 
+/// A fast machine must not meet the limits of callers where a test is about something else.
+const UNLIMITED: [(&str, &str); 2] =
+    [("SECUREMCP_LIMITS_PER_CLIENT", "1000000/s"), ("SECUREMCP_LIMITS_PER_ADDRESS", "1000000/s")];
+
 impl Account {
     pub(crate) fn new() -> Self {
-        Self { home: tempfile::tempdir().expect("a temporary directory"), variables: Vec::new() }
+        let variables = UNLIMITED.map(|(name, value)| (name, value.to_owned())).into();
+        Self { home: tempfile::tempdir().expect("a temporary directory"), variables }
+    }
+
+    /// An account whose server counts its callers as its settings say.
+    pub(crate) fn limited() -> Self {
+        Self { variables: Vec::new(), ..Self::new() }
     }
 
     /// Sets an environment variable for all later commands.
