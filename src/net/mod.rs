@@ -2,7 +2,7 @@
 
 mod streamable;
 
-use std::time::Duration;
+use std::{error::Error, io, time::Duration};
 
 use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, header::HeaderMap, redirect};
 use serde::de::DeserializeOwned;
@@ -109,6 +109,10 @@ impl Hint for NetError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Setup(_) => Some("check the certificate file given by `--ca`".to_owned()),
+            Self::Unreachable { source, .. } if is_about_its_certificate(source) => Some(
+                "name the authority that issued its certificate with `--ca FILE`, and call it by a name in the certificate"
+                    .to_owned(),
+            ),
             Self::Unreachable { .. } => Some("check that it runs and that the address is right".to_owned()),
             Self::TimedOut { .. } => Some("check that it is healthy, or give it longer with `--timeout`".to_owned()),
             Self::TooLarge(_) => {
@@ -117,6 +121,16 @@ impl Hint for NetError {
             Self::Broken { .. } => None,
         }
     }
+}
+
+/// Whether the peer was reached, and did not prove who it is.
+fn is_about_its_certificate(error: &reqwest::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| {
+        // An `io::Error` does not name what it wraps among its sources.
+        let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source())
+    });
+    causes.any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
 }
 
 /// Builds the client that everything outgoing uses. It has no bound on a whole answer, since an event stream has none:

@@ -83,8 +83,9 @@ async fn c17_a_server_of_another_name_or_authority_or_time_is_not_believed() {
     let (ca, other) = (files.write("ca.pem", &authority.root()), files.write("other.pem", &other.root()));
     let serve = account.start(&["--tls-cert", &files.certificate(), "--tls-key", &files.key()]);
     let call = |server: &str, ca: &str| account.run(&["call", "echo", "hi", "--server", server, "--ca", ca]);
-    call(&serve.url, &other).failed(5, &["cannot reach", "certificate"]);
-    call(&serve.url.replace("127.0.0.1", "localhost"), &ca).failed(5, &["cannot reach", "certificate"]);
+    call(&serve.url, &other).failed(5, &["cannot reach", "certificate", "`--ca FILE`"]);
+    call(&serve.url.replace("127.0.0.1", "localhost"), &ca)
+        .failed(5, &["cannot reach", "certificate", "by a name in the certificate"]);
     assert_eq!(call(&serve.url, &ca).done(), "hi\n");
 }
 
