@@ -1,14 +1,18 @@
 //! Keys and signed tokens: JWK (RFC 7517), JWS (RFC 7515), JWT (RFC 7519) under the rules of RFC 8725.
 
+mod claims;
 pub mod jwk;
 pub mod jws;
 pub mod sign;
+mod told;
 pub mod verify;
 
+pub use claims::Claims;
 pub use jwk::KeySet;
 pub use jws::Jws;
 pub use sign::SigningKey;
-pub use verify::{Claims, Expect, Refused, Unverified};
+pub use told::{Active, Told};
+pub use verify::{Expect, Refused, Unverified};
 
 use jsonwebtoken::Algorithm;
 

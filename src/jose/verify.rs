@@ -6,19 +6,13 @@
 use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
-use serde::Deserialize;
 
-use super::{KeySet, jws::Jws};
-use crate::{
-    hint::Hint,
-    json::present,
-    oauth::{Issuer, Scopes, client_auth::Audience},
+use super::{
+    KeySet,
+    claims::{Claims, MAX_LIFETIME, RawClaims},
+    jws::Jws,
 };
-
-/// The longest life of an access token: one that was stolen must not work for days.
-const MAX_LIFETIME: Duration = Duration::from_hours(24);
-/// The longest `sub`, in characters (OpenID Connect Core section 2).
-const MAX_SUBJECT: usize = 255;
+use crate::{hint::Hint, oauth::Issuer};
 
 /// What a token must be to be good here.
 #[derive(Clone, Debug)]
@@ -33,25 +27,8 @@ pub struct Expect {
     pub leeway: Duration,
 }
 
-/// What a good token says.
-#[derive(Clone, Debug)]
-pub struct Claims {
-    /// `sub`.
-    pub subject: String,
-    /// `client_id`, else `azp`.
-    pub client_id: Option<String>,
-    /// `preferred_username`.
-    pub username: Option<String>,
-    /// `scope` and `scp`, whichever there is, string or array.
-    pub scopes: Scopes,
-    /// `exp`, since the epoch.
-    pub expires_at: Duration,
-    /// `jti`.
-    pub token_id: Option<String>,
-}
-
 /// Why a token is not good here. The words are for logs and for `token inspect`; a caller over HTTP hears `invalid_token`.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refused {
     /// Not a JWT in the compact serialisation with sane JSON in it.
     #[error("token is not a signed JWT: {0}")]
@@ -99,6 +76,9 @@ pub enum Refused {
     /// From `iat`, or from now on without one, to `exp` is more than a day.
     #[error("token lives {} h, more than {} h", .0 / 3600, MAX_LIFETIME.as_secs() / 3600)]
     LivesTooLong(u64),
+    /// What its issuer says of it when asked (RFC 7662 section 2.2).
+    #[error("the issuer says that the token is not active")]
+    Inactive,
     /// An ID token, a refresh token, a logout token, a client assertion.
     #[error("not an access token: {0}")]
     NotAnAccessToken(String),
@@ -125,6 +105,7 @@ impl Hint for Refused {
                     "ask for the token with `resource={expected}`, or map this audience in the issuer (Keycloak: an audience mapper on the `mcp:*` client scopes)"
                 )
             }
+            Self::Inactive => "get a new token: this one expired or was revoked".to_owned(),
             Self::Expired(_) => {
                 "get a new token; if it was just issued, check the clocks of issuer and server".to_owned()
             }
@@ -145,48 +126,12 @@ pub struct Unverified<'a> {
     claims: RawClaims,
 }
 
-#[derive(Debug, Deserialize)]
-struct RawClaims {
-    iss: String,
-    #[serde(default, deserialize_with = "present")]
-    sub: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    aud: Option<Audience>,
-    exp: f64,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<f64>,
-    #[serde(default, deserialize_with = "present")]
-    iat: Option<f64>,
-    #[serde(default, deserialize_with = "present")]
-    jti: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    client_id: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    azp: Option<String>,
-    preferred_username: Option<String>,
-    scope: Option<ScopeClaim>,
-    scp: Option<ScopeClaim>,
-    typ: Option<String>,
-    nonce: Option<serde::de::IgnoredAny>,
-    at_hash: Option<serde::de::IgnoredAny>,
-    events: Option<serde::de::IgnoredAny>,
-    #[serde(default, deserialize_with = "present")]
-    cnf: Option<serde::de::IgnoredAny>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum ScopeClaim {
-    Text(String),
-    List(Vec<String>),
-    Other(serde::de::IgnoredAny),
-}
-
 impl<'a> Unverified<'a> {
     /// Takes a token apart. A member that occurs twice is an error: two parsers could read two tokens.
     pub fn parse(token: &'a str) -> Result<Self, Refused> {
         let jws = Jws::parse(token)?;
-        let claims = jws.claims()?;
+        let claims: RawClaims = jws.claims()?;
+        claims.require_those_of_a_jwt()?;
         Ok(Self { jws, claims })
     }
 
@@ -197,10 +142,12 @@ impl<'a> Unverified<'a> {
 
     /// Whether the token at least claims to come from the expected issuer: asked before a key is looked for.
     pub fn check_issuer(&self, expect: &Expect) -> Result<(), Refused> {
-        if self.claims.iss == expect.issuer.as_str() {
-            return Ok(());
-        }
-        Err(Refused::Issuer { found: printable(&self.claims.iss), expected: expect.issuer.to_string() })
+        self.claims.check_issuer(expect)
+    }
+
+    /// Whether the token at least claims to be for this resource.
+    pub fn check_audience(&self, expect: &Expect) -> Result<(), Refused> {
+        self.claims.check_audience(expect)
     }
 
     /// Verifies everything.
@@ -210,87 +157,12 @@ impl<'a> Unverified<'a> {
     pub fn verify(self, keys: &KeySet, expect: &Expect, now: Duration) -> Result<Claims, Refused> {
         self.check_issuer(expect)?;
         self.jws.check_signature(keys, &expect.algorithms)?;
-        self.check_kind()?;
-        self.check_audience(expect)?;
-        self.check_times(expect.leeway, now)?;
-        if self.claims.cnf.is_some() {
-            return Err(Refused::SenderConstrained);
-        }
-        let claims = self.claims;
-        Ok(Claims {
-            subject: subject(claims.sub)?,
-            client_id: claims.client_id.or(claims.azp),
-            username: claims.preferred_username,
-            scopes: scopes([claims.scope.as_ref(), claims.scp.as_ref()]),
-            expires_at: Duration::try_from_secs_f64(claims.exp).unwrap_or(Duration::MAX),
-            token_id: claims.jti,
-        })
+        self.claims.check_kind(self.jws.typ())?;
+        self.claims.check_audience(expect)?;
+        self.claims.check_times(expect.leeway, now)?;
+        self.claims.check_lifetime(now)?;
+        self.claims.into_claims()
     }
-
-    /// RFC 9068 section 4 wants `at+jwt`; issuers that write plain `JWT` (Keycloak) are read by what else the token says.
-    fn check_kind(&self) -> Result<(), Refused> {
-        let typ = self.jws.typ().map(str::to_ascii_lowercase);
-        match typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ)) {
-            Some("at+jwt") => Ok(()),
-            None | Some("jwt") => match self.claims.typ.as_deref() {
-                Some("Bearer") => Ok(()),
-                Some(other) => Err(Refused::NotAnAccessToken(format!("its `typ` is `{}`", printable(other)))),
-                None if self.claims.nonce.is_some() || self.claims.at_hash.is_some() => {
-                    Err(Refused::NotAnAccessToken("it looks like an ID token".to_owned()))
-                }
-                None if self.claims.events.is_some() => {
-                    Err(Refused::NotAnAccessToken("it looks like a security event token".to_owned()))
-                }
-                None => Ok(()),
-            },
-            Some(other) => Err(Refused::NotAnAccessToken(format!("its header's `typ` is `{}`", printable(other)))),
-        }
-    }
-
-    fn check_audience(&self, expect: &Expect) -> Result<(), Refused> {
-        let named = |audience: &str| expect.audiences.iter().any(|ours| ours == audience);
-        if self.claims.aud.as_ref().is_some_and(|audience| audience.iter().any(named)) {
-            return Ok(());
-        }
-        let found = match &self.claims.aud {
-            None => "absent".to_owned(),
-            Some(audience) => printable(&serde_json::to_string(audience).unwrap_or_default()),
-        };
-        Err(Refused::Audience { found, expected: expect.audiences.join("` or `") })
-    }
-
-    fn check_times(&self, leeway: Duration, now: Duration) -> Result<(), Refused> {
-        let (now, leeway) = (now.as_secs_f64(), leeway.as_secs_f64());
-        if now >= self.claims.exp + leeway {
-            return Err(Refused::Expired(whole_seconds(now - self.claims.exp)));
-        }
-        match (self.claims.nbf, self.claims.iat) {
-            (Some(nbf), _) if nbf > now + leeway => Err(Refused::NotYetValid(whole_seconds(nbf - now))),
-            (_, Some(iat)) if iat > now + leeway => Err(Refused::IssuedInFuture(whole_seconds(iat - now))),
-            (_, iat) => check_lifetime(self.claims.exp - iat.unwrap_or(now)),
-        }
-    }
-}
-
-fn check_lifetime(seconds: f64) -> Result<(), Refused> {
-    if seconds > MAX_LIFETIME.as_secs_f64() { Err(Refused::LivesTooLong(whole_seconds(seconds))) } else { Ok(()) }
-}
-
-fn subject(claim: Option<String>) -> Result<String, Refused> {
-    let subject = claim.unwrap_or_default();
-    match subject.chars().count() {
-        0 => Err(Refused::NotAnAccessToken("it has no `sub`".to_owned())),
-        1..=MAX_SUBJECT => Ok(subject),
-        _ => Err(Refused::NotAnAccessToken(format!("its `sub` is longer than {MAX_SUBJECT} characters"))),
-    }
-}
-
-fn scopes(claims: [Option<&ScopeClaim>; 2]) -> Scopes {
-    Scopes::from_claims(claims.into_iter().flatten().flat_map(|claim| match claim {
-        ScopeClaim::Text(text) => text.split(' ').collect::<Vec<_>>(),
-        ScopeClaim::List(list) => list.iter().map(String::as_str).collect(),
-        ScopeClaim::Other(_) => Vec::new(),
-    }))
 }
 
 /// A stranger's text, safe to put into a log line: short, and without control characters.
