@@ -1,26 +1,35 @@
 //! The one judge of bearer tokens.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+
+use tracing::info;
 
 use super::{
-    Jwks, Principal,
-    cache::{TokenCache, TokenHash},
+    Introspection, Jwks, Principal,
+    cache::{Holds, TokenCache, TokenHash},
+    flights::Flights,
+    introspection::Unavailable,
 };
 use crate::{
     clock::SharedClock,
-    jose::{Expect, KeySet, Refused, Unverified},
+    jose::{Claims, Expect, KeySet, Refused, Told, Unverified},
 };
+
+/// How long an issuer's word on a token is taken for true: a revoked token works no longer than that.
+const TOLD_FOR: Duration = Duration::from_secs(30);
 
 /// Asks whether a token with this `jti` was revoked. Called on every request: no disk, no waiting.
 pub type IsRevoked = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
-/// Where the issuer's keys come from.
+/// What tokens are judged by.
 #[derive(Debug)]
 pub enum Keys {
-    /// The embedded issuer of this very process.
+    /// The keys of the embedded issuer of this very process.
     Fixed(KeySet),
-    /// An issuer somewhere, found by discovery.
+    /// The keys of an issuer somewhere, found by discovery.
     Remote(Arc<Jwks>),
+    /// The word of an issuer somewhere.
+    Told(Arc<Introspection>),
 }
 
 /// What a caller must bring.
@@ -37,7 +46,10 @@ pub struct Rules {
 pub struct Authenticator {
     rules: Rules,
     keys: Keys,
-    cache: TokenCache,
+    good: TokenCache<Arc<Principal>>,
+    /// Tokens that the issuer was asked about in vain.
+    told_bad: TokenCache<Refused>,
+    questions: Flights<Result<Arc<Principal>, Denied>>,
     clock: SharedClock,
 }
 
@@ -48,7 +60,7 @@ impl fmt::Debug for Authenticator {
 }
 
 /// Why a token does not open the door.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Denied {
     /// The token itself is not good: 401.
     #[error(transparent)]
@@ -62,25 +74,37 @@ pub enum Denied {
     /// Nobody can tell now: 503, never 401, which would make a client throw its token away.
     #[error("the issuer's keys are not available")]
     KeysUnavailable,
+    /// The same, where the issuer is asked about every token.
+    #[error("the issuer cannot be asked about tokens")]
+    IntrospectionUnavailable,
 }
 
 impl Authenticator {
     /// A judge by these rules.
     pub fn new(rules: Rules, keys: Keys, clock: SharedClock) -> Self {
-        Self { rules, keys, cache: TokenCache::default(), clock }
+        Self {
+            rules,
+            keys,
+            good: TokenCache::default(),
+            told_bad: TokenCache::default(),
+            questions: Flights::default(),
+            clock,
+        }
     }
 
-    /// Whether tokens can be judged at this moment.
-    pub fn is_ready(&self) -> bool {
+    /// What is missing to judge tokens at this moment, as `/health/ready` calls it.
+    pub fn missing(&self) -> Option<&'static str> {
         match &self.keys {
-            Keys::Fixed(_) => true,
-            Keys::Remote(jwks) => jwks.current().is_some(),
+            Keys::Fixed(_) => None,
+            Keys::Remote(jwks) => jwks.current().is_none().then_some("issuer_keys"),
+            Keys::Told(introspection) => (!introspection.is_ready()).then_some("issuer_introspection"),
         }
     }
 
     /// Whom the token speaks for.
     ///
-    /// A good token is verified once; after that only its expiry, its revocation and the age of the keys are looked at.
+    /// A good token is judged once; after that only its expiry, its revocation and the age of the keys, or of the issuer's
+    /// word, are looked at.
     ///
     /// # Errors
     /// See [`Denied`]. An unknown `kid` may cost one fetch of the key set, at most one in a cool-down (`jwks`).
@@ -93,32 +117,18 @@ impl Authenticator {
                 let generation = snapshot.generation;
                 (Known::Shared(snapshot), generation)
             }
+            Keys::Told(introspection) => return self.authenticate_by_word(introspection, token, hash).await,
         };
-        if let Some(principal) = self.cache.get(hash, generation) {
+        if let Some(principal) = self.good.get(hash, |holds| holds == Holds::WithKeys(generation)) {
             return self.still_good(hash, principal);
         }
         let (claims, generation) = self.verify(token, &keys, generation).await?;
-        let principal = Arc::new(Principal {
-            issuer: self.rules.expect.issuer.clone(),
-            subject: claims.subject,
-            client_id: claims.client_id,
-            username: claims.username,
-            scopes: claims.scopes,
-            expires_at: claims.expires_at,
-            token_id: claims.token_id,
-        });
-        self.check_client(&principal)?;
-        let principal = self.still_good(hash, principal)?;
-        self.cache.insert(hash, Arc::clone(&principal), generation);
+        let principal = self.still_good(hash, self.principal(claims)?)?;
+        self.good.insert(hash, Arc::clone(&principal), Holds::WithKeys(generation));
         Ok(principal)
     }
 
-    async fn verify(
-        &self,
-        token: &str,
-        keys: &Known<'_>,
-        generation: u64,
-    ) -> Result<(crate::jose::Claims, u64), Denied> {
+    async fn verify(&self, token: &str, keys: &Known<'_>, generation: u64) -> Result<(Claims, u64), Denied> {
         let expect = &self.rules.expect;
         let unverified = Unverified::parse(token)?;
         // Before any key is looked for: a token of another issuer must not make us fetch.
@@ -133,14 +143,61 @@ impl Authenticator {
         Ok((unverified.verify(keys.set(), expect, self.clock.since_epoch())?, generation))
     }
 
+    async fn authenticate_by_word(
+        &self,
+        introspection: &Introspection,
+        token: &str,
+        hash: TokenHash,
+    ) -> Result<Arc<Principal>, Denied> {
+        let now = self.clock.monotonic();
+        let still_holds = |holds| matches!(holds, Holds::Until(end) if now < end);
+        if let Some(principal) = self.good.get(hash, still_holds) {
+            return self.still_good(hash, principal);
+        }
+        if let Some(refused) = self.told_bad.get(hash, still_holds) {
+            return Err(refused.into());
+        }
+        self.questions.join(hash, self.ask(introspection, token, hash)).await
+    }
+
+    async fn ask(&self, introspection: &Introspection, token: &str, hash: TokenHash) -> Result<Arc<Principal>, Denied> {
+        let asked_at = self.clock.monotonic();
+        let told = introspection.ask(token).await.map_err(|Unavailable| Denied::IntrospectionUnavailable)?;
+        if let Told::Inactive = told {
+            hint_at_foreign_audience(introspection.client_id(), token);
+        }
+        let now = self.clock.since_epoch();
+        let claims = told.judge(&self.rules.expect, now).inspect_err(|refused| {
+            self.told_bad.insert(hash, refused.clone(), Holds::Until(asked_at + TOLD_FOR));
+        })?;
+        let good_for = claims.expires_at.map_or(TOLD_FOR, |end| end.saturating_sub(now).min(TOLD_FOR));
+        let principal = self.principal(claims)?;
+        self.good.insert(hash, Arc::clone(&principal), Holds::Until(asked_at + good_for));
+        Ok(principal)
+    }
+
+    fn principal(&self, claims: Claims) -> Result<Arc<Principal>, Denied> {
+        let principal = Principal {
+            issuer: self.rules.expect.issuer.clone(),
+            subject: claims.subject,
+            client_id: claims.client_id,
+            username: claims.username,
+            scopes: claims.scopes,
+            expires_at: claims.expires_at,
+            token_id: claims.token_id,
+        };
+        self.check_client(&principal)?;
+        Ok(Arc::new(principal))
+    }
+
     fn still_good(&self, hash: TokenHash, principal: Arc<Principal>) -> Result<Arc<Principal>, Denied> {
         let now = self.clock.since_epoch();
-        if now >= principal.expires_at.saturating_add(self.rules.expect.leeway) {
-            self.cache.remove(hash);
-            return Err(Refused::Expired(now.saturating_sub(principal.expires_at).as_secs()).into());
+        if let Some(end) = principal.expires_at.filter(|end| now >= end.saturating_add(self.rules.expect.leeway)) {
+            self.good.remove(hash);
+            return Err(Refused::Expired(now.saturating_sub(end).as_secs()).into());
         }
         if self.rules.is_revoked.as_ref().is_some_and(|is_revoked| is_revoked(&principal)) {
-            self.cache.remove(hash);
+            self.good.remove(hash);
             return Err(Denied::Revoked);
         }
         Ok(principal)
@@ -152,6 +209,14 @@ impl Authenticator {
             Some(client) if allowed.contains(client) => Ok(()),
             client => Err(Denied::ClientNotAllowed(client.clone().unwrap_or_default().escape_debug().to_string())),
         }
+    }
+}
+
+/// Keycloak calls every token inactive that is not for the client that asks; what the token says of itself shows it.
+fn hint_at_foreign_audience(client_id: &str, token: &str) {
+    if Unverified::parse(token).is_ok_and(|token| !token.is_for(client_id)) {
+        let hint = format!("map `{client_id}` into `aud` of the issuer's access tokens (Keycloak: an audience mapper)");
+        info!(client_id, hint, "an inactive token has not the asking client in its `aud`, which some issuers demand");
     }
 }
 

@@ -1,16 +1,15 @@
-//! Verdicts on tokens that were good, so that a signature is checked once and not on every request.
+//! Verdicts on tokens, so that a signature is checked once, and an issuer asked now and then, and not on every request.
 //!
 //! Keyed by the token's SHA-256, so no token is kept in memory. Bounded: two generations, of which the older is dropped
 //! when the younger is full; what is in use moves to the younger one.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-
-use super::Principal;
 
 /// Entries in one generation of one shard: 16 x 2 x 1024 tokens in all, some 16 MiB at most.
 const GENERATION_ENTRIES: usize = 1024;
@@ -18,25 +17,34 @@ const SHARDS: usize = 16;
 
 type Key = [u8; 32];
 
-#[derive(Debug, Default)]
-pub(super) struct TokenCache {
-    shards: [Mutex<Shard>; SHARDS],
+#[derive(Debug)]
+pub(super) struct TokenCache<V> {
+    shards: [Mutex<Shard<V>>; SHARDS],
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    young: HashMap<Key, Entry>,
-    old: HashMap<Key, Entry>,
+#[derive(Debug)]
+struct Shard<V> {
+    young: HashMap<Key, Entry<V>>,
+    old: HashMap<Key, Entry<V>>,
 }
 
 #[derive(Clone, Debug)]
-struct Entry {
-    principal: Arc<Principal>,
-    key_generation: u64,
+struct Entry<V> {
+    verdict: V,
+    holds: Holds,
+}
+
+/// For how long a verdict is taken for true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// As long as the keys are those of this generation.
+    WithKeys(u64),
+    /// Until then, on the stopwatch.
+    Until(Duration),
 }
 
 /// The name of a token in the cache.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TokenHash(Key);
 
 impl TokenHash {
@@ -47,9 +55,15 @@ impl TokenHash {
     }
 }
 
-impl TokenCache {
-    /// The verdict on this token, if it was reached with this generation of the key set.
-    pub(super) fn get(&self, hash: TokenHash, key_generation: u64) -> Option<Arc<Principal>> {
+impl<V> Default for TokenCache<V> {
+    fn default() -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::new(Shard { young: HashMap::new(), old: HashMap::new() })) }
+    }
+}
+
+impl<V: Clone> TokenCache<V> {
+    /// The verdict on this token, if it still holds.
+    pub(super) fn get(&self, hash: TokenHash, still_holds: impl FnOnce(Holds) -> bool) -> Option<V> {
         let mut shard = self.shard(hash);
         let entry = if let Some(entry) = shard.young.get(&hash.0) {
             entry.clone()
@@ -58,11 +72,11 @@ impl TokenCache {
             shard.insert(hash.0, entry.clone());
             entry
         };
-        (entry.key_generation == key_generation).then_some(entry.principal)
+        still_holds(entry.holds).then_some(entry.verdict)
     }
 
-    pub(super) fn insert(&self, hash: TokenHash, principal: Arc<Principal>, key_generation: u64) {
-        self.shard(hash).insert(hash.0, Entry { principal, key_generation });
+    pub(super) fn insert(&self, hash: TokenHash, verdict: V, holds: Holds) {
+        self.shard(hash).insert(hash.0, Entry { verdict, holds });
     }
 
     pub(super) fn remove(&self, hash: TokenHash) {
@@ -71,13 +85,13 @@ impl TokenCache {
         shard.old.remove(&hash.0);
     }
 
-    fn shard(&self, hash: TokenHash) -> std::sync::MutexGuard<'_, Shard> {
+    fn shard(&self, hash: TokenHash) -> std::sync::MutexGuard<'_, Shard<V>> {
         self.shards[usize::from(hash.0[0]) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shard {
-    fn insert(&mut self, key: Key, entry: Entry) {
+impl<V> Shard<V> {
+    fn insert(&mut self, key: Key, entry: Entry<V>) {
         if self.young.len() >= GENERATION_ENTRIES {
             self.old = std::mem::take(&mut self.young);
         }
@@ -89,31 +103,30 @@ impl Shard {
 mod tests {
     use super::*;
 
-    fn principal() -> Arc<Principal> {
-        Arc::new(Principal::for_tests("alice", "cli", "mcp:read"))
-    }
+    const WITH_FIRST: Holds = Holds::WithKeys(1);
 
     #[test]
     fn a_verdict_lasts_as_long_as_the_keys_it_was_reached_with() {
         let cache = TokenCache::default();
         let hash = TokenHash::of("token");
-        assert!(cache.get(hash, 1).is_none());
-        cache.insert(hash, principal(), 1);
-        assert!(cache.get(hash, 1).is_some());
-        assert!(cache.get(hash, 2).is_none());
+        let get = |generation| cache.get(hash, |holds| holds == Holds::WithKeys(generation));
+        assert_eq!(get(1), None);
+        cache.insert(hash, "alice", WITH_FIRST);
+        assert_eq!(get(1), Some("alice"));
+        assert_eq!(get(2), None);
         cache.remove(hash);
-        assert!(cache.get(hash, 1).is_none());
+        assert_eq!(get(1), None);
     }
 
     #[test]
     fn a_flood_of_tokens_stays_bounded_and_spares_the_one_in_use() {
         let cache = TokenCache::default();
         let hot = TokenHash::of("hot");
-        cache.insert(hot, principal(), 1);
+        cache.insert(hot, "alice", WITH_FIRST);
         for number in 0..100_000 {
-            cache.insert(TokenHash::of(&number.to_string()), principal(), 1);
+            cache.insert(TokenHash::of(&number.to_string()), "mallory", WITH_FIRST);
             if number % 100 == 0 {
-                assert!(cache.get(hot, 1).is_some(), "after {number}");
+                assert_eq!(cache.get(hot, |_| true), Some("alice"), "after {number}");
             }
         }
         let entries: usize =

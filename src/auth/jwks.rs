@@ -15,11 +15,12 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 use url::Url;
 
+use super::source::{Endpoint, Source, SourceError, chain};
 use crate::{
     clock::SharedClock,
     jose::KeySet,
     net::{Http, NetError},
-    oauth::{Issuer, ServerMetadata, is_https_or_loopback},
+    oauth::Issuer,
     secret::sha256_base64url,
     store::PrivateDir,
 };
@@ -34,17 +35,6 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(2);
 /// Between two tries while there are keys but the issuer does not answer.
 const RETRY_WITH_KEYS: Duration = Duration::from_secs(30);
-
-/// Where an issuer is found.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Its name, which its metadata must repeat.
-    pub issuer: Issuer,
-    /// Where it is reached, if not at its name.
-    pub backchannel_url: Option<Url>,
-    /// Where its keys are, if its metadata shall not be asked.
-    pub jwks_uri: Option<Url>,
-}
 
 /// A key set and its age.
 #[derive(Debug)]
@@ -63,6 +53,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Jwks {
     source: Source,
+    /// Where the keys are, if the issuer's metadata shall not be asked.
+    at: Option<Url>,
     http: Http,
     clock: SharedClock,
     disk: Option<PrivateDir>,
@@ -84,17 +76,11 @@ struct Flight {
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
     Net(#[from] NetError),
     #[error("`{url}` answered {status}")]
     Status { url: Url, status: u16 },
-    #[error("`{url}` is not issuer metadata")]
-    NotMetadata { url: Url, source: serde_json::Error },
-    #[error("`{url}` says it is issuer `{found}`, expected `{expected}`")]
-    WrongIssuer { url: String, found: Issuer, expected: Issuer },
-    #[error("issuer metadata has no `jwks_uri`")]
-    NoJwksUri,
-    #[error("`jwks_uri` `{0}` must be https; http is for loopback and the back channel only")]
-    InsecureJwksUri(Url),
     #[error("`jwks_uri` moved from host `{from}` to `{to}`; restart to accept that")]
     HostMoved { from: String, to: String },
     #[error("`{url}` is not a key set")]
@@ -113,9 +99,16 @@ struct LastGoodCopy {
 
 impl Jwks {
     /// Keys of this issuer; a last good copy in `disk` is used at once. Nothing is fetched before [`run`](Self::run).
-    pub fn new(source: Source, http: Http, clock: SharedClock, disk: Option<PrivateDir>) -> Arc<Self> {
+    pub fn new(
+        source: Source,
+        jwks_uri: Option<Url>,
+        http: Http,
+        clock: SharedClock,
+        disk: Option<PrivateDir>,
+    ) -> Arc<Self> {
         let jwks = Self {
             source,
+            at: jwks_uri,
             http,
             clock,
             disk,
@@ -221,46 +214,11 @@ impl Jwks {
     }
 
     async fn jwks_url(&self) -> Result<Url, FetchError> {
-        if let Some(url) = &self.source.jwks_uri {
+        if let Some(url) = &self.at {
             return Ok(url.clone());
         }
-        let metadata = self.metadata().await?;
-        let url = metadata.jwks_uri.ok_or(FetchError::NoJwksUri)?;
-        let url = match &self.source.backchannel_url {
-            Some(base) if url.origin() == self.source.issuer.url().origin() => moved_to(&url, base),
-            _ => url,
-        };
-        let on_backchannel = self.source.backchannel_url.as_ref().is_some_and(|base| base.origin() == url.origin());
-        if on_backchannel || is_https_or_loopback(&url) { Ok(url) } else { Err(FetchError::InsecureJwksUri(url)) }
-    }
-
-    async fn metadata(&self) -> Result<ServerMetadata, FetchError> {
-        let issuer = &self.source.issuer;
-        let base = self.source.backchannel_url.clone().unwrap_or_else(|| issuer.url());
-        let mut problem = None;
-        for url in Issuer::metadata_urls(&base) {
-            let document = self.http.get(&url).await?;
-            if !document.status.is_success() {
-                problem.get_or_insert(FetchError::Status { url, status: document.status.as_u16() });
-                continue;
-            }
-            let metadata: ServerMetadata = match document.json() {
-                Ok(metadata) => metadata,
-                Err(source) => {
-                    problem.get_or_insert(FetchError::NotMetadata { url, source });
-                    continue;
-                }
-            };
-            if metadata.issuer != *issuer {
-                return Err(FetchError::WrongIssuer {
-                    url: url.into(),
-                    found: metadata.issuer,
-                    expected: issuer.clone(),
-                });
-            }
-            return Ok(metadata);
-        }
-        Err(problem.expect("there are always two places to ask"))
+        let metadata = self.source.metadata(&self.http).await?;
+        Ok(self.source.reached(Endpoint::JwksUri, metadata.jwks_uri)?)
     }
 
     fn pin_host(&self, url: &Url) -> Result<(), FetchError> {
@@ -331,24 +289,4 @@ impl Jwks {
             }
         });
     }
-}
-
-/// The same path at another origin.
-fn moved_to(url: &Url, base: &Url) -> Url {
-    let mut moved = base.clone();
-    moved.set_path(url.path());
-    moved.set_query(url.query());
-    moved
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -2,15 +2,26 @@
 
 mod authenticator;
 mod cache;
+mod flights;
+mod introspection;
 mod jwks;
 mod principal;
+mod source;
 
 #[cfg(feature = "internals")]
 pub use authenticator::{Authenticator, Denied, IsRevoked, Keys, Rules};
 #[cfg(not(feature = "internals"))]
 pub(crate) use authenticator::{Authenticator, Denied, IsRevoked, Keys, Rules};
 #[cfg(feature = "internals")]
-pub use jwks::{Jwks, Source};
+pub use introspection::{Introspection, Introspector};
 #[cfg(not(feature = "internals"))]
-pub(crate) use jwks::{Jwks, Source};
+pub(crate) use introspection::{Introspection, Introspector};
+#[cfg(feature = "internals")]
+pub use jwks::Jwks;
+#[cfg(not(feature = "internals"))]
+pub(crate) use jwks::Jwks;
 pub use principal::Principal;
+#[cfg(feature = "internals")]
+pub use source::Source;
+#[cfg(not(feature = "internals"))]
+pub(crate) use source::Source;

@@ -21,8 +21,8 @@ pub struct Principal {
     pub username: Option<String>,
     /// What the token allows.
     pub scopes: Scopes,
-    /// `exp`, since the epoch, without leeway.
-    pub expires_at: Duration,
+    /// `exp`, since the epoch, without leeway. A token without one is good as long as its issuer says so when asked.
+    pub expires_at: Option<Duration>,
     /// `jti`.
     pub token_id: Option<String>,
 }
@@ -51,7 +51,7 @@ impl Principal {
             client_id: Some(client_id.to_owned()),
             username: None,
             scopes: Scopes::parse(scopes).expect("a literal"),
-            expires_at: Duration::MAX,
+            expires_at: None,
             token_id: None,
         }
     }

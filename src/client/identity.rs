@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use reqwest::RequestBuilder;
-use url::form_urlencoded::byte_serialize;
 
 use super::{Client, ClientError, register::SavedClient};
 use crate::{
     jose::SigningKey,
+    net::with_basic_auth,
     oauth::{
         AuthMethod, Issuer, Scopes, ServerMetadata,
         client_auth::{AssertionClaims, Audience, JWT_BEARER},
@@ -106,11 +106,7 @@ impl Identity {
         now: Duration,
     ) -> Result<RequestBuilder, ClientError> {
         let request = match (&self.proof, self.method(issuer)?) {
-            (Proof::Secret(secret), AuthMethod::ClientSecretBasic) => {
-                // RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-                let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-                request.basic_auth(encode(&self.client_id), Some(encode(secret.expose())))
-            }
+            (Proof::Secret(secret), AuthMethod::ClientSecretBasic) => with_basic_auth(request, &self.client_id, secret),
             (Proof::Secret(secret), _) => {
                 form.push(("client_id", self.client_id.clone()));
                 form.push(("client_secret", secret.expose().to_owned()));

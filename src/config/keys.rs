@@ -262,6 +262,28 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "issuer.introspection.endpoint",
+        original: &["OAUTH_TOKEN_INTROSPECTION_ENDPOINT"],
+        default: Fallback::Unset("from the issuer's metadata"),
+        doc: "where the issuer is asked about tokens (RFC 7662)",
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.introspection.client_id",
+        variable: Some("SECUREMCP_INTROSPECTION_CLIENT_ID"),
+        default: Fallback::Unset("none: tokens are JWTs, judged by the issuer's keys"),
+        doc: "the client that asks the issuer about every token",
+        ..PLAIN
+    },
+    Key {
+        path: "issuer.introspection.client_secret",
+        variable: Some("SECUREMCP_INTROSPECTION_CLIENT_SECRET"),
+        default: Fallback::Unset("none"),
+        doc: "that client's secret",
+        secret: true,
+        ..PLAIN
+    },
+    Key {
         path: "issuer.algorithms",
         original: &["JWT_ALGORITHMS"],
         default: Fallback::Value("RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 EdDSA"),
@@ -496,7 +518,7 @@ mod tests {
     #[test]
     fn only_secrets_have_a_file_form() {
         let forms: Vec<_> = KEYS.iter().filter_map(Key::file_variable).collect();
-        let secrets = ["UPSTREAM_TOKEN", "CLIENT_SECRET", "INITIAL_ACCESS_TOKEN"];
+        let secrets = ["INTROSPECTION_CLIENT_SECRET", "UPSTREAM_TOKEN", "CLIENT_SECRET", "INITIAL_ACCESS_TOKEN"];
         assert_eq!(forms, secrets.map(|name| format!("SECUREMCP_{name}_FILE")));
     }
 

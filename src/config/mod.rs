@@ -119,11 +119,24 @@ pub enum IssuerChoice {
     },
 }
 
+/// How an issuer is asked about tokens (RFC 7662).
+#[derive(Debug, Clone)]
+pub struct Introspection {
+    /// Where, if not where its metadata says.
+    pub endpoint: Option<Url>,
+    /// Our client there.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
 /// How tokens are judged.
 #[derive(Debug, Clone)]
 pub struct IssuerSettings {
     /// Who issues them.
     pub choice: IssuerChoice,
+    /// How an issuer elsewhere is asked about them; `None`: they are JWTs, judged by its keys.
+    pub introspection: Option<Introspection>,
     /// The signature algorithms that count; asymmetric, never empty.
     pub algorithms: Vec<Algorithm>,
     /// How far clocks may disagree; at most 60 s.

@@ -3,7 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    ClientSettings, Config, Environment, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Server,
+    ClientSettings, Config, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Server,
+    keys,
     problem::{Report, quoted},
     raw::Values,
     reader::Reader,
@@ -84,10 +85,36 @@ fn issuer(reader: &mut Reader<'_>) -> IssuerSettings {
             Some(url) => IssuerChoice::External { url, backchannel_url, jwks_uri },
             None => IssuerChoice::Embedded { face_network, resources },
         },
+        introspection: introspection(reader),
         algorithms: reader.filled_list("issuer.algorithms", values::algorithm).unwrap_or_default(),
         leeway: reader.required("issuer.leeway", values::leeway),
         allowed_clients: reader.filled_list("issuer.allowed_clients", values::text),
     }
+}
+
+/// A client id makes the difference; the endpoint alone is what the original's environment has.
+fn introspection(reader: &mut Reader<'_>) -> Option<Introspection> {
+    let endpoint = reader.fetched_from("issuer.introspection.endpoint");
+    let client_id = reader.optional("issuer.introspection.client_id", values::text);
+    let client_secret =
+        reader.optional("issuer.introspection.client_secret", |text| values::text(text).map(Secret::new));
+    for (path, needs) in [
+        ("issuer.introspection.client_id", "issuer.introspection.client_secret"),
+        ("issuer.introspection.client_secret", "issuer.introspection.client_id"),
+    ] {
+        if let Some(value) = reader.values.get(path).filter(|_| reader.is_unset(needs)) {
+            let variable = keys::find(needs).and_then(|key| key.variable).unwrap_or_default();
+            let message = format!("{}: `{path}` is set without `{needs}`", value.origin);
+            reader.report.problem_with_hint(message, format!("set `{variable}`, or unset both to take JWTs"));
+        }
+    }
+    if let (None, Some(value)) = (&client_id, reader.values.get("issuer.introspection.endpoint")) {
+        reader.report.warn(format!(
+            "{}: the issuer is not asked about tokens: that needs `issuer.introspection.client_id` and its secret",
+            value.origin
+        ));
+    }
+    Some(Introspection { endpoint, client_id: client_id?, client_secret: client_secret? })
 }
 
 fn scopes(reader: &mut Reader<'_>) -> Option<Scopes> {
@@ -132,7 +159,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
 
 /// Where an issuer is reached means nothing without knowing which one.
 fn check_issuer(reader: &mut Reader<'_>) {
-    for path in ["issuer.backchannel_url", "issuer.jwks_uri"] {
+    for path in ["issuer.backchannel_url", "issuer.jwks_uri", "issuer.introspection.client_id"] {
         if let Some(value) = reader.values.get(path).filter(|_| reader.is_unset("issuer.url")) {
             let message = format!("{}: `{path}` is set without `issuer.url`", value.origin);
             reader.report.problem_with_hint(message, "set `SECUREMCP_ISSUER` to the issuer's name in its tokens");

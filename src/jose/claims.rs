@@ -26,8 +26,8 @@ pub struct Claims {
     pub username: Option<String>,
     /// `scope` and `scp`, whichever there is, string or array.
     pub scopes: Scopes,
-    /// `exp`, since the epoch; the maximum when an introspected token has none.
-    pub expires_at: Duration,
+    /// `exp`, since the epoch. Only an introspected token may have none.
+    pub expires_at: Option<Duration>,
     /// `jti`.
     pub token_id: Option<String>,
 }
@@ -114,10 +114,14 @@ impl RawClaims {
         }
     }
 
+    /// Whether `aud` is this, or has it.
+    pub(super) fn is_for(&self, audience: &str) -> bool {
+        self.aud.as_ref().is_some_and(|named| named.iter().any(|named| named == audience))
+    }
+
     /// Whether one of our names is among those that the token is for.
     pub(super) fn check_audience(&self, expect: &Expect) -> Result<(), Refused> {
-        let named = |audience: &str| expect.audiences.iter().any(|ours| ours == audience);
-        if self.aud.as_ref().is_some_and(|audience| audience.iter().any(named)) {
+        if expect.audiences.iter().any(|ours| self.is_for(ours)) {
             return Ok(());
         }
         let found = match &self.aud {
@@ -152,13 +156,12 @@ impl RawClaims {
         if self.cnf.is_some() {
             return Err(Refused::SenderConstrained);
         }
-        let expires_at = self.exp.map(|exp| Duration::try_from_secs_f64(exp).unwrap_or(Duration::MAX));
         Ok(Claims {
             subject: subject(self.sub)?,
             client_id: self.client_id.or(self.azp),
             username: self.preferred_username,
             scopes: scopes([self.scope.as_ref(), self.scp.as_ref()]),
-            expires_at: expires_at.unwrap_or(Duration::MAX),
+            expires_at: self.exp.map(|exp| Duration::try_from_secs_f64(exp).unwrap_or(Duration::MAX)),
             token_id: self.jti,
         })
     }

@@ -145,9 +145,9 @@ impl<'a> Unverified<'a> {
         self.claims.check_issuer(expect)
     }
 
-    /// Whether the token at least claims to be for this resource.
-    pub fn check_audience(&self, expect: &Expect) -> Result<(), Refused> {
-        self.claims.check_audience(expect)
+    /// Whether the token at least claims to be for this audience.
+    pub fn is_for(&self, audience: &str) -> bool {
+        self.claims.is_for(audience)
     }
 
     /// Verifies everything.
@@ -168,11 +168,6 @@ impl<'a> Unverified<'a> {
 /// A stranger's text, safe to put into a log line: short, and without control characters.
 pub(super) fn printable(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_default).collect()
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is only shown to people")]
-fn whole_seconds(seconds: f64) -> u64 {
-    seconds.ceil() as u64
 }
 
 #[cfg(test)]
@@ -223,7 +218,7 @@ mod tests {
         assert_eq!(claims.subject, "alice");
         assert_eq!(claims.client_id.as_deref(), Some("cli"));
         assert_eq!(claims.scopes.to_string(), "mcp:read mcp:write");
-        assert_eq!(claims.expires_at, Duration::from_secs(NOW + 300));
+        assert_eq!(claims.expires_at, Some(Duration::from_secs(NOW + 300)));
     }
 
     #[test]

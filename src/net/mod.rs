@@ -4,13 +4,13 @@ mod streamable;
 
 use std::{error::Error, io, time::Duration};
 
-use reqwest::{Certificate, Client, ClientBuilder, Method, StatusCode, header::HeaderMap, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, StatusCode, header::HeaderMap, redirect};
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Url, form_urlencoded::byte_serialize};
 
 pub use streamable::{Streamable, status_in};
 
-use crate::hint::Hint;
+use crate::{hint::Hint, secret::Secret};
 
 /// Largest metadata document, key set or token response, in bytes, after decompression.
 pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
@@ -173,7 +173,7 @@ impl Http {
     }
 
     /// A request to be completed and handed to [`send`](Self::send).
-    pub fn request(&self, method: Method, url: &Url) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
         self.client.request(method, url.clone()).timeout(self.timeout)
     }
 
@@ -183,7 +183,7 @@ impl Http {
     }
 
     /// Sends the request and reads the whole answer, whatever its status.
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Result<Document, NetError> {
+    pub async fn send(&self, request: RequestBuilder) -> Result<Document, NetError> {
         let mut response = request.send().await.map_err(|error| NetError::of(error, self.timeout))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
@@ -197,6 +197,12 @@ impl Http {
         tracing::debug!(url = without_query(response.url()), status = status.as_u16(), bytes = body.len(), "answered");
         Ok(Document { status, headers, body })
     }
+}
+
+/// `client_secret_basic`: both are form-encoded before they are joined (RFC 6749 section 2.3.1).
+pub fn with_basic_auth(request: RequestBuilder, client_id: &str, secret: &Secret) -> RequestBuilder {
+    let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    request.basic_auth(encode(client_id), Some(encode(secret.expose())))
 }
 
 impl Document {

@@ -91,12 +91,14 @@ pub(super) async fn live() -> Response<Body> {
 
 /// `GET /health/ready`: whether it makes sense to send work here. Names the part that is not ready, never a URL.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
-    let parts = [
-        (app.draining.load(Ordering::Relaxed), "draining"),
-        (!app.authenticator.is_ready(), "issuer_keys"),
-        (app.upstream.as_ref().is_some_and(|upstream| !upstream.is_ready()), "upstream"),
-    ];
-    let failing: Vec<&str> = parts.into_iter().filter_map(|(is_failing, name)| is_failing.then_some(name)).collect();
+    let failing: Vec<&str> = [
+        app.draining.load(Ordering::Relaxed).then_some("draining"),
+        app.authenticator.missing(),
+        app.upstream.as_ref().is_some_and(|upstream| !upstream.is_ready()).then_some("upstream"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let (code, mut body) = if failing.is_empty() {
         (StatusCode::OK, json!({"status": "ready"}))
     } else {

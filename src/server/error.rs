@@ -94,7 +94,7 @@ impl Refusal {
             Denied::ClientNotAllowed(_) => {
                 Self::new(StatusCode::FORBIDDEN, REFUSED, "this client is not allowed at this server")
             }
-            Denied::KeysUnavailable => Self {
+            Denied::KeysUnavailable | Denied::IntrospectionUnavailable => Self {
                 retry_after_seconds: Some(5),
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -255,8 +255,7 @@ impl Server {
     /// Serves until `stop` resolves, then drains: readiness turns 503, calls in flight finish, streams end.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let lasting = &self.running.lasting;
-        let jwks = lasting.trust.jwks().cloned();
-        let keys = jwks.map(|jwks| tokio::spawn(async move { jwks.run().await }));
+        let trust = tokio::spawn(lasting.trust.upkeep());
         let leave_upstream = CancellationToken::new();
         let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
         let stop_accepting = CancellationToken::new();
@@ -279,9 +278,7 @@ impl Server {
         }
         stop_accepting.cancel();
         lasting.streams.cancel();
-        if let Some(keys) = keys {
-            keys.abort();
-        }
+        trust.abort();
         leave_upstream.cancel();
         if let Some(gateway) = gateway {
             // It bounds its own end; a panic in it was logged where it happened.

@@ -42,7 +42,7 @@ pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Respons
         "client": principal.client_id,
         "issuer": principal.issuer,
         "scopes": principal.scopes.iter().collect::<Vec<_>>(),
-        "exp": principal.expires_at.as_secs(),
+        "exp": principal.expires_at.map(|at| at.as_secs()),
     }))
 }
 

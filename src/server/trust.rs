@@ -6,7 +6,7 @@ use axum::Router;
 
 use super::{FETCH_TIMEOUT, StartError, names::Names};
 use crate::{
-    auth::{Authenticator, IsRevoked, Jwks, Keys, Principal, Rules, Source},
+    auth::{Authenticator, Introspection, Introspector, IsRevoked, Jwks, Keys, Principal, Rules, Source},
     clock::SharedClock,
     config::{Config, IssuerChoice},
     issuer::Embedded,
@@ -23,11 +23,14 @@ pub(super) struct Trust {
     clock: SharedClock,
 }
 
+#[derive(Clone)]
 enum IssuerSource {
     /// This very server, and the scopes that it issues.
     Embedded { issuer: Arc<Embedded>, scopes: Scopes },
-    /// Somebody else.
-    External(Arc<Jwks>),
+    /// Somebody else, by whose keys tokens are judged.
+    Keys(Arc<Jwks>),
+    /// Somebody else, who is asked about tokens.
+    Told(Arc<Introspection>),
 }
 
 impl Trust {
@@ -54,14 +57,21 @@ impl Trust {
                 Ok(Self { name, source: IssuerSource::Embedded { issuer, scopes }, clock })
             }
             IssuerChoice::External { url, backchannel_url, jwks_uri } => {
-                let source = Source {
-                    issuer: url.clone(),
-                    backchannel_url: backchannel_url.clone(),
-                    jwks_uri: jwks_uri.clone(),
-                };
+                let source = Source { issuer: url.clone(), backchannel_url: backchannel_url.clone() };
                 let http = Http::new(&Options::with_timeout(FETCH_TIMEOUT))?;
-                let jwks = Jwks::new(source, http, Arc::clone(&clock), Some(state.child("issuers")?));
-                Ok(Self { name: url.clone(), source: IssuerSource::External(jwks), clock })
+                let source = if let Some(settings) = &config.issuer.introspection {
+                    let introspector = Introspector {
+                        source,
+                        endpoint: settings.endpoint.clone(),
+                        client_id: settings.client_id.clone(),
+                        client_secret: settings.client_secret.clone(),
+                    };
+                    IssuerSource::Told(Introspection::new(introspector, http, Arc::clone(&clock)))
+                } else {
+                    let copies = state.child("issuers")?;
+                    IssuerSource::Keys(Jwks::new(source, jwks_uri.clone(), http, Arc::clone(&clock), Some(copies)))
+                };
+                Ok(Self { name: url.clone(), source, clock })
             }
         }
     }
@@ -75,7 +85,7 @@ impl Trust {
     pub(super) fn fixed_scopes(&self) -> Option<&Scopes> {
         match &self.source {
             IssuerSource::Embedded { scopes, .. } => Some(scopes),
-            IssuerSource::External(_) => None,
+            IssuerSource::Keys(_) | IssuerSource::Told(_) => None,
         }
     }
 
@@ -83,15 +93,19 @@ impl Trust {
     pub(super) fn router(&self) -> Option<Router> {
         match &self.source {
             IssuerSource::Embedded { issuer, .. } => Some(issuer.router()),
-            IssuerSource::External(_) => None,
+            IssuerSource::Keys(_) | IssuerSource::Told(_) => None,
         }
     }
 
-    /// What has to run for keys to stay fresh.
-    pub(super) fn jwks(&self) -> Option<&Arc<Jwks>> {
-        match &self.source {
-            IssuerSource::Embedded { .. } => None,
-            IssuerSource::External(jwks) => Some(jwks),
+    /// What has to run for tokens to be judged, until it is dropped.
+    pub(super) fn upkeep(&self) -> impl Future<Output = ()> + Send + 'static {
+        let source = self.source.clone();
+        async move {
+            match source {
+                IssuerSource::Embedded { .. } => {}
+                IssuerSource::Keys(jwks) => jwks.run().await,
+                IssuerSource::Told(introspection) => introspection.run().await,
+            }
         }
     }
 
@@ -108,7 +122,8 @@ impl Trust {
                 };
                 (Keys::Fixed(keys), Some(Arc::new(is_revoked)))
             }
-            IssuerSource::External(jwks) => (Keys::Remote(Arc::clone(jwks)), None),
+            IssuerSource::Keys(jwks) => (Keys::Remote(Arc::clone(jwks)), None),
+            IssuerSource::Told(introspection) => (Keys::Told(Arc::clone(introspection)), None),
         };
         let rules = Rules {
             expect: Expect {

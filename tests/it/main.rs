@@ -13,6 +13,7 @@ mod gateway_stdio;
 mod harness;
 mod http;
 mod init;
+mod introspection;
 mod issuer;
 mod jwks;
 mod layers;

@@ -45,6 +45,7 @@ fn every_key_can_be_set_in_the_file() {
         algorithms = ["ES256", "RS256"]
         leeway = "1m"
         allowed_clients = ["one", "two"]
+        introspection = { endpoint = "https://kc.example/ask", client_id = "mcp-resource", client_secret = "hunter3" }
         [embedded]
         face_network = true
         [scopes]
@@ -78,6 +79,9 @@ fn every_key_can_be_set_in_the_file() {
     assert_eq!(url.as_str(), "https://kc.example/realms/a");
     assert_eq!(backchannel_url.unwrap().as_str(), "http://127.0.0.1:8080/realms/a");
     assert_eq!(jwks_uri.unwrap().as_str(), "https://kc.example/keys");
+    let introspection = config.issuer.introspection.unwrap();
+    assert_eq!(introspection.endpoint.unwrap().as_str(), "https://kc.example/ask");
+    assert_eq!((introspection.client_id.as_str(), introspection.client_secret.expose()), ("mcp-resource", "hunter3"));
     assert_eq!(config.issuer.algorithms, [Algorithm::ES256, Algorithm::RS256]);
     assert_eq!(config.issuer.leeway, Duration::from_mins(1));
     assert_eq!(config.issuer.allowed_clients.unwrap(), ["one", "two"]);

@@ -275,6 +275,33 @@ fn where_an_issuer_is_reached_needs_its_name() {
 }
 
 #[test]
+fn introspection_needs_a_client_its_secret_and_an_issuer() {
+    let (id, secret) = (("SECUREMCP_INTROSPECTION_CLIENT_ID", "me"), ("SECUREMCP_INTROSPECTION_CLIENT_SECRET", "s"));
+    assert!(Desk::serve().variables(&[ISSUER, id, secret]).config().issuer.introspection.is_some());
+    let (problem, hint) = Desk::serve().variables(&[ISSUER, id]).problem();
+    assert_eq!(
+        problem,
+        "`SECUREMCP_INTROSPECTION_CLIENT_ID`: `issuer.introspection.client_id` is set without `issuer.introspection.client_secret`"
+    );
+    assert_eq!(hint, "set `SECUREMCP_INTROSPECTION_CLIENT_SECRET`, or unset both to take JWTs");
+    let (problem, _) = Desk::serve().variables(&[ISSUER, secret]).problem();
+    assert!(problem.ends_with("is set without `issuer.introspection.client_id`"), "{problem}");
+    let (problem, _) = Desk::serve().variables(&[id, secret]).problem();
+    assert!(problem.ends_with("`issuer.introspection.client_id` is set without `issuer.url`"), "{problem}");
+    let (problem, _) = Desk::serve().variables(&[ISSUER, id, ("SECUREMCP_INTROSPECTION_CLIENT_SECRET", "")]).problem();
+    assert!(problem.starts_with("`SECUREMCP_INTROSPECTION_CLIENT_SECRET`: "), "{problem}");
+}
+
+#[test]
+fn the_originals_endpoint_alone_asks_nobody_and_says_so() {
+    let endpoint = ("OAUTH_TOKEN_INTROSPECTION_ENDPOINT", "https://kc.example/ask");
+    let desk = Desk::serve().variables(&[ISSUER, endpoint]);
+    assert!(desk.config().issuer.introspection.is_none());
+    let expected = "`OAUTH_TOKEN_INTROSPECTION_ENDPOINT`: the issuer is not asked about tokens: that needs `issuer.introspection.client_id` and its secret";
+    assert_eq!(desk.warnings(), [expected]);
+}
+
+#[test]
 fn a_plain_http_back_channel_to_another_machine_warns() {
     let desk =
         Desk::serve().variables(&[ISSUER, ("SECUREMCP_ISSUER_BACKCHANNEL_URL", "http://keycloak:8080/realms/a")]);

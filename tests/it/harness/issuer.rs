@@ -1,6 +1,7 @@
 //! An issuer on a port of its own that counts who asks and lies on command.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     sync::{
         Arc, Mutex,
@@ -13,9 +14,9 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{Response, StatusCode, header},
+    http::{HeaderMap, Response, StatusCode, header},
     response::IntoResponse as _,
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -51,6 +52,18 @@ struct Shared {
     jwks: Mutex<Behaviour>,
     metadata: Mutex<Value>,
     jwks_hits: AtomicUsize,
+    /// What is said of tokens that are known; of others, that they are inactive.
+    known: Mutex<HashMap<String, Value>>,
+    /// What is answered about tokens instead.
+    introspection: Mutex<Option<Behaviour>>,
+    questions: Mutex<Vec<Question>>,
+}
+
+/// A request to introspect a token, as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) authorization: Option<String>,
+    pub(crate) form: Vec<(String, String)>,
 }
 
 impl LyingIssuer {
@@ -61,16 +74,21 @@ impl LyingIssuer {
     /// On a listener made before, so that its address can be known while nothing answers there.
     pub(crate) fn start_on(listener: TcpListener, behaviour: Behaviour) -> Self {
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let metadata = json!({"issuer": url, "jwks_uri": format!("{url}/jwks")});
+        let metadata = json!({"issuer": url, "jwks_uri": format!("{url}/jwks"),
+            "introspection_endpoint": format!("{url}/introspect")});
         let shared = Arc::new(Shared {
             url: url.clone(),
             jwks: Mutex::new(behaviour),
             metadata: Mutex::new(metadata),
             jwks_hits: AtomicUsize::new(0),
+            known: Mutex::default(),
+            introspection: Mutex::default(),
+            questions: Mutex::default(),
         });
         let routes = Router::new()
             .route("/.well-known/oauth-authorization-server", get(metadata_document))
             .route("/jwks", get(key_set))
+            .route("/introspect", post(introspect))
             .with_state(Arc::clone(&shared));
         let task = tokio::spawn(async move { axum::serve(listener, routes).await.expect("serves") });
         Self { url, shared, task }
@@ -83,6 +101,21 @@ impl LyingIssuer {
     /// Puts a member into the metadata.
     pub(crate) fn say(&self, member: &str, value: Value) {
         self.shared.metadata.lock().expect("no panic")[member] = value;
+    }
+
+    /// Says this of a token from now on.
+    pub(crate) fn say_of(&self, token: &str, answer: Value) {
+        self.shared.known.lock().expect("no panic").insert(token.to_owned(), answer);
+    }
+
+    /// Answers questions about tokens like this, or truly again.
+    pub(crate) fn answer_questions(&self, behaviour: Option<Behaviour>) {
+        *self.shared.introspection.lock().expect("no panic") = behaviour;
+    }
+
+    /// Every question about a token since the last time.
+    pub(crate) fn questions(&self) -> Vec<Question> {
+        std::mem::take(&mut *self.shared.questions.lock().expect("no panic"))
     }
 
     /// How often the key set was asked for.
@@ -105,16 +138,35 @@ async fn metadata_document(State(shared): State<Arc<Shared>>) -> Response<Body> 
 async fn key_set(State(shared): State<Arc<Shared>>) -> Response<Body> {
     shared.jwks_hits.fetch_add(1, Ordering::SeqCst);
     let behaviour = shared.jwks.lock().expect("no panic").clone();
-    match behaviour {
-        Behaviour::Keys(keys) => json!({ "keys": keys }).to_string().into_response(),
-        Behaviour::Text(status, text) => (StatusCode::from_u16(status).expect("a status"), text).into_response(),
-        Behaviour::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
-        Behaviour::Drip => Body::from_stream(pieces(b"{", Duration::from_millis(500))).into_response(),
-        Behaviour::Endless => Body::from_stream(pieces(&[b'0'; 16384], Duration::ZERO)).into_response(),
-        Behaviour::GzipBomb => ([(header::CONTENT_ENCODING, "gzip")], gzip_of_zeros()).into_response(),
-        Behaviour::Gated(gate, keys) => {
-            gate.acquire().await.expect("open").forget();
-            json!({ "keys": keys, "from": shared.url }).to_string().into_response()
+    behaviour.show(&shared.url).await
+}
+
+async fn introspect(State(shared): State<Arc<Shared>>, headers: HeaderMap, form: String) -> Response<Body> {
+    let form: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+    let authorization = headers.get(header::AUTHORIZATION).map(|value| value.to_str().expect("ASCII").to_owned());
+    let token = form.iter().find(|(name, _)| name == "token").map(|(_, value)| value.clone()).expect("a token");
+    shared.questions.lock().expect("no panic").push(Question { authorization, form });
+    let behaviour = shared.introspection.lock().expect("no panic").clone();
+    if let Some(behaviour) = behaviour {
+        return behaviour.show(&shared.url).await;
+    }
+    let known = shared.known.lock().expect("no panic").get(&token).cloned();
+    known.unwrap_or_else(|| json!({"active": false})).to_string().into_response()
+}
+
+impl Behaviour {
+    async fn show(self, url: &str) -> Response<Body> {
+        match self {
+            Behaviour::Keys(keys) => json!({ "keys": keys }).to_string().into_response(),
+            Behaviour::Text(status, text) => (StatusCode::from_u16(status).expect("a status"), text).into_response(),
+            Behaviour::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
+            Behaviour::Drip => Body::from_stream(pieces(b"{", Duration::from_millis(500))).into_response(),
+            Behaviour::Endless => Body::from_stream(pieces(&[b'0'; 16384], Duration::ZERO)).into_response(),
+            Behaviour::GzipBomb => ([(header::CONTENT_ENCODING, "gzip")], gzip_of_zeros()).into_response(),
+            Behaviour::Gated(gate, keys) => {
+                gate.acquire().await.expect("open").forget();
+                json!({ "keys": keys, "from": url }).to_string().into_response()
+            }
         }
     }
 }

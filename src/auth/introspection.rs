@@ -1,0 +1,198 @@
+//! Asking the issuer about tokens: RFC 7662, by a client of our own.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use reqwest::{Method, StatusCode};
+use tokio::sync::{OnceCell, Semaphore};
+use tracing::warn;
+use url::Url;
+
+use super::source::{Endpoint, Source, SourceError, chain};
+use crate::{
+    clock::SharedClock,
+    hint::Hint,
+    jose::Told,
+    net::{Http, NetError, with_basic_auth},
+    oauth::{AuthMethod, ErrorCode, ErrorResponse, ServerMetadata},
+    secret::Secret,
+};
+
+/// Questions that may be open at once: a flood of made-up tokens must not become one of requests to the issuer.
+const OPEN_QUESTIONS: usize = 64;
+/// For so long nothing is asked after the issuer could not be reached, so that callers are told at once.
+const REST: Duration = Duration::from_secs(2);
+/// Between two tries to find the endpoint.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Who asks, and where.
+#[derive(Clone, Debug)]
+pub struct Introspector {
+    /// The issuer.
+    pub source: Source,
+    /// Its endpoint, if its metadata shall not be asked.
+    pub endpoint: Option<Url>,
+    /// Our client there.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: Secret,
+}
+
+/// An issuer that is asked about tokens.
+#[derive(Debug)]
+pub struct Introspection {
+    who: Introspector,
+    http: Http,
+    clock: SharedClock,
+    /// Found once: an issuer that moves while we run is not followed.
+    place: OnceCell<Place>,
+    open: Semaphore,
+    /// On the stopwatch.
+    rests_until: Mutex<Duration>,
+}
+
+#[derive(Debug)]
+struct Place {
+    url: Url,
+    /// Whether the secret goes into the form, since the endpoint does not take `client_secret_basic`.
+    takes_only_post: bool,
+}
+
+/// The issuer cannot be asked at the moment. Why is in the log.
+#[derive(Debug)]
+pub(super) struct Unavailable;
+
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error("`{url}` refuses client `{client_id}` (HTTP {status})")]
+    NotOurs { url: Url, client_id: String, status: u16 },
+    #[error("`{url}` answered {status}")]
+    Status { url: Url, status: u16 },
+    #[error("`{url}` answered something else than RFC 7662 says")]
+    NotAnAnswer { url: Url, source: serde_json::Error },
+}
+
+impl Hint for AskError {
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NotOurs { .. } => {
+                "check `issuer.introspection.client_id` and its secret; the issuer must allow this client to introspect"
+                    .to_owned()
+            }
+            Self::Source(SourceError::Missing(_)) => {
+                "set `issuer.introspection.endpoint`, or take JWTs: unset `issuer.introspection.client_id`".to_owned()
+            }
+            Self::Status { .. } | Self::NotAnAnswer { .. } => {
+                "check `issuer.introspection.endpoint`: it must be the issuer's RFC 7662 endpoint".to_owned()
+            }
+            Self::Source(_) => "check `issuer.url` and `issuer.backchannel_url`".to_owned(),
+            Self::Net(_) => "check that the issuer runs and is reached from here".to_owned(),
+        })
+    }
+}
+
+impl Introspection {
+    /// Asks in the name of `who`. Nothing is sent before [`run`](Self::run) or the first token.
+    pub fn new(who: Introspector, http: Http, clock: SharedClock) -> Arc<Self> {
+        let place = OnceCell::new_with(who.endpoint.clone().map(|url| Place { url, takes_only_post: false }));
+        let open = Semaphore::new(OPEN_QUESTIONS);
+        Arc::new(Self { who, http, clock, place, open, rests_until: Mutex::new(Duration::ZERO) })
+    }
+
+    /// Whether it is known where to ask.
+    pub fn is_ready(&self) -> bool {
+        self.place.initialized()
+    }
+
+    /// Our client at the issuer.
+    pub(super) fn client_id(&self) -> &str {
+        &self.who.client_id
+    }
+
+    /// Tries to find the endpoint until it is found.
+    pub async fn run(&self) {
+        while let Err(error) = self.place().await {
+            self.tell(&error.into());
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// What the issuer says of this token.
+    pub(super) async fn ask(&self, token: &str) -> Result<Told, Unavailable> {
+        if self.rests() {
+            return Err(Unavailable);
+        }
+        let _permit = self.open.acquire().await.map_err(|_| Unavailable)?;
+        // Whoever waited for a permit may have learned meanwhile that there is no use in asking.
+        if self.rests() {
+            return Err(Unavailable);
+        }
+        self.ask_now(token).await.map_err(|error| {
+            if let AskError::Net(_) | AskError::Source(_) = error {
+                let until = self.clock.monotonic() + REST;
+                *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+            }
+            self.tell(&error);
+            Unavailable
+        })
+    }
+
+    fn rests(&self) -> bool {
+        self.clock.monotonic() < *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask_now(&self, token: &str) -> Result<Told, AskError> {
+        let Place { url, takes_only_post } = self.place().await?;
+        let Introspector { client_id, client_secret, .. } = &self.who;
+        let mut form = vec![("token", token), ("token_type_hint", "access_token")];
+        let mut request = self.http.request(Method::POST, url).header("accept", "application/json");
+        if *takes_only_post {
+            form.extend([("client_id", client_id.as_str()), ("client_secret", client_secret.expose())]);
+        } else {
+            request = with_basic_auth(request, client_id, client_secret);
+        }
+        let answer = self.http.send(request.form(&form)).await?;
+        let (url, status) = (url.clone(), answer.status.as_u16());
+        let is_about_us = || {
+            let error = answer.json::<ErrorResponse>().map(|body| body.error);
+            matches!(error, Ok(ErrorCode::InvalidClient | ErrorCode::UnauthorizedClient))
+        };
+        match answer.status {
+            StatusCode::OK => Told::parse(&answer.body).map_err(|source| AskError::NotAnAnswer { url, source }),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(AskError::NotOurs { url, client_id: client_id.clone(), status })
+            }
+            StatusCode::BAD_REQUEST if is_about_us() => {
+                Err(AskError::NotOurs { url, client_id: client_id.clone(), status })
+            }
+            _ => Err(AskError::Status { url, status }),
+        }
+    }
+
+    async fn place(&self) -> Result<&Place, SourceError> {
+        let find = || async {
+            let metadata = self.who.source.metadata(&self.http).await?;
+            let takes_only_post = takes_only_post(&metadata);
+            let url = self.who.source.reached(Endpoint::Introspection, metadata.introspection_endpoint)?;
+            Ok(Place { url, takes_only_post })
+        };
+        self.place.get_or_try_init(find).await
+    }
+
+    fn tell(&self, error: &AskError) {
+        let hint = error.hint();
+        warn!(issuer = %self.who.source.issuer, error = chain(error), hint, "cannot ask the issuer about tokens");
+    }
+}
+
+/// RFC 8414: without a list of its own the endpoint takes `client_secret_basic`.
+fn takes_only_post(metadata: &ServerMetadata) -> bool {
+    let methods = &metadata.introspection_endpoint_auth_methods_supported;
+    methods.contains(&AuthMethod::ClientSecretPost) && !methods.contains(&AuthMethod::ClientSecretBasic)
+}
