@@ -12,6 +12,7 @@ mod docs;
 mod documents;
 mod envelope;
 mod error;
+mod gather;
 mod handler;
 mod in_flight;
 mod layers;
