@@ -73,7 +73,9 @@ mod tests {
     async fn what_takes_longer_goes_out_as_it_comes() {
         for first in [None, Some("head ")] {
             let (sender, receiver) = mpsc::unbounded_channel();
-            first.into_iter().for_each(|piece| sender.send(piece).unwrap());
+            if let Some(piece) = first {
+                sender.send(piece).unwrap();
+            }
             let mut body = gathered(streamed(receiver)).await.into_body();
             if let Some(first) = first {
                 assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), first);

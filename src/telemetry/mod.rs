@@ -4,3 +4,4 @@ pub mod audit;
 pub mod file;
 mod lines;
 pub mod logs;
+mod sink;

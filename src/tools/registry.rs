@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::{AskError, BoxFuture, CallContext, CallError, JsonObject, Tool, ToolError, schema};
 use crate::{
-    auth::Principal,
     oauth::Scopes,
     telemetry::audit::{self, Actor, Event},
 };
@@ -259,7 +258,7 @@ impl Tools {
     /// # Errors
     /// [`CallError`], in the order of the checks: name, scopes, arguments, then what the tool says.
     pub async fn call(&self, name: &str, arguments: JsonObject, context: &CallContext) -> Result<Output, CallError> {
-        let actor = actor(&context.principal);
+        let actor = context.principal.actor();
         let Some(entry) = self.entry(name) else {
             let name: String = name.chars().take(MAX_NAME).collect();
             audit::record(Event::ToolCalled { actor, tool: &name, upstream: "", outcome: "unknown_tool" });
@@ -326,14 +325,6 @@ impl<T: Tool> Callable for T {
 fn is_tool_name(name: &str) -> bool {
     let charset = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(charset)
-}
-
-fn actor(principal: &Principal) -> Actor<'_> {
-    Actor {
-        issuer: principal.issuer.as_str(),
-        subject: &principal.subject,
-        client: principal.client_id.as_deref().unwrap_or_default(),
-    }
 }
 
 const CANCELLED: &str = "cancelled";
