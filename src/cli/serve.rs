@@ -33,6 +33,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.tls_key", "FILE"),
     ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
+    ("server.metrics_listen", "ADDRESS"),
     ("embedded.face_network", ""),
     ("upstream.url", "URL"),
     ("upstream.command", "COMMAND"),
@@ -172,7 +173,9 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     };
     if is_json {
         let ca = server.own_certificate().map(|path| path.display().to_string());
-        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, upstream, ca, "listening");
+        let metrics = server.metrics_address().map(|address| address.to_string());
+        let address = server.address();
+        tracing::info!(%address, %resource, %issuer, kind, tools, upstream, ca, metrics, "listening");
         return;
     }
     let default_server = "http://127.0.0.1:8000/mcp";
@@ -183,6 +186,9 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     if let Some(path) = server.own_certificate() {
         printer.note(&format!("  ca      {}", path.display()));
         let _ = write!(at, " --ca {}", path.display());
+    }
+    if let Some(address) = server.metrics_address() {
+        printer.note(&format!("  metrics http://{address}/metrics"));
     }
     if upstream.is_empty() {
         printer.note(&format!("  tools   {tools}"));

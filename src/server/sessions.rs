@@ -18,7 +18,7 @@ use rmcp::{
     },
 };
 
-use crate::{auth::Principal, config::Limits, secret::Secret};
+use crate::{auth::Principal, config::Limits, secret::Secret, telemetry::metrics::Metrics};
 
 /// Whoever a session belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +52,7 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 struct Owners {
     limits: Limits,
+    metrics: Metrics,
     by_session: HashMap<String, Owner>,
     /// Sessions and reservations of each owner.
     counts: HashMap<Owner, usize>,
@@ -84,11 +85,17 @@ pub(super) enum Full {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, metrics: Metrics) -> Self {
         let mut inner = LocalSessionManager::default();
         inner.session_config.keep_alive = Some(limits.session_idle);
-        let owners =
-            Owners { limits, by_session: HashMap::new(), counts: HashMap::new(), total: 0, asking: HashSet::new() };
+        let owners = Owners {
+            limits,
+            metrics,
+            by_session: HashMap::new(),
+            counts: HashMap::new(),
+            total: 0,
+            asking: HashSet::new(),
+        };
         Self { inner, owners: Arc::new(Mutex::new(owners)) }
     }
 
@@ -135,7 +142,9 @@ impl Reservation {
     /// The session has begun: the place is its owner's until rmcp closes it.
     pub(super) fn claim(mut self, session: &str) {
         if let Some(owner) = self.owner.take() {
-            lock(&self.owners).by_session.insert(session.to_owned(), owner);
+            let mut owners = lock(&self.owners);
+            owners.metrics.session_opened();
+            owners.by_session.insert(session.to_owned(), owner);
         }
     }
 }
@@ -151,6 +160,7 @@ impl Drop for Reservation {
 impl Owners {
     fn close(&mut self, session: &str) {
         if let Some(owner) = self.by_session.remove(session) {
+            self.metrics.session_closed();
             self.give_back(&owner);
         }
     }
@@ -237,13 +247,14 @@ mod tests {
     use super::*;
 
     fn sessions(per_principal: usize, total: usize) -> Sessions {
-        Sessions::new(Limits {
+        let limits = Limits {
             per_client: 100,
             per_address: 200,
             sessions_per_principal: per_principal,
             sessions: total,
             session_idle: Duration::from_mins(30),
-        })
+        };
+        Sessions::new(limits, Metrics::default())
     }
 
     fn caller(subject: &str, client: &str) -> Principal {
