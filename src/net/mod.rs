@@ -109,11 +109,17 @@ impl Hint for NetError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Setup(_) => Some("check the certificate file given by `--ca`".to_owned()),
-            Self::Unreachable { source, .. } if is_about_its_certificate(source) => Some(
-                "name the authority that issued its certificate with `--ca FILE`, and call it by a name in the certificate"
-                    .to_owned(),
-            ),
-            Self::Unreachable { .. } => Some("check that it runs and that the address is right".to_owned()),
+            Self::Unreachable { source, .. } => Some(match tls_error_in(source) {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    "name the authority that issued its certificate with `--ca FILE`, and call it by a name in the certificate"
+                        .to_owned()
+                }
+                Some(rustls::Error::InvalidMessage(_)) => {
+                    "what answers there does not speak TLS: check the port, and whether the URL begins with http or https"
+                        .to_owned()
+                }
+                _ => "check that it runs and that the address is right".to_owned(),
+            }),
             Self::TimedOut { .. } => Some("check that it is healthy, or give it longer with `--timeout`".to_owned()),
             Self::TooLarge(_) => {
                 Some("no issuer or server needs to say so much here: check that the address is right".to_owned())
@@ -123,14 +129,14 @@ impl Hint for NetError {
     }
 }
 
-/// Whether the peer was reached, and did not prove who it is.
-fn is_about_its_certificate(error: &reqwest::Error) -> bool {
+/// What TLS says, if the peer was reached.
+fn tls_error_in(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| {
         // An `io::Error` does not name what it wraps among its sources.
         let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| cause.source())
     });
-    causes.any(|cause| matches!(cause.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+    causes.find_map(|cause| cause.downcast_ref())
 }
 
 /// Builds the client that everything outgoing uses. It has no bound on a whole answer, since an event stream has none:

@@ -92,7 +92,8 @@ fn tools_lists_arguments_and_scopes() {
 #[test]
 fn a_model_is_a_command_of_the_users() {
     let (account, _serving) = account();
-    account.run(&["call", "summarize", "long text"]).failed(1, &["sampling"]);
+    let asked = account.run(&["call", "summarize", "long text"]);
+    asked.failed(1, &["sampling", "hint: give it a model: `--sampling-command CMD`"]);
     let ended = account.run(&["call", "summarize", "long text", "--sampling-command", "cat >/dev/null; echo short"]);
     assert_eq!(ended.done(), "short\n");
 }
