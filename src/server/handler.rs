@@ -25,8 +25,12 @@ use crate::{
     clock::SharedClock,
     gateway::Status,
     secret::sha256_base64url,
+    telemetry::audit::{self, Event},
     tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
+
+/// How much of a tool's name is in an audit event, in characters: it may be none of ours.
+const MAX_NAME: usize = 128;
 
 /// Cheap to clone: rmcp makes one for every stateless request.
 #[derive(Clone)]
@@ -79,7 +83,7 @@ impl Handler {
         let binding = binding(&principal, &request.name, &arguments);
         let can_sample = capabilities.sampling.is_some();
         let ask = RoundTripAsk::new(&shared.state_codec, &binding, can_sample, state, request.input_responses)
-            .map_err(|_| ErrorData::invalid_params("`requestState` is not one of this server for this call", None))?;
+            .map_err(|_| foreign_state(&principal, &request.name))?;
         let ask = Arc::new(ask);
         let call = self.call_context(principal, context.ct, Arc::clone(&ask) as _);
         let result = shared.tools.call(&request.name, arguments, &call).await;
@@ -177,6 +181,13 @@ fn for_people(result: &Value, shows: Option<&str>) -> String {
         Some(other) => other.to_string(),
         None => result.to_string(),
     }
+}
+
+fn foreign_state(principal: &Principal, tool: &str) -> ErrorData {
+    let message = "`requestState` is not one of this server for this call";
+    let operation = format!("tools/call {}", tool.chars().take(MAX_NAME).collect::<String>());
+    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &operation, reason: message });
+    ErrorData::invalid_params(message, None)
 }
 
 /// What a `requestState` is good for: this caller, this tool, these arguments.
