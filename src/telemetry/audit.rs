@@ -188,3 +188,40 @@ pub fn record(event: Event<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    type Events = BTreeMap<String, BTreeSet<String>>;
+
+    /// What [`record`](super::record) writes, read from its own lines.
+    fn written() -> Events {
+        let (code, _) = include_str!("audit.rs").split_once("#[cfg(test)]").unwrap();
+        let mut events = Events::new();
+        for call in code.split("info!(target: \"audit\", ").skip(1) {
+            let (fields, _) = call.split_once("\")").unwrap();
+            let (fields, name) = fields.split_once('"').unwrap();
+            let fields = fields.split(',').map(|field| field.trim().to_owned()).filter(|field| !field.is_empty());
+            events.entry(name.to_owned()).or_default().extend(fields);
+        }
+        events
+    }
+
+    fn documented() -> Events {
+        let rows = include_str!("../../docs/SECURITY.md").lines().filter_map(|line| {
+            let cells: Vec<_> = line.strip_prefix("| `")?.split('|').collect();
+            let [name, _when, fields, ..] = cells[..] else { return None };
+            let fields = fields.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            Some((name.trim().trim_end_matches('`').to_owned(), fields))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn every_event_is_in_the_docs_with_its_fields_and_no_other_is() {
+        let written = written();
+        assert!(written.len() > 10 && written["access_denied"].contains("operation"), "{written:?}");
+        assert_eq!(documented(), written, "docs/SECURITY.md, \"Logs\"");
+    }
+}
