@@ -36,6 +36,7 @@ mod testing;
 mod token;
 
 use std::{
+    net::IpAddr,
     panic::resume_unwind,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -57,6 +58,7 @@ use clients::Clients;
 use error::RouteError;
 use expiring::Expiring;
 use keys::Keys;
+use register::Registrations;
 use revoked::Revoked;
 use tracing::{Instrument as _, Span};
 
@@ -81,6 +83,11 @@ pub struct Settings {
     /// Tells the time.
     pub clock: SharedClock,
 }
+
+/// Where a request comes from, in its extensions: the network that is counted as one caller, as the server in front of the
+/// routes found it. Requests without it count as one caller's.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender(pub IpAddr);
 
 /// Why the issuer cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +143,7 @@ pub struct Embedded {
     revoked: Revoked,
     used_assertions: Mutex<Expiring>,
     failures: Mutex<Attempts>,
-    registrations: Mutex<Attempts>,
+    registrations: Mutex<Registrations>,
     initial_access_token: Secret,
     _lock: Lock,
 }
@@ -170,7 +177,7 @@ impl Embedded {
             revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
             used_assertions: Mutex::default(),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
-            registrations: Mutex::new(Attempts::new(register::MAX_REGISTRATIONS)),
+            registrations: Mutex::default(),
             initial_access_token: initial_access_token(state)?,
             _lock: lock,
             settings,
