@@ -18,7 +18,7 @@ use tracing::{Instrument as _, Span};
 
 use super::{
     ask::{RoundTripAsk, SessionAsk},
-    listing::Listing,
+    listing::{Listing, excuse},
 };
 use crate::{
     auth::Principal,
@@ -29,6 +29,8 @@ use crate::{
     tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
 
+/// In an error's `data`, as `reason`: the guarded server is the one that does not answer. Our client looks for it.
+const UPSTREAM_DOWN: &str = "upstream_down";
 /// How much of a tool's name is in an audit event, in characters: it may be none of ours.
 const MAX_NAME: usize = 128;
 
@@ -45,6 +47,12 @@ struct Shared {
     info: ServerConfig,
     state_codec: RequestStateCodec,
     clock: SharedClock,
+}
+
+impl Shared {
+    fn excuse(&self) -> Option<String> {
+        excuse(&self.tools, self.upstream.as_deref())
+    }
 }
 
 impl Handler {
@@ -107,18 +115,13 @@ impl Handler {
                 Ok(result.into())
             }
             // It may well be a tool of the guarded server, which has not said yet what it has.
-            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.excuse() => {
+            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.shared.excuse() => {
                 Ok(CallToolResult::error(vec![ContentBlock::text(excuse)]).into())
             }
             Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
             // Told as a result, so that a model reads it and can do better.
             Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
         }
-    }
-
-    fn excuse(&self) -> Option<String> {
-        let upstream = self.shared.upstream.as_ref().filter(|_| self.shared.tools.list().is_empty())?;
-        upstream.excuse()
     }
 
     fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {
@@ -143,6 +146,10 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let principal = principal(&context)?;
+        // An empty list would say that there are no tools.
+        if let Some(excuse) = self.shared.excuse() {
+            return Err(ErrorData::internal_error(excuse, Some(json!({ "reason": UPSTREAM_DOWN }))));
+        }
         Ok(ListToolsResult::with_all_items(self.shared.listing.for_caller(&principal)))
     }
 
