@@ -18,6 +18,7 @@ use crate::{
     net::{Http, NetError, with_basic_auth},
     oauth::{AuthMethod, ErrorCode, ErrorResponse, ServerMetadata},
     secret::Secret,
+    telemetry::metrics::Metrics,
 };
 
 /// Questions that may be open at once: a flood of made-up tokens must not become one of requests to the issuer.
@@ -46,6 +47,7 @@ pub struct Introspection {
     who: Introspector,
     http: Http,
     clock: SharedClock,
+    metrics: Metrics,
     /// Found once: an issuer that moves while we run is not followed.
     place: OnceCell<Place>,
     open: Semaphore,
@@ -99,10 +101,10 @@ impl Hint for AskError {
 
 impl Introspection {
     /// Asks in the name of `who`. Nothing is sent before [`run`](Self::run) or the first token.
-    pub fn new(who: Introspector, http: Http, clock: SharedClock) -> Arc<Self> {
+    pub fn new(who: Introspector, http: Http, clock: SharedClock, metrics: Metrics) -> Arc<Self> {
         let place = OnceCell::new_with(who.endpoint.clone().map(|url| Place { url, takes_only_post: false }));
         let open = Semaphore::new(OPEN_QUESTIONS);
-        Arc::new(Self { who, http, clock, place, open, rests_until: Mutex::new(Duration::ZERO) })
+        Arc::new(Self { who, http, clock, metrics, place, open, rests_until: Mutex::new(Duration::ZERO) })
     }
 
     /// Whether it is known where to ask.
@@ -133,7 +135,13 @@ impl Introspection {
         if self.rests() {
             return Err(Unavailable);
         }
-        self.ask_now(token).await.map_err(|error| {
+        let told = self.ask_now(token).await;
+        self.metrics.introspection(match &told {
+            Ok(Told::Active(_)) => "active",
+            Ok(Told::Inactive) => "inactive",
+            Err(_) => "error",
+        });
+        told.map_err(|error| {
             if let AskError::Net(_) | AskError::Source(_) = error {
                 let until = self.clock.monotonic() + REST;
                 *self.rests_until.lock().unwrap_or_else(PoisonError::into_inner) = until;

@@ -23,6 +23,7 @@ use crate::{
     oauth::Issuer,
     secret::sha256_base64url,
     store::PrivateDir,
+    telemetry::metrics::Metrics,
 };
 
 /// How often the key set is fetched anew. A key that the issuer removed is refused after this time.
@@ -58,6 +59,7 @@ pub struct Jwks {
     http: Http,
     clock: SharedClock,
     disk: Option<PrivateDir>,
+    metrics: Metrics,
     current: RwLock<Option<Arc<Snapshot>>>,
     /// The host that the keys first came from: it may not move while we run.
     pinned_host: Mutex<Option<String>>,
@@ -105,6 +107,7 @@ impl Jwks {
         http: Http,
         clock: SharedClock,
         disk: Option<PrivateDir>,
+        metrics: Metrics,
     ) -> Arc<Self> {
         let jwks = Self {
             source,
@@ -112,6 +115,7 @@ impl Jwks {
             http,
             clock,
             disk,
+            metrics,
             current: RwLock::new(None),
             pinned_host: Mutex::new(None),
             wanted: Notify::new(),
@@ -149,7 +153,9 @@ impl Jwks {
     /// Fetches now and then, until the future is dropped.
     pub async fn run(&self) {
         loop {
-            let pause = match self.fetch_and_keep().await {
+            let fetched = self.fetch_and_keep().await;
+            self.metrics.key_fetch(if fetched.is_ok() { "ok" } else { "error" });
+            let pause = match fetched {
                 Ok(()) => REFRESH,
                 Err(error) => {
                     let has_keys = self.current().is_some();

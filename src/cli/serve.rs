@@ -5,6 +5,7 @@ use std::{fmt::Write as _, sync::Arc};
 use anyhow::Context as _;
 use clap::Args;
 use tokio::{
+    runtime::{self, Runtime},
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
@@ -32,6 +33,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.tls_key", "FILE"),
     ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
+    ("server.metrics_listen", "ADDRESS"),
     ("embedded.face_network", ""),
     ("upstream.url", "URL"),
     ("upstream.command", "COMMAND"),
@@ -72,9 +74,9 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     }
     let clock = SystemClock::shared();
     let logs = Arc::new(logs::start(&config.log, Arc::clone(&clock))?);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let runtime = runtime(&logs).context("cannot start the runtime")?;
+    let log = Arc::clone(&logs);
+    let ended = runtime.block_on(async {
         // Who guards a server serves that server's tools.
         let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
         let server = Server::bind(&config, tools, Arc::clone(&clock)).await?;
@@ -96,7 +98,16 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
             ended = &mut serving => ended.context("the server broke").map(|()| Exit::Done).map_err(Failure::from),
             () = signals.end() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
         }
-    })
+    });
+    drop(runtime);
+    log.flush();
+    ended
+}
+
+/// A runtime whose threads write what they have logged before they sleep.
+fn runtime(logs: &Arc<Logs>) -> std::io::Result<Runtime> {
+    let logs = Arc::clone(logs);
+    runtime::Builder::new_multi_thread().enable_all().on_thread_park(move || logs.before_sleep()).build()
 }
 
 /// What a reload needs.
@@ -162,7 +173,9 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     };
     if is_json {
         let ca = server.own_certificate().map(|path| path.display().to_string());
-        tracing::info!(address = %server.address(), %resource, %issuer, kind, tools, upstream, ca, "listening");
+        let metrics = server.metrics_address().map(|address| address.to_string());
+        let address = server.address();
+        tracing::info!(%address, %resource, %issuer, kind, tools, upstream, ca, metrics, "listening");
         return;
     }
     let default_server = "http://127.0.0.1:8000/mcp";
@@ -173,6 +186,9 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     if let Some(path) = server.own_certificate() {
         printer.note(&format!("  ca      {}", path.display()));
         let _ = write!(at, " --ca {}", path.display());
+    }
+    if let Some(address) = server.metrics_address() {
+        printer.note(&format!("  metrics http://{address}/metrics"));
     }
     if upstream.is_empty() {
         printer.note(&format!("  tools   {tools}"));

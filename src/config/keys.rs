@@ -236,6 +236,14 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "server.metrics_listen",
+        variable: Some("SECUREMCP_METRICS_LISTEN"),
+        flag: Some("--metrics-listen"),
+        default: Fallback::Unset("off"),
+        doc: "where Prometheus reads `/metrics`, without a token",
+        ..PLAIN
+    },
+    Key {
         path: "issuer.url",
         variable: Some("SECUREMCP_ISSUER"),
         original: &["OAUTH_ISSUER", "KEYCLOAK_URL", "KEYCLOAK_REALM"],

@@ -87,6 +87,8 @@ pub struct Server {
     pub max_body_bytes: usize,
     /// How long a stopping server waits for calls in flight.
     pub drain_timeout: Duration,
+    /// Where metrics are read; `None`: nowhere, and nothing is counted.
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Where the server's certificate comes from.

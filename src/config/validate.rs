@@ -71,6 +71,7 @@ fn server(reader: &mut Reader<'_>, environment: &Environment) -> Server {
         allowed_origins: reader.list("server.allowed_origins", values::origin).unwrap_or_default(),
         max_body_bytes: reader.required("server.max_body_bytes", values::body_bytes),
         drain_timeout: reader.required("server.drain_timeout", values::duration),
+        metrics_listen: reader.optional("server.metrics_listen", values::listen),
     }
 }
 

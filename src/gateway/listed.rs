@@ -21,7 +21,10 @@ use crate::{
     oauth::Scopes,
     said::{said, without_deception},
     secret::sha256_base64url,
-    telemetry::audit::{self, Event},
+    telemetry::{
+        audit::{self, Event},
+        metrics::Metrics,
+    },
     tools::{Definition, Entry, Tools},
 };
 
@@ -99,6 +102,7 @@ fn left_out(tool: &str, reason: &str) {
 /// What is served at the moment.
 #[derive(Default)]
 pub(super) struct Listed {
+    metrics: Metrics,
     served: Vec<Served>,
     /// Hashes by name of every tool that there ever was, so that one that goes away for a moment cannot come back changed
     /// without a word.
@@ -119,6 +123,11 @@ struct Known {
 }
 
 impl Listed {
+    /// Nothing yet.
+    pub(super) fn new(metrics: Metrics) -> Self {
+        Self { metrics, ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.served.len()
     }
@@ -180,6 +189,7 @@ impl Listed {
         let writes = !reads || before.is_some_and(|known| known.writes);
         if let Some(before) = before.filter(|known| known.hash != hash) {
             tracing::warn!(upstream, tool = said(name), "the guarded server changed the definition of a tool");
+            self.metrics.tool_changed();
             audit::record(Event::UpstreamToolChanged {
                 upstream,
                 tool: &said(name),

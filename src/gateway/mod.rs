@@ -33,6 +33,7 @@ use crate::{
     net::{NetError, Options, Streamable},
     oauth::Scopes,
     said::said,
+    telemetry::metrics::Metrics,
     tools::Tools,
 };
 
@@ -58,16 +59,17 @@ pub(crate) struct Gateway {
     settings: Upstream,
     http: Streamable,
     tools: Arc<Tools>,
+    metrics: Metrics,
     status: Arc<Status>,
 }
 
 impl Gateway {
     /// The server of these settings, which is not connected to yet.
-    pub(crate) fn new(settings: Upstream, tools: Arc<Tools>) -> Result<Self, NetError> {
+    pub(crate) fn new(settings: Upstream, tools: Arc<Tools>, metrics: Metrics) -> Result<Self, NetError> {
         let options = Options::with_timeout(settings.timeout);
         let secure = matches!(&settings.target, UpstreamTarget::Http { url, .. } if url.scheme() == "https");
         let http = if secure { crate::net::client(&options)? } else { crate::net::plain_client(&options)? };
-        Ok(Self { settings, http: Streamable::new(http), tools, status: Arc::default() })
+        Ok(Self { settings, http: Streamable::new(http), tools, metrics, status: Arc::default() })
     }
 
     /// Whether it takes calls: read it as often as wanted.
@@ -89,7 +91,7 @@ impl Gateway {
 
     /// Keeps the connection until told to stop; a child process has ended when this has.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let (mut pause, mut era, mut listed) = (FIRST_PAUSE, Era::Unknown, Listed::default());
+        let (mut pause, mut era, mut listed) = (FIRST_PAUSE, Era::Unknown, Listed::new(self.metrics.clone()));
         while !stop.is_cancelled() {
             let began = Instant::now();
             let Some(down) = self.live(&stop, &mut era, &mut listed).await else { break };

@@ -154,9 +154,20 @@ impl std::fmt::Debug for Embedded {
     }
 }
 
+/// Where errors are those of OAuth.
+const ENDPOINTS: [&str; 4] = ["/token", "/register", "/revoke", "/introspect"];
+const REGISTRATION: &str = "/register/{client_id}";
+const DOCUMENTS: [&str; 2] = ["/.well-known/oauth-authorization-server", "/jwks"];
+
 /// Whether errors at this path are those of OAuth.
 pub fn is_endpoint(path: &str) -> bool {
-    matches!(path, "/token" | "/register" | "/revoke" | "/introspect") || path.starts_with("/register/")
+    ENDPOINTS.contains(&path) || path.starts_with("/register/")
+}
+
+/// The route of this path, if it is one of the issuer's.
+pub fn route_of(path: &str) -> Option<&'static str> {
+    let plain = ENDPOINTS.into_iter().chain(DOCUMENTS).find(|plain| *plain == path);
+    plain.or_else(|| path.starts_with("/register/").then_some(REGISTRATION))
 }
 
 impl Embedded {
@@ -189,7 +200,7 @@ impl Embedded {
         let secret = Router::new()
             .route("/token", post(token::post))
             .route("/register", post(register::post))
-            .route("/register/{client_id}", get(manage::get).put(manage::put).delete(manage::delete))
+            .route(REGISTRATION, get(manage::get).put(manage::put).delete(manage::delete))
             .route("/revoke", post(revoke::post))
             .route("/introspect", post(introspect::post))
             .layer(from_fn(to_its_end))

@@ -23,7 +23,7 @@ pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Princip
     let scopes = &app.scopes;
     let address = Address::of_request(parts);
     let (reason, refusal) = match Bearer::of(&parts.headers, &parts.uri) {
-        Bearer::Token(token) => match app.authenticator.authenticate(token).await {
+        Bearer::Token(token) => match judge(app, token).await {
             Ok(principal) => {
                 app.rates.admit_principal(&principal, address)?;
                 return Ok(principal);
@@ -57,6 +57,22 @@ fn record_denied(denied: &Denied, address: Address) {
             Event::AuthenticationUnavailable { address, reason }
         }
     });
+}
+
+async fn judge(app: &App, token: &str) -> Result<Arc<Principal>, Denied> {
+    if !app.metrics.is_on() {
+        return app.authenticator.authenticate(token).await;
+    }
+    let began = app.clock.monotonic();
+    let judged = app.authenticator.authenticate(token).await;
+    let outcome = match &judged {
+        Ok(_) => "accepted",
+        Err(Denied::Refused(_) | Denied::Revoked) => "refused",
+        Err(Denied::ClientNotAllowed(_)) => "not_allowed",
+        Err(Denied::KeysUnavailable | Denied::IntrospectionUnavailable) => "unavailable",
+    };
+    app.metrics.token(outcome, app.clock.monotonic().saturating_sub(began));
+    judged
 }
 
 /// Whether the token's scopes allow the tool.

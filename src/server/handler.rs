@@ -25,7 +25,10 @@ use crate::{
     clock::SharedClock,
     gateway::Status,
     secret::sha256_base64url,
-    telemetry::audit::{self, Event},
+    telemetry::{
+        audit::{self, Event},
+        metrics::Metrics,
+    },
     tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
 
@@ -47,6 +50,7 @@ struct Shared {
     info: ServerConfig,
     state_codec: RequestStateCodec,
     clock: SharedClock,
+    metrics: Metrics,
 }
 
 impl Shared {
@@ -57,7 +61,13 @@ impl Shared {
 
 impl Handler {
     /// With `show_locked`, callers also see tools of an upstream server that their token does not allow.
-    pub(super) fn new(tools: Arc<Tools>, upstream: Option<Arc<Status>>, show_locked: bool, clock: SharedClock) -> Self {
+    pub(super) fn new(
+        tools: Arc<Tools>,
+        upstream: Option<Arc<Status>>,
+        show_locked: bool,
+        clock: SharedClock,
+        metrics: Metrics,
+    ) -> Self {
         let listing = Listing::new(Arc::clone(&tools), show_locked);
         let info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("securemcp", env!("CARGO_PKG_VERSION")));
@@ -65,7 +75,7 @@ impl Handler {
         let key = crate::secret::Secret::random();
         let state_codec =
             RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        Self { shared: Arc::new(Shared { tools, upstream, listing, info, state_codec, clock }) }
+        Self { shared: Arc::new(Shared { tools, upstream, listing, info, state_codec, clock, metrics }) }
     }
 
     async fn run(
@@ -126,7 +136,7 @@ impl Handler {
 
     fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {
         let mut call = CallContext::new(principal, Arc::clone(&self.shared.clock));
-        (call.cancel, call.ask) = (cancel, ask);
+        (call.cancel, call.ask, call.metrics) = (cancel, ask, self.shared.metrics.clone());
         call
     }
 }

@@ -13,7 +13,7 @@ use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id};
+use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, route};
 use crate::telemetry::audit::{self, Event};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -62,10 +62,18 @@ impl Layered {
         let asked = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned(), Peer::of(&request)));
         let hsts = self.app.hsts.clone();
+        let counted = self.app.metrics.is_on().then(|| {
+            let app = Arc::clone(&self.app);
+            (route::of(request.uri().path()), app.clock.monotonic(), app)
+        });
         async move {
             let mut response = self.admit(request).await;
             if let Some((method, path, peer)) = asked {
                 tracing::debug!(%method, path, peer, status = response.status().as_u16(), "answered");
+            }
+            if let Some((route, began, app)) = counted {
+                let took = app.clock.monotonic().saturating_sub(began);
+                app.metrics.request(route, response.status().as_u16(), took);
             }
             let headers = response.headers_mut();
             add_security_headers(headers, hsts);

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher as _, Hash, RandomState},
+    hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState},
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -51,11 +51,30 @@ pub(super) struct Limiter {
 #[derive(Debug, Default)]
 struct Shard {
     /// When each bucket is full again, in nanoseconds.
-    full_at: HashMap<u64, u64>,
+    full_at: HashMap<u64, u64, BuildHasherDefault<AsItIs>>,
     /// Shared by all for whom there is no room.
     overflow: u64,
     /// When looking for full buckets may find one.
     sweep_at: u64,
+}
+
+/// For keys that are hashes already.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("a key is one `u64`");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        // The table looks at the lowest and the highest bits; the lowest have chosen the shard.
+        self.0 = hash.rotate_right(SHARDS.ilog2());
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Limiter {

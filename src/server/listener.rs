@@ -48,16 +48,23 @@ pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: C
     loop {
         tokio::select! {
             () = stop.cancelled() => return connections,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    // A handshake takes as long as the client likes: never in the way of the next connection.
-                    tokio::spawn(serve(stream, Peer(peer), Arc::clone(&shared), connections.watcher()));
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
+            (stream, peer) = next(&listener) => {
+                // A handshake takes as long as the client likes: never in the way of the next connection.
+                tokio::spawn(serve(stream, peer, Arc::clone(&shared), connections.watcher()));
+            }
+        }
+    }
+}
+
+/// The next connection, however long that takes.
+pub(super) async fn next(listener: &TcpListener) -> (TcpStream, Peer) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, Peer(peer)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
@@ -97,7 +104,8 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
     }
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
+/// How a connection is served, whatever for.
+pub(super) fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()

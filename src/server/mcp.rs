@@ -16,6 +16,7 @@ use super::{
     body::read_json,
     envelope::Envelope,
     error::{INVALID_REQUEST, REFUSED, Refusal},
+    gather::gathered,
     in_flight::{held_until_sent, holding},
     sessions::{Asking, Full as SessionsFull, Owner, Reservation},
 };
@@ -68,7 +69,7 @@ async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -
     match admitted {
         Admitted::Asks(asking) => {
             let response = forward(app, parts, bytes.clone(), envelope.id, None, principal).await;
-            holding(response, asking)
+            holding(gathered(response).await, asking)
         }
         Admitted::Begins(reservation) => {
             forward(app, parts, bytes.clone(), envelope.id, Some(reservation), principal).await
@@ -184,8 +185,7 @@ async fn in_json(
 /// A session id is good only for its owner; to anybody else the session does not exist.
 fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> Result<(), Refusal> {
     let Some(id) = headers.get(SESSION_ID) else { return Ok(()) };
-    let owner = Owner::of(principal);
-    if id.to_str().is_ok_and(|id| app.sessions.belongs_to(id, &owner)) {
+    if id.to_str().is_ok_and(|id| app.sessions.belongs_to(id, principal)) {
         return Ok(());
     }
     audit::record(Event::AccessDenied {

@@ -12,6 +12,7 @@ mod docs;
 mod documents;
 mod envelope;
 mod error;
+mod gather;
 mod handler;
 mod in_flight;
 mod layers;
@@ -19,12 +20,14 @@ mod limiter;
 mod listener;
 mod listing;
 mod mcp;
+mod metrics;
 mod names;
 mod openapi;
 mod rates;
 mod reload;
 mod request_id;
 mod rest;
+mod route;
 mod router;
 mod sessions;
 mod tls;
@@ -60,6 +63,7 @@ use crate::{
     net::NetError,
     oauth::{Issuer, Resource, Scopes},
     store::{PrivateDir, StoreError},
+    telemetry::metrics::Metrics,
     tools::Tools,
 };
 pub use reload::{Reloaded, Reloader};
@@ -70,6 +74,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server with an open port that does not serve yet.
 pub struct Server {
     listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
     running: Arc<Running>,
     gateway: Option<Gateway>,
     drain_timeout: Duration,
@@ -91,6 +96,7 @@ struct Lasting {
     handler: Handler,
     sessions: Arc<Sessions>,
     limiter: Arc<Limiter>,
+    metrics: Metrics,
     trust: Trust,
     /// Ends every stream and session.
     streams: CancellationToken,
@@ -108,6 +114,7 @@ struct App {
     scopes: Scopes,
     authenticator: Authenticator,
     rates: Rates,
+    metrics: Metrics,
     /// Peers whose forwarded headers count.
     trusted_proxies: Vec<IpNetwork>,
     tools: Arc<Tools>,
@@ -133,6 +140,8 @@ pub enum StartError {
     Listen {
         /// What was asked for.
         address: SocketAddr,
+        /// With which flag.
+        flag: &'static str,
         /// The system's words.
         source: io::Error,
     },
@@ -158,13 +167,13 @@ pub enum StartError {
 impl Hint for StartError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Listen { address, source } => match source.kind() {
+            Self::Listen { address, flag, source } => match source.kind() {
                 io::ErrorKind::AddrInUse => Some(format!(
-                    "stop what listens there (`ss -ltnp 'sport = :{}'` names it), or choose another port with `--listen`",
+                    "stop what listens there (`ss -ltnp 'sport = :{}'` names it), or choose another port with `{flag}`",
                     address.port()
                 )),
-                io::ErrorKind::PermissionDenied => Some("choose a port above 1023 with `--listen`".to_owned()),
-                io::ErrorKind::AddrNotAvailable => Some("choose an address of this machine with `--listen`".to_owned()),
+                io::ErrorKind::PermissionDenied => Some(format!("choose a port above 1023 with `{flag}`")),
+                io::ErrorKind::AddrNotAvailable => Some(format!("choose an address of this machine with `{flag}`")),
                 _ => None,
             },
             Self::State(error) => error.hint(),
@@ -180,46 +189,62 @@ impl Hint for StartError {
 impl Server {
     /// Opens the port and everything that the configuration names. Does not wait for an issuer elsewhere.
     pub async fn bind(config: &Config, tools: Tools, clock: SharedClock) -> Result<Self, StartError> {
-        let listen = config.server.listen;
-        let listen_error = |source| StartError::Listen { address: listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
-        let address = listener.local_addr().map_err(listen_error)?;
+        let (listener, address) = listen(config.server.listen, "--listen").await?;
+        let metrics_listener = match config.server.metrics_listen {
+            Some(address) => Some(listen(address, "--metrics-listen").await?.0),
+            None => None,
+        };
+        let metrics = if metrics_listener.is_some() { Metrics::on() } else { Metrics::default() };
         let names = Names::new(&config.server, address);
         let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
         let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
         let tls = tls.transpose()?;
-        let gateway = config.upstream.clone().map(|upstream| Gateway::new(upstream, Arc::clone(&tools))).transpose()?;
+        let gateway = config.upstream.clone();
+        let gateway =
+            gateway.map(|upstream| Gateway::new(upstream, Arc::clone(&tools), metrics.clone())).transpose()?;
         let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
         let tool_scopes = tools.scopes_supported().union(&of_upstream);
         let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
-        let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock))?;
+        let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), metrics.clone())?;
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
         let lasting = Lasting {
             address,
             resource: names.resource().clone(),
             state,
-            handler: Handler::new(Arc::clone(&tools), upstream.clone(), show_locked, Arc::clone(&clock)),
+            handler: Handler::new(
+                Arc::clone(&tools),
+                upstream.clone(),
+                show_locked,
+                Arc::clone(&clock),
+                metrics.clone(),
+            ),
             clock,
             tools,
             tool_scopes,
             show_locked,
             upstream,
-            sessions: Arc::new(Sessions::new(config.limits.clone())),
+            sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone())),
             limiter: Arc::new(Limiter::new()),
+            metrics,
             trust,
             streams: CancellationToken::new(),
             in_flight: InFlight::default(),
             draining: Arc::default(),
         };
         let running = Arc::new(Running::new(lasting, tls, config.clone()));
-        Ok(Self { listener, running, gateway, drain_timeout: config.server.drain_timeout })
+        Ok(Self { listener, metrics_listener, running, gateway, drain_timeout: config.server.drain_timeout })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.running.lasting.address
+    }
+
+    /// Where metrics are read, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// The file with the certificate that clients have to be told to trust, if the server made its own.
@@ -261,6 +286,10 @@ impl Server {
         let stop_accepting = CancellationToken::new();
         let accepting = listener::accept(self.listener, Arc::clone(&self.running), stop_accepting.clone());
         let connections = tokio::spawn(accepting);
+        let stop_metrics = CancellationToken::new();
+        let metrics = self
+            .metrics_listener
+            .map(|listener| tokio::spawn(metrics::serve(listener, lasting.metrics.clone(), stop_metrics.clone())));
         stop.await;
         lasting.draining.store(true, Ordering::Relaxed);
         tracing::info!("stopping: calls under way finish");
@@ -284,8 +313,20 @@ impl Server {
             // It bounds its own end; a panic in it was logged where it happened.
             let _ = gateway.await;
         }
+        // Last, so that the drain can be watched.
+        stop_metrics.cancel();
+        if let Some(metrics) = metrics {
+            let _ = metrics.await;
+        }
         tracing::info!("stopped");
     }
+}
+
+async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |source| StartError::Listen { address, flag, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let real = listener.local_addr().map_err(error)?;
+    Ok((listener, real))
 }
 
 impl Lasting {
@@ -310,7 +351,8 @@ impl Lasting {
             documents: Documents::new(&names, self.trust.issuer(), &scopes),
             openapi: openapi::document(&self.tools),
             authenticator: self.trust.authenticator(config, &names),
-            rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits),
+            rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits, self.metrics.clone()),
+            metrics: self.metrics.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             names,
             scopes,

@@ -11,7 +11,10 @@ use crate::{
     auth::Principal,
     clock::SharedClock,
     config::Limits,
-    telemetry::audit::{self, Actor, Event},
+    telemetry::{
+        audit::{self, Actor, Event},
+        metrics::Metrics,
+    },
 };
 
 /// What a token that is refused costs its sender besides the request, so that guessing is slow.
@@ -21,13 +24,14 @@ const PRICE_OF_A_REFUSED_TOKEN: u32 = 10;
 pub(super) struct Rates {
     limiter: Arc<Limiter>,
     clock: SharedClock,
+    metrics: Metrics,
     per_client: u32,
     per_address: u32,
 }
 
 impl Rates {
-    pub(super) fn new(limiter: Arc<Limiter>, clock: SharedClock, limits: &Limits) -> Self {
-        Self { limiter, clock, per_client: limits.per_client, per_address: limits.per_address }
+    pub(super) fn new(limiter: Arc<Limiter>, clock: SharedClock, limits: &Limits, metrics: Metrics) -> Self {
+        Self { limiter, clock, metrics, per_client: limits.per_client, per_address: limits.per_address }
     }
 
     /// Counts a request of this address, whoever it may be.
@@ -60,6 +64,7 @@ impl Rates {
     fn take(&self, key: &Key<'_>, rate: u32, actor: Option<Actor<'_>>, address: &Address) -> Result<(), Refusal> {
         self.limiter.take(key, rate, self.clock.monotonic()).map_err(|wait| {
             let scope = key.scope();
+            self.metrics.rate_limited(scope);
             audit::record(Event::RateLimited { scope, address: &address.to_string(), actor });
             Refusal::too_many_requests(scope, whole_seconds(wait))
         })

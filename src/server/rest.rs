@@ -82,7 +82,8 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Refusal> 
     let principal = authn::authenticate(app, parts).await?;
     // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
     let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
-    let context = CallContext::new(Arc::clone(&principal), Arc::clone(&app.clock));
+    let mut context = CallContext::new(Arc::clone(&principal), Arc::clone(&app.clock));
+    context.metrics = app.metrics.clone();
     let arguments = match app.tools.find(name) {
         Some(definition) => {
             authn::authorize(app, parts, &definition, &principal)?;

@@ -18,7 +18,7 @@ use rmcp::{
     },
 };
 
-use crate::{auth::Principal, config::Limits, secret::Secret};
+use crate::{auth::Principal, config::Limits, secret::Secret, telemetry::metrics::Metrics};
 
 /// Whoever a session belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,10 @@ impl Owner {
             client: principal.client_id.clone(),
         }
     }
+
+    fn is(&self, caller: &Principal) -> bool {
+        self.subject == caller.subject && self.client == caller.client_id && self.issuer == caller.issuer.as_str()
+    }
 }
 
 /// The sessions of this process and their owners.
@@ -48,18 +52,19 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 struct Owners {
     limits: Limits,
+    metrics: Metrics,
     by_session: HashMap<String, Owner>,
     /// Sessions and reservations of each owner.
     counts: HashMap<Owner, usize>,
     total: usize,
     /// Session and JSON-RPC id of every request under way.
-    asking: HashSet<(String, String)>,
+    asking: HashSet<Arc<(String, String)>>,
 }
 
 /// A request under way in a session; its id is free again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Asking {
-    request: (String, String),
+    request: Arc<(String, String)>,
     owners: Arc<Mutex<Owners>>,
 }
 
@@ -80,11 +85,17 @@ pub(super) enum Full {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, metrics: Metrics) -> Self {
         let mut inner = LocalSessionManager::default();
         inner.session_config.keep_alive = Some(limits.session_idle);
-        let owners =
-            Owners { limits, by_session: HashMap::new(), counts: HashMap::new(), total: 0, asking: HashSet::new() };
+        let owners = Owners {
+            limits,
+            metrics,
+            by_session: HashMap::new(),
+            counts: HashMap::new(),
+            total: 0,
+            asking: HashSet::new(),
+        };
         Self { inner, owners: Arc::new(Mutex::new(owners)) }
     }
 
@@ -107,18 +118,16 @@ impl Sessions {
         Ok(Reservation { owner: Some(owner), owners: Arc::clone(&self.owners) })
     }
 
-    /// Whether this session exists and is this owner's. To anybody else it does not exist.
-    pub(super) fn belongs_to(&self, session: &str, owner: &Owner) -> bool {
-        lock(&self.owners).by_session.get(session) == Some(owner)
+    /// Whether this session exists and is this caller's. To anybody else it does not exist.
+    pub(super) fn belongs_to(&self, session: &str, caller: &Principal) -> bool {
+        lock(&self.owners).by_session.get(session).is_some_and(|owner| owner.is(caller))
     }
-}
 
-impl Sessions {
     /// Marks a request of a session as under way; `None` if one of this id is already, since rmcp would answer only one of
     /// them.
     pub(super) fn ask(&self, session: &str, id: &str) -> Option<Asking> {
-        let request = (session.to_owned(), id.to_owned());
-        let is_new = lock(&self.owners).asking.insert(request.clone());
+        let request = Arc::new((session.to_owned(), id.to_owned()));
+        let is_new = lock(&self.owners).asking.insert(Arc::clone(&request));
         is_new.then(|| Asking { request, owners: Arc::clone(&self.owners) })
     }
 }
@@ -133,7 +142,9 @@ impl Reservation {
     /// The session has begun: the place is its owner's until rmcp closes it.
     pub(super) fn claim(mut self, session: &str) {
         if let Some(owner) = self.owner.take() {
-            lock(&self.owners).by_session.insert(session.to_owned(), owner);
+            let mut owners = lock(&self.owners);
+            owners.metrics.session_opened();
+            owners.by_session.insert(session.to_owned(), owner);
         }
     }
 }
@@ -149,6 +160,7 @@ impl Drop for Reservation {
 impl Owners {
     fn close(&mut self, session: &str) {
         if let Some(owner) = self.by_session.remove(session) {
+            self.metrics.session_closed();
             self.give_back(&owner);
         }
     }
@@ -235,27 +247,32 @@ mod tests {
     use super::*;
 
     fn sessions(per_principal: usize, total: usize) -> Sessions {
-        Sessions::new(Limits {
+        let limits = Limits {
             per_client: 100,
             per_address: 200,
             sessions_per_principal: per_principal,
             sessions: total,
             session_idle: Duration::from_mins(30),
-        })
+        };
+        Sessions::new(limits, Metrics::default())
+    }
+
+    fn caller(subject: &str, client: &str) -> Principal {
+        Principal::for_tests(subject, client, "")
     }
 
     fn owner(subject: &str, client: &str) -> Owner {
-        Owner::of(&Principal::for_tests(subject, client, ""))
+        Owner::of(&caller(subject, client))
     }
 
     #[test]
     fn a_session_has_one_owner() {
         let sessions = sessions(5, 5);
         sessions.reserve(owner("alice", "cli")).unwrap().claim("s");
-        assert!(sessions.belongs_to("s", &owner("alice", "cli")));
-        assert!(!sessions.belongs_to("s", &owner("bob", "cli")));
-        assert!(!sessions.belongs_to("s", &owner("alice", "other")));
-        assert!(!sessions.belongs_to("t", &owner("alice", "cli")));
+        assert!(sessions.belongs_to("s", &caller("alice", "cli")));
+        assert!(!sessions.belongs_to("s", &caller("bob", "cli")));
+        assert!(!sessions.belongs_to("s", &caller("alice", "other")));
+        assert!(!sessions.belongs_to("t", &caller("alice", "cli")));
     }
 
     #[test]
@@ -288,7 +305,7 @@ mod tests {
         sessions.reserve(owner("alice", "cli")).unwrap().claim(&id);
         assert!(sessions.reserve(owner("alice", "cli")).is_err());
         sessions.close_session(&id).await.unwrap();
-        assert!(!sessions.belongs_to(&id, &owner("alice", "cli")));
+        assert!(!sessions.belongs_to(&id, &caller("alice", "cli")));
         assert!(sessions.reserve(owner("alice", "cli")).is_ok());
     }
 

@@ -14,6 +14,7 @@ use crate::{
     net::{Http, Options},
     oauth::{Issuer, Scopes},
     store::PrivateDir,
+    telemetry::metrics::Metrics,
 };
 
 /// The issuer, for the whole life of a server.
@@ -41,6 +42,7 @@ impl Trust {
         scopes: Scopes,
         state: &PrivateDir,
         clock: SharedClock,
+        metrics: Metrics,
     ) -> Result<Self, StartError> {
         match &config.issuer.choice {
             IssuerChoice::Embedded { resources, .. } => {
@@ -66,10 +68,10 @@ impl Trust {
                         client_id: settings.client_id.clone(),
                         client_secret: settings.client_secret.clone(),
                     };
-                    IssuerSource::Told(Introspection::new(introspector, http, Arc::clone(&clock)))
+                    IssuerSource::Told(Introspection::new(introspector, http, Arc::clone(&clock), metrics))
                 } else {
-                    let copies = state.child("issuers")?;
-                    IssuerSource::Keys(Jwks::new(source, jwks_uri.clone(), http, Arc::clone(&clock), Some(copies)))
+                    let (copies, at, clock) = (state.child("issuers")?, jwks_uri.clone(), Arc::clone(&clock));
+                    IssuerSource::Keys(Jwks::new(source, at, http, clock, Some(copies), metrics))
                 };
                 Ok(Self { name: url.clone(), source, clock })
             }

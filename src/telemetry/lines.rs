@@ -10,7 +10,7 @@ use std::{
 
 use chrono::DateTime;
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
@@ -29,7 +29,7 @@ pub(super) struct JsonLines<W> {
     pub(super) clock: SharedClock,
     /// Whether events of this target are written.
     pub(super) takes: fn(&str) -> bool,
-    /// Takes the event's target, and a line with its newline.
+    /// Takes what is said of the event's kind, and a line with its newline.
     pub(super) write: W,
 }
 
@@ -47,7 +47,7 @@ struct Rendered(String);
 impl<S, W> Layer<S> for JsonLines<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
-    W: Fn(&str, &[u8]) + 'static,
+    W: Fn(&Metadata<'_>, &[u8]) + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
@@ -85,7 +85,7 @@ where
             }
         }
         text.push_str("}\n");
-        (self.write)(metadata.target(), text.as_bytes());
+        (self.write)(metadata, text.as_bytes());
         LINE.replace(line);
     }
 }
@@ -177,7 +177,7 @@ mod tests {
     fn lines(story: impl FnOnce()) -> Vec<Value> {
         let written = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&written);
-        let write = move |_: &str, line: &[u8]| writer.lock().unwrap().extend_from_slice(line);
+        let write = move |_: &Metadata<'_>, line: &[u8]| writer.lock().unwrap().extend_from_slice(line);
         let subscriber =
             Registry::default().with(JsonLines { clock: TestClock::at(1_800_000_000), takes: |_| true, write });
         // With only one subscriber in the process, tracing would cache what others in other threads are interested in.

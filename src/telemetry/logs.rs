@@ -1,8 +1,8 @@
 //! Logs: one line an event, on stderr or in a file; audit events also in a file of their own.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
-use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer as _, Registry,
     filter::{Targets, filter_fn},
@@ -14,6 +14,7 @@ use tracing_subscriber::{
 use super::{
     file::{LogFile, LogFileError},
     lines::JsonLines,
+    sink::Sink,
 };
 use crate::{
     clock::SharedClock,
@@ -28,6 +29,8 @@ pub struct Logs {
     is_json: bool,
     has_audit_file: bool,
     files: Vec<LogFile>,
+    /// What may wait for a quiet moment.
+    sink: Sink,
     filter: reload::Handle<Targets, Registry>,
 }
 
@@ -46,13 +49,13 @@ pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
     let (filter, handle) = reload::Layer::new(filter(&settings.level, has_audit_file));
     let files = [&file, &audit].into_iter().flatten().cloned().collect();
     let is_audit = |target: &str| target == AUDIT;
-    // What comes in JSON: everything, or the events that have a file of their own.
+    let sink = Sink::to(file.clone());
+    // What comes in JSON: everything, or the events that have a file of their own, where none waits.
     let lines = {
-        let file = file.clone();
-        let write = move |target: &str, line: &[u8]| match (&audit, &file) {
-            (Some(audit), _) if is_audit(target) => audit.line(line),
-            (_, Some(file)) => file.line(line),
-            (_, None) => to_stderr(line),
+        let sink = sink.clone();
+        let write = move |metadata: &Metadata<'_>, line: &[u8]| match &audit {
+            Some(audit) if is_audit(metadata.target()) => audit.line(line),
+            _ => sink.line(line, *metadata.level() <= Level::WARN),
         };
         let takes: fn(&str) -> bool = if is_json { |_| true } else { is_audit };
         (is_json || has_audit_file).then_some(JsonLines { clock, takes, write })
@@ -69,7 +72,7 @@ pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
     });
     // Only fails when something, for instance a test, has started logging already.
     let _ = Registry::default().with(filter).with(lines).with(text).try_init();
-    Ok(Logs { is_json, has_audit_file, files, filter: handle })
+    Ok(Logs { is_json, has_audit_file, files, sink, filter: handle })
 }
 
 impl Logs {
@@ -84,8 +87,19 @@ impl Logs {
         let _ = self.filter.reload(filter(level, self.has_audit_file));
     }
 
+    /// Writes what this thread has left for later, and lets it leave more: it must come here each time before it sleeps.
+    pub fn before_sleep(&self) {
+        self.sink.flush(true);
+    }
+
+    /// Writes what was left for later.
+    pub fn flush(&self) {
+        self.sink.flush(false);
+    }
+
     /// Opens the files anew, for programs that rotate logs.
     pub fn reopen(&self) -> Result<(), LogFileError> {
+        self.flush();
         self.files.iter().try_for_each(LogFile::reopen)
     }
 }
@@ -100,15 +114,8 @@ fn filter(level: &str, has_audit_file: bool) -> Targets {
     Targets::new().with_default(libraries).with_target("securemcp", ours).with_target(AUDIT, audit)
 }
 
-fn to_stderr(line: &[u8]) {
-    // One write for one line, so that lines of several threads do not mix. Nobody is left to be told of a failure.
-    let _ = std::io::stderr().lock().write_all(line);
-}
-
 #[cfg(test)]
 mod tests {
-    use tracing::Level;
-
     use super::*;
 
     #[test]

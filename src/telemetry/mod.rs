@@ -1,6 +1,8 @@
-//! What the program says about itself while it runs: logs and audit events.
+//! What the program says about itself while it runs: logs, audit events and metrics.
 
 pub mod audit;
 pub mod file;
 mod lines;
 pub mod logs;
+pub mod metrics;
+mod sink;

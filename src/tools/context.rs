@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::{Ask, NoAsk};
-use crate::{auth::Principal, clock::SharedClock};
+use crate::{auth::Principal, clock::SharedClock, telemetry::metrics::Metrics};
 
 /// What a tool knows about its call.
 #[derive(Clone)]
@@ -20,12 +20,14 @@ pub struct CallContext {
     pub ask: Arc<dyn Ask>,
     /// The time.
     pub clock: SharedClock,
+    /// Where the call is counted.
+    pub(crate) metrics: Metrics,
 }
 
 impl CallContext {
     /// A call that nobody cancels and that has nobody to ask; set the fields for more.
     pub fn new(principal: Arc<Principal>, clock: SharedClock) -> Self {
-        Self { principal, cancel: CancellationToken::new(), ask: Arc::new(NoAsk), clock }
+        Self { principal, cancel: CancellationToken::new(), ask: Arc::new(NoAsk), clock, metrics: Metrics::default() }
     }
 
     /// The time as a date.

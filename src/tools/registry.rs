@@ -13,9 +13,11 @@ use serde_json::Value;
 
 use super::{AskError, BoxFuture, CallContext, CallError, JsonObject, Tool, ToolError, schema};
 use crate::{
-    auth::Principal,
     oauth::Scopes,
-    telemetry::audit::{self, Actor, Event},
+    telemetry::{
+        audit::{self, Actor, Event},
+        metrics::Metrics,
+    },
 };
 
 /// How long a tool may run.
@@ -259,10 +261,11 @@ impl Tools {
     /// # Errors
     /// [`CallError`], in the order of the checks: name, scopes, arguments, then what the tool says.
     pub async fn call(&self, name: &str, arguments: JsonObject, context: &CallContext) -> Result<Output, CallError> {
-        let actor = actor(&context.principal);
+        let actor = context.principal.actor();
         let Some(entry) = self.entry(name) else {
             let name: String = name.chars().take(MAX_NAME).collect();
             audit::record(Event::ToolCalled { actor, tool: &name, upstream: "", outcome: "unknown_tool" });
+            context.metrics.tool_call(None, "unknown_tool");
             return Err(CallError::UnknownTool(name));
         };
         let definition = &entry.definition;
@@ -272,7 +275,7 @@ impl Tools {
             audit::record(Event::AccessDenied { actor, operation: &operation, reason: &reason });
             return Err(CallError::MissingScope { needed });
         }
-        let mut ending = Ending { actor, tool: name, upstream: &entry.upstream, outcome: CANCELLED };
+        let mut ending = Ending { actor, entry: &entry, metrics: &context.metrics, outcome: CANCELLED };
         let result = entry.run(Value::Object(arguments), context).await;
         ending.outcome = outcome(&result);
         result
@@ -328,14 +331,6 @@ fn is_tool_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(charset)
 }
 
-fn actor(principal: &Principal) -> Actor<'_> {
-    Actor {
-        issuer: principal.issuer.as_str(),
-        subject: &principal.subject,
-        client: principal.client_id.as_deref().unwrap_or_default(),
-    }
-}
-
 const CANCELLED: &str = "cancelled";
 
 fn outcome(result: &Result<Output, CallError>) -> &'static str {
@@ -353,16 +348,17 @@ fn outcome(result: &Result<Output, CallError>) -> &'static str {
 /// Audits a call when it ends, in whatever way: a client that goes away drops it half-done.
 struct Ending<'a> {
     actor: Actor<'a>,
-    tool: &'a str,
-    upstream: &'a str,
+    entry: &'a Entry,
+    metrics: &'a Metrics,
     outcome: &'static str,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let outcome = if std::thread::panicking() { "error" } else { self.outcome };
-        let (actor, tool, upstream) = (self.actor, self.tool, self.upstream);
+        let (actor, tool, upstream) = (self.actor, &self.entry.definition.name, &self.entry.upstream);
         audit::record(Event::ToolCalled { actor, tool, upstream, outcome });
+        self.metrics.tool_call(Some(tool), outcome);
     }
 }
 

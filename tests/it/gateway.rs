@@ -622,8 +622,9 @@ async fn g05_guarded_tools_over_rest_are_shown_and_called_by_the_same_rules() {
 
 /// The real binary in front of it.
 fn serve(account: &Account, upstream: &Upstream) -> (Running, String) {
-    let arguments =
-        ["serve", "--listen", "127.0.0.1:0", "--upstream", &format!("{}?key=of-the-operator", upstream.url)];
+    let upstream_url = format!("{}?key=of-the-operator", upstream.url);
+    let listening = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let arguments = [listening.as_slice(), &["--upstream", &upstream_url]].concat();
     let mut serving = Running::start(account.command(&arguments));
     let listening: Value = serde_json::from_str(&serving.said("listening")).expect("a log line");
     assert_eq!(listening["upstream"], upstream.url, "without its query, which may hold a key");
@@ -685,6 +686,11 @@ async fn g12_the_audit_names_caller_tool_and_guarded_server_and_g04_a_changed_de
     );
     assert_ne!(audited["before"], audited["after"]);
     assert!(serving.said("changed the definition of a tool").contains("WARN"));
+    let started: Value = serde_json::from_str(&serving.said("\"listening\"")).expect("a log line");
+    let metrics = format!("http://{}/metrics", started["metrics"].as_str().expect("an address"));
+    let page = reqwest::get(metrics).await.expect("an answer").text().await.expect("text");
+    assert!(page.contains("securemcp_upstream_tool_changes_total 1\n"), "{page}");
+    assert!(page.contains("securemcp_tool_calls_total{tool=\"read\",outcome=\"ok\"} 1\n"), "{page}");
     let said = serving.kill().stderr;
     assert_eq!(said.matches("upstream_tool_changed").count(), 1);
     assert!(!said.contains("an-argument") && !said.contains("of-the-operator"), "{said}");

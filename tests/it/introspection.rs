@@ -92,7 +92,7 @@ async fn the_issuers_word_opens_the_door_and_is_remembered_for_half_a_minute() {
 
 #[tokio::test]
 async fn j27_an_inactive_token_is_refused_within_the_life_of_a_verdict() {
-    let asking = Asking::start(&[]).await;
+    let asking = Asking::start(&[("server.metrics_listen", "127.0.0.1:0")]).await;
     asking.say(&json!({}));
     assert_eq!(asking.status().await, 200);
     asking.issuer.say_of(TOKEN, json!({"active": false}));
@@ -109,6 +109,14 @@ async fn j27_an_inactive_token_is_refused_within_the_life_of_a_verdict() {
     asking.say(&json!({}));
     asking.later(30);
     assert_eq!((asking.status().await, asking.asked()), (200, 1));
+    asking.issuer.answer_questions(Some(Behaviour::Text(500, "")));
+    asking.later(30);
+    assert_eq!(asking.status().await, 503);
+    let page = asking.server.get_metrics("/metrics").await.text().await.expect("text");
+    for (outcome, count) in [("active", 2), ("inactive", 1), ("error", 1)] {
+        let line = format!("securemcp_introspections_total{{outcome=\"{outcome}\"}} {count}\n");
+        assert!(page.contains(&line), "{line} in {page}");
+    }
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod layers;
 mod limits;
 mod logs;
 mod mcp;
+mod metrics;
 mod openapi;
 mod panic;
 mod readme;

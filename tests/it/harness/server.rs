@@ -25,6 +25,8 @@ pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) url: String,
+    /// Where metrics are read, if they are.
+    metrics: Option<SocketAddr>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) http: reqwest::Client,
     pub(crate) state: TempDir,
@@ -72,7 +74,7 @@ impl TestServer {
         let clock = TestClock::at(NOW);
         let config = config(&state, flags);
         let server = Server::bind(&config, tools, clock.clone()).await.expect("starts");
-        let address = server.address();
+        let (address, metrics) = (server.address(), server.metrics_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;
@@ -80,7 +82,7 @@ impl TestServer {
         let options = securemcp::net::Options::with_timeout(Duration::from_secs(20));
         let http = securemcp::net::client(&options).expect("a client");
         let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-        Self { address, url: format!("{scheme}://{address}"), clock, http, state, stop: Some(stop), task }
+        Self { address, url: format!("{scheme}://{address}"), metrics, clock, http, state, stop: Some(stop), task }
     }
 
     /// Ends the server as SIGTERM would, and waits for it.
@@ -92,6 +94,12 @@ impl TestServer {
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Asks the listener for metrics.
+    pub(crate) async fn get_metrics(&self, path: &str) -> Response {
+        let address = self.metrics.expect("there are metrics");
+        self.http.get(format!("http://{address}{path}")).send().await.expect("an answer")
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {
