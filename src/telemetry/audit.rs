@@ -97,7 +97,7 @@ pub enum Event<'a> {
         endpoint: &'a str,
         /// The client as it named itself; it may be anybody.
         client: &'a str,
-        /// The OAuth error code and the reason.
+        /// The OAuth error code, if that is the answer, and the reason.
         reason: &'a str,
     },
     /// The embedded issuer revoked a token.

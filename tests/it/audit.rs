@@ -71,10 +71,10 @@ impl Log {
 
 impl TestServer {
     fn echo(&self, token: &str) -> RequestBuilder {
-        self.tool(token, "echo", json!({"message": "hi"}))
+        self.tool(token, "echo", &json!({"message": "hi"}))
     }
 
-    fn tool(&self, token: &str, name: &str, arguments: Value) -> RequestBuilder {
+    fn tool(&self, token: &str, name: &str, arguments: &Value) -> RequestBuilder {
         let body = stateless("tools/call", json!({"name": name, "arguments": arguments}));
         with_mirrors(self.post(token, body), "tools/call", Some(name))
     }
@@ -188,18 +188,11 @@ async fn what_a_caller_does() {
     let forged = json!({"name": "summarize", "arguments": story, "requestState": "forged"});
     let forged = with_mirrors(server.post(&token, stateless("tools/call", forged)), "tools/call", Some("summarize"));
     let reason = "needs scope `mcp:write`, has `mcp:read`";
-    let echo = |arguments| server.tool(&token, "echo", arguments);
+    let echo = |arguments: &Value| server.tool(&token, "echo", arguments);
     log.hold([
-        row("scope", server.tool(&weak, "calculator", sum.clone()), 403, denied, "reason", reason),
-        row(
-            "scope-for",
-            server.tool(&weak, "calculator", sum.clone()),
-            403,
-            denied,
-            "operation",
-            "tools/call calculator",
-        ),
-        row("scope-of", server.tool(&weak, "calculator", sum.clone()), 403, denied, "subject", "alice"),
+        row("scope", server.tool(&weak, "calculator", &sum), 403, denied, "reason", reason),
+        row("scope-for", server.tool(&weak, "calculator", &sum), 403, denied, "operation", "tools/call calculator"),
+        row("scope-of", server.tool(&weak, "calculator", &sum), 403, denied, "subject", "alice"),
         row(
             "scope-over-rest",
             server.over_rest(&weak, "calculator", &sum),
@@ -208,12 +201,12 @@ async fn what_a_caller_does() {
             "operation",
             "tools/call calculator",
         ),
-        row("ok", echo(hi.clone()), 200, called, "outcome", "ok"),
-        row("ok-of", echo(hi.clone()), 200, called, "client", "cli"),
+        row("ok", echo(&hi), 200, called, "outcome", "ok"),
+        row("ok-of", echo(&hi), 200, called, "client", "cli"),
         row("ok-over-rest", server.over_rest(&token, "echo", &hi), 200, called, "outcome", "ok"),
-        row("error", server.tool(&token, "summarize", story.clone()), 200, called, "outcome", "error"),
+        row("error", server.tool(&token, "summarize", &story), 200, called, "outcome", "error"),
         row("error-over-rest", server.over_rest(&token, "summarize", &story), 422, called, "outcome", "error"),
-        row("arguments", echo(json!({"massage": "hi"})), 200, called, "outcome", "invalid_arguments"),
+        row("arguments", echo(&json!({"massage": "hi"})), 200, called, "outcome", "invalid_arguments"),
         row(
             "arguments-over-rest",
             server.over_rest(&token, "echo", &json!({})),
@@ -222,7 +215,7 @@ async fn what_a_caller_does() {
             "outcome",
             "invalid_arguments",
         ),
-        row("unknown", server.tool(&token, "nope", json!({})), 200, called, "outcome", "unknown_tool"),
+        row("unknown", server.tool(&token, "nope", &json!({})), 200, called, "outcome", "unknown_tool"),
         row("unknown-over-rest", server.over_rest(&token, "nope", &json!({})), 404, called, "outcome", "unknown_tool"),
         row("forged", forged, 200, denied, "operation", "tools/call summarize"),
     ])
@@ -312,6 +305,7 @@ async fn what_the_embedded_issuer_decides() {
     let of_token = [("token", token.as_str())];
     let not_proven =
         "invalid_client: unknown client, wrong secret, or not the authentication method that the client registered";
+    let not_its_own = "the token is unknown, expired or another client's";
     let manage = |method, bearer: &str| server.request(method, &format!("/register/{id}")).bearer_auth(bearer);
     let manager = text("registration_access_token");
     let change = json!({"client_id": id, "scope": "mcp:read", "grant_types": ["client_credentials"],
@@ -325,6 +319,7 @@ async fn what_the_embedded_issuer_decides() {
         row("introspected", form("/introspect", &secret, &of_token), 200, "token_introspected", "client", &*id),
         row("not-introspected", form("/introspect", "guessed", &of_token), 401, refused, "endpoint", "introspect"),
         row("not-revoked", form("/revoke", "guessed", &of_token), 401, refused, "endpoint", "revoke"),
+        row("nothing-revoked", form("/revoke", &secret, &[("token", "x")]), 200, refused, "reason", not_its_own),
         row("revoked", form("/revoke", &secret, &of_token), 200, "token_revoked", "client", &*id),
         row("used-again", server.echo(&token), 401, "authentication_failed", "reason", "token was revoked"),
         row("read", manage(Method::GET, &manager), 200, "client_read", "client", &*id),
