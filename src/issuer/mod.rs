@@ -60,7 +60,6 @@ use expiring::Expiring;
 use keys::Keys;
 use register::Registrations;
 use revoked::Revoked;
-use tracing::{Instrument as _, Span};
 
 use crate::{
     clock::SharedClock,
@@ -69,6 +68,7 @@ use crate::{
     oauth::{Issuer, Resource, Scopes},
     secret::Secret,
     store::{Lock, PrivateDir, StoreError, initial_access_token},
+    telemetry::request::Ids,
 };
 
 /// What the issuer is told.
@@ -229,16 +229,24 @@ impl Embedded {
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, RouteError> + Send + 'static,
     ) -> Result<T, RouteError> {
-        let (issuer, span) = (Arc::clone(self), Span::current());
-        let done = tokio::task::spawn_blocking(move || span.in_scope(|| work(&issuer))).await;
+        let (issuer, ids) = (Arc::clone(self), Ids::current());
+        let work = move || match ids {
+            Some(ids) => ids.around_blocking(|| work(&issuer)),
+            None => work(&issuer),
+        };
+        let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| RouteError::Broken(Box::new(error)))?
     }
 }
 
 /// Goes on even if the caller goes away: what was done is then in the audit log too.
 async fn to_its_end(request: Request, next: Next) -> Response {
-    let answer = tokio::spawn(next.run(request).in_current_span()).await;
-    answer.unwrap_or_else(|error| match error.try_into_panic() {
+    let answer = next.run(request);
+    let answer = match Ids::current() {
+        Some(ids) => tokio::spawn(ids.around(answer)),
+        None => tokio::spawn(answer),
+    };
+    answer.await.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
         // The process ends.
         Err(error) => RouteError::Broken(Box::new(error)).into_response(),

@@ -14,7 +14,6 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
 
 use super::{
     ask::{RoundTripAsk, SessionAsk},
@@ -28,6 +27,7 @@ use crate::{
     telemetry::{
         audit::{self, Event},
         metrics::Metrics,
+        request::Ids,
     },
     tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
@@ -87,16 +87,18 @@ impl Handler {
         let shared = &self.shared;
         let arguments = request.arguments.unwrap_or_default();
         let state = request.request_state.as_deref();
-        let asks = shared.tools.find(&request.name).is_some_and(|definition| definition.asks);
+        let definition = shared.tools.find(&request.name);
+        let shows = definition.as_ref().and_then(|definition| definition.shows);
+        let asks = definition.is_some_and(|definition| definition.asks);
         if !asks && state.is_none() {
             let call = self.call_context(principal, context.ct, Arc::new(NoAsk));
-            return self.answer(&request.name, shared.tools.call(&request.name, arguments, &call).await);
+            return self.answer(shows, shared.tools.call(&request.name, arguments, &call).await);
         }
         // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
         let Some(capabilities) = context.meta.client_capabilities() else {
             let ask = Arc::new(SessionAsk::new(context.peer));
             let call = self.call_context(principal, context.ct, ask);
-            return self.answer(&request.name, shared.tools.call(&request.name, arguments, &call).await);
+            return self.answer(shows, shared.tools.call(&request.name, arguments, &call).await);
         };
         let binding = binding(&principal, &request.name, &arguments);
         let can_sample = capabilities.sampling.is_some();
@@ -110,14 +112,13 @@ impl Handler {
         {
             return Ok(question.into());
         }
-        self.answer(&request.name, result)
+        self.answer(shows, result)
     }
 
-    fn answer(&self, tool: &str, result: Result<Output, CallError>) -> Result<CallToolResponse, ErrorData> {
+    fn answer(&self, shows: Option<&str>, result: Result<Output, CallError>) -> Result<CallToolResponse, ErrorData> {
         match result {
             Ok(Output::Upstream(result)) => Ok((*result).into()),
             Ok(Output::Value(value)) => {
-                let shows = self.shared.tools.find(tool).and_then(|definition| definition.shows);
                 let text = for_people(&value, shows);
                 // `CallToolResult::structured` would write the whole value as a text that is not wanted.
                 let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
@@ -168,11 +169,17 @@ impl ServerHandler for Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> impl Future<Output = Result<CallToolResponse, ErrorData>> + Send {
-        // The worker of a session has no span of its own: without this one an audit line would have no request id.
+        // This is a task of rmcp's own: without its ids an audit line would not be found again.
         let parts = context.extensions.get::<Parts>();
-        let span = parts.and_then(|parts| parts.extensions.get::<Span>()).cloned().unwrap_or_else(Span::none);
+        let ids = parts.and_then(|parts| parts.extensions.get::<Ids>()).cloned();
         // Boxed, because rmcp copies this future several times on its way into a task.
-        Box::pin(unless_it_panics(self.run(request, context)).instrument(span))
+        Box::pin(async move {
+            let call = unless_it_panics(self.run(request, context));
+            match ids {
+                Some(ids) => ids.around(call).await,
+                None => call.await,
+            }
+        })
     }
 }
 

@@ -11,10 +11,12 @@ use axum::{
 use futures_util::FutureExt as _;
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use tracing::Instrument as _;
 
 use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, route};
-use crate::telemetry::audit::{self, Event};
+use crate::telemetry::{
+    audit::{self, Event},
+    request::Ids,
+};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// How much of a refused header is in an audit event, in characters: it is anybody's text.
@@ -50,15 +52,11 @@ pub(super) fn around(routes: Router, app: &Arc<App>) -> Layered {
 }
 
 impl Layered {
-    /// Answers a request: an id and a span with it, Host and Origin, the routes, security headers, and a debug line.
+    /// Answers a request: an id in every line that it logs, Host and Origin, the routes, security headers, and a debug line.
     pub(super) async fn answer(self, request: Request) -> Response<Body> {
         let id = request_id::of(request.headers());
         let correlation = request_id::valid(request.headers().get(&CORRELATION_ID)).cloned();
-        let span = tracing::info_span!(
-            "request",
-            request_id = id.to_str().unwrap_or_default(),
-            correlation_id = correlation.as_ref().and_then(|value| value.to_str().ok()),
-        );
+        let ids = Ids { request: id.clone(), correlation: correlation.clone() };
         let asked = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned(), Peer::of(&request)));
         let hsts = self.app.hsts.clone();
@@ -66,7 +64,7 @@ impl Layered {
             let app = Arc::clone(&self.app);
             (route::of(request.uri().path()), app.clock.monotonic(), app)
         });
-        async move {
+        ids.around(async move {
             let mut response = self.admit(request).await;
             if let Some((method, path, peer)) = asked {
                 tracing::debug!(%method, path, peer, status = response.status().as_u16(), "answered");
@@ -82,8 +80,7 @@ impl Layered {
                 headers.insert(CORRELATION_ID, correlation);
             }
             response
-        }
-        .instrument(span)
+        })
         .await
     }
 

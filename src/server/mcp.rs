@@ -9,7 +9,6 @@ use axum::{
 };
 use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
-use tracing::Span;
 
 use super::{
     App, authn,
@@ -22,7 +21,10 @@ use super::{
 };
 use crate::{
     auth::Principal,
-    telemetry::audit::{self, Event},
+    telemetry::{
+        audit::{self, Event},
+        request::Ids,
+    },
 };
 
 const SESSION_ID: &str = "mcp-session-id";
@@ -102,7 +104,10 @@ fn admit(
         parts.headers.remove(SESSION_ID);
     } else {
         check_session(app, &parts.headers, principal)?;
-        parts.extensions.insert(Span::current());
+    }
+    // rmcp runs calls on tasks of its own.
+    if let Some(ids) = Ids::current() {
+        parts.extensions.insert(ids);
     }
     // By the body, never by the headers that mirror it. An unknown tool is for rmcp to answer: -32602, never a challenge.
     if let Some(definition) = envelope.tool.as_deref().and_then(|tool| app.tools.find(tool)) {

@@ -1,7 +1,7 @@
 //! Security events: one enum, one log target (`audit`), never a secret.
 //!
 //! Every event is one line at level INFO. Fields carry names of parties and of tools, reasons and outcomes; no token, no
-//! secret, no argument of a tool. Request and correlation ids come from the surrounding span.
+//! secret, no argument of a tool. The ids of the request come with every line.
 
 use tracing::info;
 

@@ -1,7 +1,7 @@
 //! JSON log lines: one object for one event, in one piece.
 //!
-//! `tracing-subscriber` has such a layer too; it builds every span's fields anew as JSON values for each event, which took
-//! more of a tool call than its authentication. Here a span's fields are rendered once, when it begins.
+//! `tracing-subscriber` has such a layer too, for spans and with JSON values in between, which took more of a tool call than
+//! its authentication.
 
 use std::{
     cell::RefCell,
@@ -12,19 +12,17 @@ use chrono::DateTime;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},
-    span::{Attributes, Id, Record},
 };
-use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+use tracing_subscriber::{Layer, layer::Context};
 
+use super::request;
 use crate::clock::SharedClock;
 
 thread_local! {
     static LINE: RefCell<Line> = RefCell::default();
 }
 
-/// Writes `{"timestamp":…,"level":…,"target":…,"message":…, the event's fields, the fields of our spans around it}`.
-///
-/// Spans of libraries are left out: their fields have names that we do not choose.
+/// Writes `{"timestamp":…,"level":…,"target":…,"message":…, the event's fields, the ids of its request}`.
 pub(super) struct JsonLines<W> {
     pub(super) clock: SharedClock,
     /// Whether events of this target are written.
@@ -41,33 +39,8 @@ struct Line {
     second_as_text: String,
 }
 
-/// A span's fields, each behind a comma.
-struct Rendered(String);
-
-impl<S, W> Layer<S> for JsonLines<W>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    W: Fn(&Metadata<'_>, &[u8]) + 'static,
-{
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && is_ours(span.metadata().target())
-        {
-            let mut fields = String::new();
-            attributes.record(&mut Fields(&mut fields));
-            span.extensions_mut().insert(Rendered(fields));
-        }
-    }
-
-    fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
-        if let Some(span) = context.span(id)
-            && let Some(Rendered(fields)) = span.extensions_mut().get_mut()
-        {
-            record.record(&mut Fields(fields));
-        }
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+impl<S: Subscriber, W: Fn(&Metadata<'_>, &[u8]) + 'static> Layer<S> for JsonLines<W> {
+    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
         if !(self.takes)(metadata.target()) {
             return;
@@ -79,11 +52,7 @@ where
         push(text, format_args!(r#","level":"{}","target":"#, metadata.level()));
         push_quoted(text, metadata.target());
         event.record(&mut Fields(text));
-        for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(Rendered(fields)) = span.extensions().get() {
-                text.push_str(fields);
-            }
-        }
+        request::each(|name, id| push(text, format_args!(r#","{name}":"{id}""#)));
         text.push_str("}\n");
         (self.write)(metadata, text.as_bytes());
         LINE.replace(line);
@@ -102,10 +71,6 @@ impl Line {
         self.text.clear();
         push(&mut self.text, format_args!(r#"{{"timestamp":"{}.{:06}Z""#, self.second_as_text, now.subsec_micros()));
     }
-}
-
-fn is_ours(target: &str) -> bool {
-    target.starts_with(env!("CARGO_CRATE_NAME"))
 }
 
 /// Adds each field as `,"name":value`.
@@ -168,11 +133,12 @@ fn push(text: &mut String, value: fmt::Arguments<'_>) {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use futures_util::FutureExt as _;
     use serde_json::{Value, json};
     use tracing_subscriber::{Registry, layer::SubscriberExt as _};
 
     use super::*;
-    use crate::clock::TestClock;
+    use crate::{clock::TestClock, telemetry::request::Ids};
 
     fn lines(story: impl FnOnce()) -> Vec<Value> {
         let written = Arc::new(Mutex::new(Vec::new()));
@@ -189,16 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn an_event_is_one_object_with_the_fields_of_the_spans_around_it() {
+    fn an_event_is_one_object_with_the_ids_of_its_request() {
+        let id = |text| http::HeaderValue::from_static(text);
         let found = lines(|| {
-            let span = tracing::info_span!("request", request_id = "r-1", correlation_id = tracing::field::Empty);
-            let _entered = span.enter();
-            span.record("correlation_id", "c-1");
-            tracing::info!(target: "audit", number = 7_u64, less = -7, is_so = true, "tool_called");
+            let ids = Ids { request: id("r-1"), correlation: Some(id("c-1")) };
+            let event =
+                async || tracing::info!(target: "audit", number = 7_u64, less = -7, is_so = true, "tool_called");
+            ids.around(event()).now_or_never().unwrap();
+            Ids { request: id("r-2"), correlation: None }.around(event()).now_or_never().unwrap();
+            event().now_or_never().unwrap();
         });
         let expected = json!({"timestamp": "2027-01-15T08:00:00.000000Z", "level": "INFO", "target": "audit",
-            "message": "tool_called", "number": 7, "less": -7, "is_so": true, "request_id": "r-1", "correlation_id": "c-1"});
-        assert_eq!(found, [expected]);
+            "message": "tool_called", "number": 7, "less": -7, "is_so": true});
+        let with = |ids: Value| {
+            let mut expected = expected.clone();
+            expected.as_object_mut().unwrap().extend(ids.as_object().unwrap().clone());
+            expected
+        };
+        let ids = [json!({"request_id": "r-1", "correlation_id": "c-1"}), json!({"request_id": "r-2"}), json!({})];
+        assert_eq!(found, ids.map(with));
     }
 
     #[test]
@@ -209,17 +184,6 @@ mod tests {
         assert_eq!(found[0]["odd"], odd);
         assert_eq!(found[0]["display"], odd);
         assert_eq!(found[0]["message"], format!("odd {odd}"));
-    }
-
-    #[test]
-    fn spans_of_libraries_are_left_out() {
-        let found = lines(|| {
-            let span = tracing::info_span!(target: "hyper", "poll", message = "not ours");
-            let _entered = span.enter();
-            tracing::info!("ours");
-        });
-        assert_eq!(found[0]["message"], "ours");
-        assert_eq!(found.len(), 1);
     }
 
     #[test]

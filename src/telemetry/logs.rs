@@ -1,6 +1,6 @@
 //! Logs: one line an event, on stderr or in a file; audit events also in a file of their own.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
 
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -14,6 +14,7 @@ use tracing_subscriber::{
 use super::{
     file::{LogFile, LogFileError},
     lines::JsonLines,
+    request,
     sink::Sink,
 };
 use crate::{
@@ -64,10 +65,10 @@ pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
         let others = filter_fn(move |metadata| !(has_audit_file && is_audit(metadata.target())));
         let text = tracing_subscriber::fmt::layer().with_target(true);
         if let Some(file) = file {
-            text.with_ansi(false).with_writer(move || file.clone()).with_filter(others).boxed()
+            text.with_ansi(false).with_writer(move || WithIds(file.clone())).with_filter(others).boxed()
         } else {
             let is_terminal = std::io::stderr().is_terminal();
-            text.with_ansi(is_terminal).with_writer(std::io::stderr).with_filter(others).boxed()
+            text.with_ansi(is_terminal).with_writer(|| WithIds(std::io::stderr())).with_filter(others).boxed()
         }
     });
     // Only fails when something, for instance a test, has started logging already.
@@ -104,6 +105,23 @@ impl Logs {
     }
 }
 
+/// Adds the ids of the request to a line of text, which comes whole.
+struct WithIds<W>(W);
+
+impl<W: Write> Write for WithIds<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut text = line.strip_suffix(b"\n").unwrap_or(line).to_vec();
+        request::each(|name, id| text.extend_from_slice(format!(" {name}={id}").as_bytes()));
+        text.push(b'\n');
+        self.0.write_all(&text)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A filter for all there is, and not for one layer: what it refuses costs nothing then, not even a look.
 ///
 /// Audit events that have a file of their own are written at any level.
@@ -116,7 +134,22 @@ fn filter(level: &str, has_audit_file: bool) -> Targets {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+
     use super::*;
+    use crate::telemetry::request::Ids;
+
+    #[test]
+    fn a_line_of_text_ends_with_the_ids_of_its_request() {
+        let ids = Ids { request: http::HeaderValue::from_static("r-1"), correlation: None };
+        let line = async || {
+            let mut written = Vec::new();
+            WithIds(&mut written).write_all(b"INFO done\n").unwrap();
+            String::from_utf8(written).unwrap()
+        };
+        assert_eq!(ids.around(line()).now_or_never().unwrap(), "INFO done request_id=r-1\n");
+        assert_eq!(line().now_or_never().unwrap(), "INFO done\n");
+    }
 
     #[test]
     fn audit_events_with_a_file_of_their_own_do_not_depend_on_the_level() {

@@ -5,4 +5,5 @@ pub mod file;
 mod lines;
 pub mod logs;
 pub mod metrics;
+pub mod request;
 mod sink;

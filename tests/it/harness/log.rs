@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use securemcp::telemetry::request;
 use serde_json::Value;
 
 /// Everything that is logged on this thread.
@@ -12,8 +13,12 @@ use serde_json::Value;
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer panics").write(bytes)
+    /// Takes a whole line, and adds the ids of the request that this task is about, as the server's own log does.
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let mut event: Value = serde_json::from_slice(line).expect("one line of JSON");
+        request::each(|name, id| event[name] = id.into());
+        writeln!(self.0.lock().expect("no writer panics"), "{event}")?;
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -37,16 +42,13 @@ impl Log {
         String::from_utf8(self.0.lock().expect("no writer panics").clone()).expect("UTF-8")
     }
 
-    /// The audit events that a request of this id has left: their fields and those of the request's span.
+    /// The audit events that a request of this id has left: their fields and the correlation id.
     pub(crate) fn audited(&self, request_id: &str) -> Vec<Value> {
         let mut events = Vec::new();
         for line in self.text().lines() {
             let mut event: Value = serde_json::from_str(line).expect("JSON");
-            let spans = event["spans"].as_array().cloned().unwrap_or_default();
-            if event["target"] == "audit"
-                && let Some(span) = spans.into_iter().find(|span| span["request_id"] == request_id)
-            {
-                event["fields"]["correlation_id"] = span["correlation_id"].clone();
+            if event["target"] == "audit" && event["request_id"] == request_id {
+                event["fields"]["correlation_id"] = event["correlation_id"].take();
                 events.push(event["fields"].take());
             }
         }
