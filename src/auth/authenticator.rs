@@ -69,8 +69,8 @@ pub enum Denied {
     #[error("token was revoked")]
     Revoked,
     /// Good, but of a client that is not on the list: 403.
-    #[error("client `{0}` is not among `issuer.allowed_clients`")]
-    ClientNotAllowed(String),
+    #[error("client `{}` is not among `issuer.allowed_clients`", .0.client_id.as_deref().unwrap_or_default().escape_debug())]
+    ClientNotAllowed(Arc<Principal>),
     /// Nobody can tell now: 503, never 401, which would make a client throw its token away.
     #[error("the issuer's keys are not available")]
     KeysUnavailable,
@@ -177,7 +177,7 @@ impl Authenticator {
     }
 
     fn principal(&self, claims: Claims) -> Result<Arc<Principal>, Denied> {
-        let principal = Principal {
+        let principal = Arc::new(Principal {
             issuer: self.rules.expect.issuer.clone(),
             subject: claims.subject,
             client_id: claims.client_id,
@@ -185,9 +185,9 @@ impl Authenticator {
             scopes: claims.scopes,
             expires_at: claims.expires_at,
             token_id: claims.token_id,
-        };
+        });
         self.check_client(&principal)?;
-        Ok(Arc::new(principal))
+        Ok(principal)
     }
 
     fn still_good(&self, hash: TokenHash, principal: Arc<Principal>) -> Result<Arc<Principal>, Denied> {
@@ -203,11 +203,11 @@ impl Authenticator {
         Ok(principal)
     }
 
-    fn check_client(&self, principal: &Principal) -> Result<(), Denied> {
+    fn check_client(&self, principal: &Arc<Principal>) -> Result<(), Denied> {
         let Some(allowed) = &self.rules.allowed_clients else { return Ok(()) };
         match &principal.client_id {
             Some(client) if allowed.contains(client) => Ok(()),
-            client => Err(Denied::ClientNotAllowed(client.clone().unwrap_or_default().escape_debug().to_string())),
+            _ => Err(Denied::ClientNotAllowed(Arc::clone(principal))),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     jose::KeySet,
     net::{Document, Http, NetError},
     oauth::{Challenge, Issuer, Resource, ResourceMetadata, ServerMetadata},
+    tls::Validity,
 };
 
 /// How far clocks may differ before it is said: tokens tolerate more, but not by much.
@@ -30,6 +31,9 @@ const MAX_SKEW_SECONDS: i64 = 10;
 /// The first pause of `--wait`; each is half as long again as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A certificate that ends so soon should have been replaced, or when a tenth of its life is left if that is less.
+const LATE_RENEWAL: Duration = Duration::from_hours(14 * 24);
 
 /// The most harmless request there is: a server that wants a token answers it with 401.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -124,7 +128,7 @@ async fn checks(http: &Http, client: &ClientSettings) -> Vec<Check> {
 
 /// Whether it is there at all.
 async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, dates: &mut Vec<Skew>) -> bool {
-    let mut upstream = None;
+    let (mut certificate, mut upstream) = (None, None);
     for (subject, path) in [("server live", "health/live"), ("server ready", "health/ready")] {
         // Beside the MCP endpoint, so that a prefix in front of both is kept.
         let Ok(url) = server.url().join(path) else { continue };
@@ -136,6 +140,7 @@ async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, d
             }
             Ok(document) => {
                 dates.extend(skew("the server", &document));
+                certificate = document.certificate_validity();
                 upstream = guarded_server(&document);
                 match document.status {
                     StatusCode::OK => ok(subject, url.to_string()),
@@ -150,8 +155,23 @@ async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, d
             }
         });
     }
+    let now = SystemClock::shared().since_epoch();
+    checks.extend(certificate.map(|validity| certificate_check(validity, now)));
     checks.extend(upstream);
     true
+}
+
+/// How long the server's certificate is still good. One that is not is no longer answered: the server is unreachable.
+fn certificate_check(validity: Validity, now: Duration) -> Check {
+    const SUBJECT: &str = "certificate";
+    let (left, life) = (validity.ends.saturating_sub(now), validity.ends.saturating_sub(validity.begins));
+    let end = i64::try_from(validity.ends.as_secs()).ok().and_then(|end| DateTime::from_timestamp(end, 0));
+    let Some(end) = end else { return ok(SUBJECT, "good without end".to_owned()) };
+    let detail = format!("good for another {} days, until {}", left.as_secs() / 86_400, end.format("%Y-%m-%d"));
+    if left < LATE_RENEWAL.min(life / 10) {
+        return warn(SUBJECT, detail, "renew it, then send the server `SIGHUP` (docs/TLS.md)");
+    }
+    ok(SUBJECT, detail)
 }
 
 /// The guarded server, if the answer about readiness speaks of one.
@@ -384,6 +404,29 @@ mod tests {
         assert_eq!(at(10).state, State::Ok);
         let late = at(-11);
         assert_eq!((late.state, late.detail.as_str()), (State::Warn, "the server is 11 s behind this machine"));
+    }
+
+    #[test]
+    fn a_certificate_that_should_have_been_renewed_is_a_warning() {
+        let day = Duration::from_hours(24);
+        let now = 20_100 * day;
+        let with = |days, left: u32| {
+            certificate_check(Validity { begins: (20_100 + left - days) * day, ends: now + left * day }, now)
+        };
+        for (days, left, state) in [
+            (365, 14, State::Ok),
+            (365, 13, State::Warn),
+            (90, 9, State::Ok),
+            (90, 8, State::Warn),
+            (6, 1, State::Ok),
+            (6, 0, State::Warn),
+        ] {
+            let check = with(days, left);
+            assert_eq!(check.state, state, "{days} {left}");
+            assert!(check.detail.starts_with(&format!("good for another {left} days, until 2025-01-")), "{check:?}");
+        }
+        let endless = Validity { begins: now, ends: Duration::from_secs(u64::MAX) };
+        assert_eq!(certificate_check(endless, now).detail, "good without end");
     }
 
     #[test]

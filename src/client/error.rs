@@ -112,6 +112,12 @@ pub enum ClientError {
         /// The server's words, escaped and capped.
         message: String,
     },
+    /// The server guards another one, and cannot say what that has.
+    #[error("{message}")]
+    UpstreamDown {
+        /// The server's words, escaped and capped.
+        message: String,
+    },
     /// The server did not answer a call in time.
     #[error("`{server}` did not answer within {} s", .timeout.as_secs_f64())]
     TimedOut {
@@ -155,6 +161,7 @@ impl ClientError {
             Self::Net(NetError::TooLarge(_)) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
+            | Self::UpstreamDown { .. }
             | Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. }
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Store(_) => Kind::Local,
@@ -201,6 +208,7 @@ impl Hint for ClientError {
                 "ask whoever runs the issuer to allow this client the scopes that the operation needs"
             }
             Self::NoRegistration { .. } => "register with `securemcp dcr register`",
+            Self::UpstreamDown { .. } => "wait until it is up with `securemcp health --wait 60s`",
             Self::TimedOut { .. } => "check that the server is healthy, or give it longer with `--timeout`",
             Self::Status { status: 404 | 405, .. } | Self::NotMcp { .. } => {
                 "check the path of the URL: MCP servers usually answer at `/mcp`"

@@ -276,7 +276,13 @@ impl Open {
     }
 }
 
+/// In an error's `data`, as `reason`: the server guards another one, which does not answer.
+const UPSTREAM_DOWN: &str = "upstream_down";
+
 fn rpc_error(error: &ErrorData) -> ClientError {
+    if error.data.as_ref().is_some_and(|data| data["reason"] == UPSTREAM_DOWN) {
+        return ClientError::UpstreamDown { message: said(&error.message) };
+    }
     ClientError::Rpc { code: error.code.0, message: said(&error.message) }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use url::form_urlencoded;
 
-use super::{RouteError, client_auth::Credentials};
+use super::{RouteError, Sender, client_auth::Credentials};
 use crate::{
     secret::Secret,
     telemetry::audit::{Event, record},
@@ -20,6 +20,7 @@ const MAX_CLAIMED_NAME: usize = 64;
 pub(super) struct Call {
     headers: HeaderMap,
     has_query: bool,
+    sender: Option<Sender>,
     body: Bytes,
 }
 
@@ -29,11 +30,17 @@ impl<S: Send + Sync> FromRequest<S> for Call {
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let headers = request.headers().clone();
         let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
-        Ok(Self { headers, has_query, body: Bytes::from_request(request, state).await? })
+        let sender = request.extensions().get().copied();
+        Ok(Self { headers, has_query, sender, body: Bytes::from_request(request, state).await? })
     }
 }
 
 impl Call {
+    /// Where it comes from, as far as anybody said.
+    pub(super) const fn sender(&self) -> Option<Sender> {
+        self.sender
+    }
+
     /// The body as a form.
     pub(super) fn form(&self) -> Result<Form, RouteError> {
         self.check_no_query()?;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 
 use super::{Embedded, RouteError, call::Call, client_auth::Credentials};
-use crate::oauth::{client_auth::Audience, token::Introspection};
+use crate::{
+    oauth::{client_auth::Audience, token::Introspection},
+    telemetry::audit::{Event, record},
+};
 
 pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<Introspection>, RouteError> {
     introspect(&issuer, &call).map(Json).map_err(|error| call.refused("introspect", error))
@@ -13,11 +16,11 @@ pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Res
 
 fn introspect(issuer: &Embedded, call: &Call) -> Result<Introspection, RouteError> {
     let form = call.form()?;
-    issuer.authenticate(&Credentials::read(call, &form)?)?;
+    let client = issuer.authenticate(&Credentials::read(call, &form)?)?;
     let token = form.get("token").ok_or(RouteError::InvalidRequest("token is missing"))?;
-    let Some(token) =
-        issuer.read_token(token).filter(|token| !issuer.is_revoked(Some(&token.jti), Some(&token.client_id)))
-    else {
+    let token = issuer.read_token(token).filter(|token| !issuer.is_revoked(Some(&token.jti), Some(&token.client_id)));
+    record(Event::TokenIntrospected { client: &client.id, active: token.is_some() });
+    let Some(token) = token else {
         return Ok(Introspection::default());
     };
     Ok(Introspection {

@@ -74,6 +74,7 @@ async fn read(issuer: &Arc<Embedded>, client_id: String, call: &Call) -> Result<
             answer.ok_or_else(not_yours)
         })
         .await?;
+    record(Event::ClientRead { client: &client.client_id });
     Ok(client)
 }
 

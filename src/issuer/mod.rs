@@ -36,6 +36,8 @@ mod testing;
 mod token;
 
 use std::{
+    net::IpAddr,
+    panic::resume_unwind,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
@@ -43,8 +45,9 @@ use std::{
 
 use axum::{
     Router,
-    middleware::map_response,
-    response::Response,
+    extract::Request,
+    middleware::{Next, from_fn, map_response},
+    response::{IntoResponse as _, Response},
     routing::{get, post},
 };
 use http::{HeaderValue, header};
@@ -55,6 +58,7 @@ use clients::Clients;
 use error::RouteError;
 use expiring::Expiring;
 use keys::Keys;
+use register::Registrations;
 use revoked::Revoked;
 
 use crate::{
@@ -64,6 +68,7 @@ use crate::{
     oauth::{Issuer, Resource, Scopes},
     secret::Secret,
     store::{Lock, PrivateDir, StoreError, initial_access_token},
+    telemetry::request::Ids,
 };
 
 /// What the issuer is told.
@@ -78,6 +83,11 @@ pub struct Settings {
     /// Tells the time.
     pub clock: SharedClock,
 }
+
+/// Where a request comes from, in its extensions: the network that is counted as one caller, as the server in front of the
+/// routes found it. Requests without it count as one caller's.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender(pub IpAddr);
 
 /// Why the issuer cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -133,7 +143,7 @@ pub struct Embedded {
     revoked: Revoked,
     used_assertions: Mutex<Expiring>,
     failures: Mutex<Attempts>,
-    registrations: Mutex<Attempts>,
+    registrations: Mutex<Registrations>,
     initial_access_token: Secret,
     _lock: Lock,
 }
@@ -178,7 +188,7 @@ impl Embedded {
             revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
             used_assertions: Mutex::default(),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
-            registrations: Mutex::new(Attempts::new(register::MAX_REGISTRATIONS)),
+            registrations: Mutex::default(),
             initial_access_token: initial_access_token(state)?,
             _lock: lock,
             settings,
@@ -193,6 +203,7 @@ impl Embedded {
             .route(REGISTRATION, get(manage::get).put(manage::put).delete(manage::delete))
             .route("/revoke", post(revoke::post))
             .route("/introspect", post(introspect::post))
+            .layer(from_fn(to_its_end))
             .layer(map_response(never_stored));
         Router::new()
             .route("/.well-known/oauth-authorization-server", get(metadata::get))
@@ -213,15 +224,33 @@ impl Embedded {
             || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())
     }
 
-    /// Does work that blocks on the disk. It runs to its end even if the caller goes away.
+    /// Does work that blocks on the disk.
     async fn on_disk<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, RouteError> + Send + 'static,
     ) -> Result<T, RouteError> {
-        let issuer = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || work(&issuer)).await;
+        let (issuer, ids) = (Arc::clone(self), Ids::current());
+        let work = move || match ids {
+            Some(ids) => ids.around_blocking(|| work(&issuer)),
+            None => work(&issuer),
+        };
+        let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|error| RouteError::Broken(Box::new(error)))?
     }
+}
+
+/// Goes on even if the caller goes away: what was done is then in the audit log too.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    let answer = next.run(request);
+    let answer = match Ids::current() {
+        Some(ids) => tokio::spawn(ids.around(answer)),
+        None => tokio::spawn(answer),
+    };
+    answer.await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        // The process ends.
+        Err(error) => RouteError::Broken(Box::new(error)).into_response(),
+    })
 }
 
 /// RFC 6749 section 5.1: what carries a credential is kept by nobody on the way.
@@ -240,7 +269,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::issuer::testing::{FORM, Fixture};
+    use crate::issuer::testing::{FORM, Fixture, JSON};
 
     #[tokio::test]
     async fn a_second_server_on_the_same_state_is_told_so() {
@@ -299,19 +328,48 @@ mod tests {
         }
     }
 
+    impl Log {
+        fn start() -> (Self, (tracing::Dispatch, tracing::subscriber::DefaultGuard)) {
+            let log = Self::default();
+            let writer = log.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .json()
+                .with_max_level(tracing::Level::TRACE)
+                .with_writer(move || writer.clone())
+                .finish();
+            // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event
+            // is of interest: another test's thread, which has none, would switch it off for this one.
+            let second = tracing::Dispatch::new(tracing_subscriber::registry());
+            (log, (second, tracing::subscriber::set_default(subscriber)))
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_is_audited_all_the_same() {
+        let (log, _guard) = Log::start();
+        let issuer = Fixture::new();
+        let body = json!({}).to_string();
+        let initial = format!("Bearer {}", issuer.initial_access_token());
+        let headers = [JSON, ("authorization", initial.as_str())];
+        let mut asking = Box::pin(issuer.send(Method::POST, "/register", &headers, &body));
+        assert!(futures_util::poll!(&mut asking).is_pending(), "it is under way");
+        drop(asking);
+        let audited = async {
+            while !log.text().contains("client_registered") {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), audited).await.expect("an event");
+        assert_eq!(issuer.state.child("issuer").unwrap().child("clients").unwrap().names().unwrap().len(), 2);
+    }
+
     #[tokio::test]
     async fn the_audit_log_tells_what_happened_and_no_secret() {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || writer.clone())
-            .finish();
-        // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event is of
-        // interest: another test's thread, which has none, would switch it off for this one.
-        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-        let _guard = tracing::subscriber::set_default(subscriber);
+        let (log, _guard) = Log::start();
         let issuer = Fixture::new();
         let (id, secret) = issuer.registered("client_secret_post").await;
         let token = issuer.with_secret("/token", &id, &secret, &[]).await.json["access_token"].clone();
@@ -325,7 +383,7 @@ mod tests {
         std::fs::remove_dir_all(issuer.state.path().join("issuer/clients")).unwrap();
         issuer.register(&json!({})).await;
 
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = log.text();
         let count = |event: &str| log.lines().filter(|line| line.contains(&format!("\"message\":\"{event}\""))).count();
         let counts = ["client_registered", "token_issued", "token_revoked", "issuer_refused"].map(count);
         assert_eq!(counts, [1, 1, 1, 6], "{log}");

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     sync::{Arc, PoisonError},
+    time::Duration,
 };
 
 use axum::{Json, extract::State};
@@ -11,7 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Embedded, RouteError,
+    Embedded, RouteError, Sender,
+    attempts::Attempts,
     call::Call,
     clients::{Client, Proof, new_client_id},
     metadata::endpoint,
@@ -24,8 +26,10 @@ use crate::{
     telemetry::audit::{Event, record},
 };
 
-/// Registrations within a minute, all together: whoever has the initial access token is one party.
-pub(super) const MAX_REGISTRATIONS: u32 = 60;
+/// Registrations of one address within a minute.
+const MAX_OF_EACH: u32 = 20;
+/// And of all addresses together: many of them may be one party's, that of the initial access token.
+const MAX_OF_ALL: u32 = 60;
 /// Largest registration, in bytes.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
 /// Longest `client_name`, in characters.
@@ -43,7 +47,7 @@ pub(super) async fn post(
 
 async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClient, RouteError> {
     check_initial_access_token(issuer, call)?;
-    issuer.count_registration()?;
+    issuer.count_registration(call)?;
     let wishes = Wishes::check(read_metadata(call.json()?)?, &issuer.settings.scopes)?;
     let now = issuer.settings.clock.since_epoch().as_secs();
     let (client, secrets) = wishes.into_client(&issuer.settings.scopes, now)?;
@@ -63,14 +67,36 @@ fn check_initial_access_token(issuer: &Embedded, call: &Call) -> Result<(), Rout
 }
 
 impl Embedded {
-    fn count_registration(&self) -> Result<(), RouteError> {
-        const KEY: &str = "registration";
-        let now = self.settings.clock.monotonic();
+    fn count_registration(&self, call: &Call) -> Result<(), RouteError> {
+        let sender = call.sender().map(|Sender(address)| address.to_string()).unwrap_or_default();
         let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(retry_after) = registrations.closed_for(KEY, now) {
+        registrations.count(sender, self.settings.clock.monotonic())
+    }
+}
+
+/// How many registrations there were of late.
+pub(super) struct Registrations {
+    of_each: Attempts,
+    of_all: Attempts,
+}
+
+impl Default for Registrations {
+    fn default() -> Self {
+        Self { of_each: Attempts::new(MAX_OF_EACH), of_all: Attempts::new(MAX_OF_ALL) }
+    }
+}
+
+impl Registrations {
+    /// Counts one more. What is refused to one sender takes nothing from the others.
+    fn count(&mut self, sender: String, now: Duration) -> Result<(), RouteError> {
+        if let Some(retry_after) = self.of_each.closed_for(&sender, now) {
+            return Err(RouteError::TooMany { what: "registrations of this address", retry_after });
+        }
+        if let Some(retry_after) = self.of_all.closed_for("", now) {
             return Err(RouteError::TooMany { what: "registrations", retry_after });
         }
-        registrations.count(KEY.to_owned(), now);
+        self.of_each.count(sender, now);
+        self.of_all.count(String::new(), now);
         Ok(())
     }
 }
@@ -325,6 +351,8 @@ mod tests {
         ] {
             issuer.register(&bad).await.is_refused(400, "invalid_client_metadata");
         }
+        // Refused ones count too.
+        issuer.advance(60);
         for text in ["", "{", "{\"client_name\":\"a\",\"client_name\":\"b\"}"] {
             issuer.register_text(text).await.is_refused(400, "invalid_client_metadata");
         }
@@ -371,9 +399,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a20_more_than_sixty_registrations_in_a_minute_have_to_wait() {
+    async fn a20_more_than_twenty_registrations_in_a_minute_have_to_wait() {
         let issuer = Fixture::new();
-        for _ in 0..MAX_REGISTRATIONS {
+        for _ in 0..MAX_OF_EACH {
             assert_eq!(issuer.register(&json!({})).await.status, StatusCode::CREATED);
         }
         issuer.advance(20);

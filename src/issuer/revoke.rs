@@ -17,6 +17,8 @@ async fn revoke(issuer: &Arc<Embedded>, call: &Call) -> Result<(), RouteError> {
     let client = issuer.authenticate(&Credentials::read(call, &form)?)?;
     let token = form.get("token").ok_or(RouteError::InvalidRequest("token is missing"))?;
     let Some(token) = issuer.read_token(token).filter(|token| token.client_id == client.id) else {
+        let reason = "the token is unknown, expired or another client's";
+        record(Event::IssuerRefused { endpoint: "revoke", client: &client.id, reason });
         return Ok(());
     };
     let now = issuer.settings.clock.since_epoch().as_secs();

@@ -4,13 +4,15 @@ mod streamable;
 
 use std::{error::Error, io, time::Duration};
 
-use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, StatusCode, header::HeaderMap, redirect};
+use reqwest::{
+    Certificate, Client, ClientBuilder, Method, RequestBuilder, StatusCode, header::HeaderMap, redirect, tls::TlsInfo,
+};
 use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded::byte_serialize};
 
 pub use streamable::{Streamable, status_in};
 
-use crate::{hint::Hint, secret::Secret};
+use crate::{hint::Hint, secret::Secret, tls::Validity};
 
 /// Largest metadata document, key set or token response, in bytes, after decompression.
 pub const MAX_DOCUMENT_BYTES: usize = 1024 * 1024;
@@ -53,6 +55,8 @@ pub struct Document {
     pub headers: HeaderMap,
     /// At most [`MAX_DOCUMENT_BYTES`].
     pub body: Vec<u8>,
+    /// The certificate, in DER, of whoever sent it over https.
+    certificate: Option<Vec<u8>>,
 }
 
 /// Why there is no answer.
@@ -142,7 +146,7 @@ fn tls_error_in(error: &reqwest::Error) -> Option<&rustls::Error> {
 /// Builds the client that everything outgoing uses. It has no bound on a whole answer, since an event stream has none:
 /// bound it where it is used, or use [`Http`].
 pub fn client(options: &Options) -> Result<Client, NetError> {
-    let builder = builder(options.timeout).tls_certs_merge(options.extra_roots.iter().cloned());
+    let builder = builder(options.timeout).tls_certs_merge(options.extra_roots.iter().cloned()).tls_info(true);
     builder.build().map_err(NetError::Setup)
 }
 
@@ -192,6 +196,8 @@ impl Http {
     pub async fn send(&self, request: RequestBuilder) -> Result<Document, NetError> {
         let mut response = request.send().await.map_err(|error| NetError::of(error, self.timeout))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let tls = response.extensions().get::<TlsInfo>();
+        let certificate = tls.and_then(TlsInfo::peer_certificate).map(<[u8]>::to_vec);
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| NetError::of(error, self.timeout))? {
             // Counted after decompression: a small bomb is as large as what it becomes.
@@ -201,7 +207,7 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         tracing::debug!(url = without_query(response.url()), status = status.as_u16(), bytes = body.len(), "answered");
-        Ok(Document { status, headers, body })
+        Ok(Document { status, headers, body, certificate })
     }
 }
 
@@ -212,6 +218,11 @@ pub fn with_basic_auth(request: RequestBuilder, client_id: &str, secret: &Secret
 }
 
 impl Document {
+    /// How long the sender's certificate is good; nothing over http.
+    pub fn certificate_validity(&self) -> Option<Validity> {
+        Validity::of(&self.certificate.as_deref()?.into()).ok()
+    }
+
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_slice(&self.body)

@@ -52,13 +52,16 @@ impl Address {
         }
     }
 
-    /// By what it is counted: all of a /64 is one caller's.
+    /// By what it is counted.
     pub(super) const fn key(&self) -> Key<'static> {
+        Key::Address(self.network())
+    }
+
+    /// What is one caller's: an address of IPv4, or all of a /64.
+    pub(super) const fn network(&self) -> IpAddr {
         match self.0 {
-            IpAddr::V4(_) => Key::Address(self.0),
-            IpAddr::V6(address) => {
-                Key::Address(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u64::MAX as u128))))
-            }
+            IpAddr::V4(_) => self.0,
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u64::MAX as u128))),
         }
     }
 }

@@ -32,17 +32,31 @@ pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Princip
                 if matches!(denied, Denied::Refused(_) | Denied::Revoked) {
                     app.rates.charge_refused_token(address);
                 }
-                (denied.to_string(), Refusal::denied(&denied, scopes, metadata))
+                record_denied(&denied, address);
+                return Err(Refusal::denied(&denied, scopes, metadata));
             }
         },
-        Bearer::Absent => ("no token".to_owned(), Refusal::unauthorized(false, scopes, metadata)),
-        Bearer::Malformed => {
-            ("malformed Authorization header".to_owned(), Refusal::unauthorized(true, scopes, metadata))
-        }
-        Bearer::Ambiguous => ("more than one token".to_owned(), Refusal::ambiguous_token(metadata)),
+        Bearer::Absent => ("no token", Refusal::unauthorized(false, scopes, metadata)),
+        Bearer::Malformed => ("malformed Authorization header", Refusal::unauthorized(true, scopes, metadata)),
+        Bearer::Ambiguous => ("more than one token", Refusal::ambiguous_token(metadata)),
     };
-    audit::record(Event::AuthenticationFailed { reason: &reason });
+    audit::record(Event::AuthenticationFailed { address: &address.to_string(), reason });
     Err(refusal)
+}
+
+/// Only of a bad token it is said that authentication failed: of a good one whose client is not listed somebody is known,
+/// and of one that cannot be judged nothing is.
+fn record_denied(denied: &Denied, address: Address) {
+    let (address, reason) = (&*address.to_string(), &*denied.to_string());
+    audit::record(match denied {
+        Denied::Refused(_) | Denied::Revoked => Event::AuthenticationFailed { address, reason },
+        Denied::ClientNotAllowed(principal) => {
+            Event::AccessDenied { actor: principal.actor(), operation: "any", reason }
+        }
+        Denied::KeysUnavailable | Denied::IntrospectionUnavailable => {
+            Event::AuthenticationUnavailable { address, reason }
+        }
+    });
 }
 
 async fn judge(app: &App, token: &str) -> Result<Arc<Principal>, Denied> {
@@ -74,8 +88,9 @@ pub(super) fn authorize(
     if principal.scopes.covers(&definition.scopes) {
         return Ok(());
     }
+    let operation = format!("tools/call {}", definition.name);
     let reason = format!("needs scope `{}`, has `{}`", definition.scopes, principal.scopes);
-    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &definition.name, reason: &reason });
+    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &operation, reason: &reason });
     let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
     Err(Refusal::insufficient_scope(&definition.name, &definition.scopes, metadata))
 }

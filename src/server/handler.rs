@@ -17,16 +17,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     ask::{RoundTripAsk, SessionAsk},
-    listing::Listing,
+    listing::{Listing, excuse},
 };
 use crate::{
     auth::Principal,
     clock::SharedClock,
     gateway::Status,
     secret::sha256_base64url,
-    telemetry::{metrics::Metrics, request::Ids},
+    telemetry::{
+        audit::{self, Event},
+        metrics::Metrics,
+        request::Ids,
+    },
     tools::{Ask, AskError, CallContext, CallError, NoAsk, Output, Tools},
 };
+
+/// In an error's `data`, as `reason`: the guarded server is the one that does not answer. Our client looks for it.
+const UPSTREAM_DOWN: &str = "upstream_down";
+/// How much of a tool's name is in an audit event, in characters: it may be none of ours.
+const MAX_NAME: usize = 128;
 
 /// Cheap to clone: rmcp makes one for every stateless request.
 #[derive(Clone)]
@@ -42,6 +51,12 @@ struct Shared {
     state_codec: RequestStateCodec,
     clock: SharedClock,
     metrics: Metrics,
+}
+
+impl Shared {
+    fn excuse(&self) -> Option<String> {
+        excuse(&self.tools, self.upstream.as_deref())
+    }
 }
 
 impl Handler {
@@ -88,7 +103,7 @@ impl Handler {
         let binding = binding(&principal, &request.name, &arguments);
         let can_sample = capabilities.sampling.is_some();
         let ask = RoundTripAsk::new(&shared.state_codec, &binding, can_sample, state, request.input_responses)
-            .map_err(|_| ErrorData::invalid_params("`requestState` is not one of this server for this call", None))?;
+            .map_err(|_| foreign_state(&principal, &request.name))?;
         let ask = Arc::new(ask);
         let call = self.call_context(principal, context.ct, Arc::clone(&ask) as _);
         let result = shared.tools.call(&request.name, arguments, &call).await;
@@ -111,18 +126,13 @@ impl Handler {
                 Ok(result.into())
             }
             // It may well be a tool of the guarded server, which has not said yet what it has.
-            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.excuse() => {
+            Err(CallError::UnknownTool(_)) if let Some(excuse) = self.shared.excuse() => {
                 Ok(CallToolResult::error(vec![ContentBlock::text(excuse)]).into())
             }
             Err(error @ CallError::UnknownTool(_)) => Err(ErrorData::invalid_params(error.to_string(), None)),
             // Told as a result, so that a model reads it and can do better.
             Err(error) => Ok(CallToolResult::error(vec![ContentBlock::text(error.to_string())]).into()),
         }
-    }
-
-    fn excuse(&self) -> Option<String> {
-        let upstream = self.shared.upstream.as_ref().filter(|_| self.shared.tools.list().is_empty())?;
-        upstream.excuse()
     }
 
     fn call_context(&self, principal: Arc<Principal>, cancel: CancellationToken, ask: Arc<dyn Ask>) -> CallContext {
@@ -147,6 +157,10 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let principal = principal(&context)?;
+        // An empty list would say that there are no tools.
+        if let Some(excuse) = self.shared.excuse() {
+            return Err(ErrorData::internal_error(excuse, Some(json!({ "reason": UPSTREAM_DOWN }))));
+        }
         Ok(ListToolsResult::with_all_items(self.shared.listing.for_caller(&principal)))
     }
 
@@ -191,6 +205,13 @@ fn for_people(result: &Value, shows: Option<&str>) -> String {
         Some(other) => other.to_string(),
         None => result.to_string(),
     }
+}
+
+fn foreign_state(principal: &Principal, tool: &str) -> ErrorData {
+    let message = "`requestState` is not one of this server for this call";
+    let operation = format!("tools/call {}", tool.chars().take(MAX_NAME).collect::<String>());
+    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &operation, reason: message });
+    ErrorData::invalid_params(message, None)
 }
 
 /// What a `requestState` is good for: this caller, this tool, these arguments.

@@ -13,9 +13,14 @@ use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, route};
-use crate::telemetry::request::Ids;
+use crate::telemetry::{
+    audit::{self, Event},
+    request::Ids,
+};
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+/// How much of a refused header is in an audit event, in characters: it is anybody's text.
+const MAX_AUDITED: usize = 256;
 
 /// Which of the server's resources a request addressed, by its `Host`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,8 +91,7 @@ impl Layered {
             Err(refusal) => return *refusal,
         };
         if !is_probe(request.uri().path()) {
-            let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-            let address = Address::of(peer, request.headers(), &self.app.trusted_proxies);
+            let address = address(&self.app, &request);
             if let Err(refusal) = self.app.rates.admit(address) {
                 return refusal.at(request.uri().path());
             }
@@ -146,10 +150,11 @@ fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, 
         return Ok(ResourceIndex::default());
     }
     let Some(host) = host(request) else {
+        record_refused(app, request, "host", b"");
         return Err(closing(problem(StatusCode::BAD_REQUEST, "the request has no Host, or more than one")).into());
     };
     if !app.names.allows_host(host) {
-        tracing::warn!(host = %host.escape_debug(), "refused a request for another host");
+        record_refused(app, request, "host", host.as_bytes());
         return Err(problem(StatusCode::MISDIRECTED_REQUEST, "this server is not reached under that name").into());
     }
     let index = ResourceIndex(app.names.resource_index(host));
@@ -158,10 +163,21 @@ fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, 
     if let Some(origin) = origin
         && !origin.to_str().is_ok_and(|origin| app.names.allows_origin(origin))
     {
-        tracing::warn!(?origin, "refused a request from another origin");
+        record_refused(app, request, "origin", origin.as_bytes());
         return Err(problem(StatusCode::FORBIDDEN, "pages of that origin may not call this server").into());
     }
     Ok(index)
+}
+
+fn record_refused(app: &App, request: &Request, check: &str, value: &[u8]) {
+    let value: String = String::from_utf8_lossy(value).escape_debug().take(MAX_AUDITED).collect();
+    let address = address(app, request).to_string();
+    audit::record(Event::RequestRefused { check, value: &value, address: &address });
+}
+
+fn address(app: &App, request: &Request) -> Address {
+    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+    Address::of(peer, request.headers(), &app.trusted_proxies)
 }
 
 fn host(request: &Request) -> Option<&str> {

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     auth::Principal,
+    gateway::Status,
     tools::{Definition, Tools},
 };
 
@@ -54,6 +55,12 @@ impl Listing {
         *self.made.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&made);
         made
     }
+}
+
+/// Why nothing can be said of the tools: all of them are a guarded server's, which has never told what it has and cannot
+/// be asked now.
+pub(super) fn excuse(tools: &Tools, upstream: Option<&Status>) -> Option<String> {
+    upstream.filter(|_| tools.list().is_empty())?.excuse()
 }
 
 /// Whether a caller is shown a tool: of a guarded server only what its token allows, unless told otherwise.

@@ -202,11 +202,20 @@ fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> 
 }
 
 fn reserve(app: &App, principal: &Principal) -> Result<Reservation, Refusal> {
-    app.sessions.reserve(Owner::of(principal)).map_err(|full| match full {
-        SessionsFull::Principal => Refusal::too_many_sessions("this caller has too many sessions; end one with DELETE"),
-        SessionsFull::Server => {
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, "this server has too many sessions; try again later")
-        }
+    app.sessions.reserve(Owner::of(principal)).map_err(|full| {
+        let (reason, refusal) = match full {
+            SessionsFull::Principal => {
+                let reason = "this caller has too many sessions";
+                (reason, Refusal::too_many_sessions(&format!("{reason}; end one with DELETE")))
+            }
+            SessionsFull::Server => {
+                let reason = "this server has too many sessions";
+                let message = format!("{reason}; try again later");
+                (reason, Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, message))
+            }
+        };
+        audit::record(Event::AccessDenied { actor: principal.actor(), operation: "initialize", reason });
+        refusal
     })
 }
 

@@ -16,7 +16,7 @@ use super::{
     documents::json_response,
     error::{PARSE_ERROR, REFUSED, Refusal},
     in_flight::held_until_sent,
-    listing::is_shown,
+    listing::{excuse, is_shown},
 };
 use crate::{
     auth::Principal,
@@ -53,6 +53,9 @@ pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Resp
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_problem(),
     };
+    if let Some(excuse) = excuse(&app.tools, app.upstream.as_deref()) {
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, excuse).into_problem();
+    }
     let tools = app.tools.list();
     let shown = tools.iter().filter(|tool| is_shown(tool, &principal, app.show_locked));
     private(&json!({"tools": shown.map(|tool| listed(tool)).collect::<Vec<_>>()}))
@@ -120,6 +123,10 @@ fn wrapped(tool: &str, result: &Value, principal: &Principal) -> Value {
 }
 
 fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
+    // It may well be a tool of the guarded server.
+    if let (CallError::UnknownTool(_), Some(excuse)) = (&error, excuse(&app.tools, app.upstream.as_deref())) {
+        return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, excuse);
+    }
     let message = error.to_string();
     let status = match error {
         CallError::UnknownTool(_) => StatusCode::NOT_FOUND,

@@ -5,19 +5,24 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
+    extract::Request,
     http::{Method, Response, StatusCode},
+    middleware::map_request,
     response::IntoResponse as _,
     routing::{any, get, post},
 };
 
 use super::{
-    App, docs, documents,
+    App,
+    address::Address,
+    docs, documents,
     error::problem,
     layers::{self, Layered},
     mcp,
     names::MCP_PATH,
     openapi, rest,
 };
+use crate::issuer::Sender;
 
 /// All routes behind all layers. `issuer` is the embedded issuer's own router, if it is on.
 pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
@@ -38,10 +43,18 @@ pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
         .route("/docs/{file}", get(docs::file))
         .with_state(Arc::clone(app));
     let routes = match issuer {
-        Some(issuer) => routes.merge(issuer),
+        Some(issuer) => routes.merge(issuer.layer(map_request(with_sender))),
         None => routes,
     };
     layers::around(routes.fallback(not_found).method_not_allowed_fallback(wrong_method), app)
+}
+
+/// The issuer counts by it, and does not know how it is found.
+async fn with_sender(request: Request) -> Request {
+    let (mut parts, body) = request.into_parts();
+    let sender = Sender(Address::of_request(&parts).network());
+    parts.extensions.insert(sender);
+    Request::from_parts(parts, body)
 }
 
 async fn not_found() -> Response<Body> {

@@ -19,18 +19,36 @@ pub struct Actor<'a> {
 /// One authentication or access decision.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
+    /// A request was refused for the name that it gave this server, or for the page that it came from.
+    RequestRefused {
+        /// `host` or `origin`.
+        check: &'a str,
+        /// What the header said, without what could break a line; empty where there was none, or more than one.
+        value: &'a str,
+        /// Where the request came from.
+        address: &'a str,
+    },
     /// A request was refused before anybody was known: no token, or one that is not good.
     AuthenticationFailed {
+        /// Where the request came from.
+        address: &'a str,
         /// Why, without quoting the token.
+        reason: &'a str,
+    },
+    /// A request was refused because nobody could tell whether its token is good.
+    AuthenticationUnavailable {
+        /// Where the request came from.
+        address: &'a str,
+        /// What is missing.
         reason: &'a str,
     },
     /// A known caller was refused.
     AccessDenied {
         /// The caller.
         actor: Actor<'a>,
-        /// What was asked for: a method and, for a call, the tool.
+        /// What was asked for: `tools/call` and the tool, `session`, `initialize`, or `any` if the caller may do nothing.
         operation: &'a str,
-        /// Why: the missing scopes, or another owner's session.
+        /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,
     },
     /// A request was refused since there were too many before it.
@@ -79,7 +97,7 @@ pub enum Event<'a> {
         endpoint: &'a str,
         /// The client as it named itself; it may be anybody.
         client: &'a str,
-        /// The OAuth error code and the reason.
+        /// The OAuth error code, if that is the answer, and the reason.
         reason: &'a str,
     },
     /// The embedded issuer revoked a token.
@@ -89,9 +107,21 @@ pub enum Event<'a> {
         /// The token's own name.
         token_id: &'a str,
     },
+    /// The embedded issuer told a client what a token is worth.
+    TokenIntrospected {
+        /// The client that asked.
+        client: &'a str,
+        /// What it was told.
+        active: bool,
+    },
     /// The embedded issuer registered a client.
     ClientRegistered {
         /// The new client.
+        client: &'a str,
+    },
+    /// The embedded issuer showed a client its registration.
+    ClientRead {
+        /// The client.
         client: &'a str,
     },
     /// The embedded issuer changed a registration as its client asked.
@@ -116,7 +146,15 @@ pub enum Event<'a> {
 /// Writes the event to the log, target `audit`.
 pub fn record(event: Event<'_>) {
     match event {
-        Event::AuthenticationFailed { reason } => info!(target: "audit", reason, "authentication_failed"),
+        Event::RequestRefused { check, value, address } => {
+            info!(target: "audit", check, value, address, "request_refused");
+        }
+        Event::AuthenticationFailed { address, reason } => {
+            info!(target: "audit", address, reason, "authentication_failed");
+        }
+        Event::AuthenticationUnavailable { address, reason } => {
+            info!(target: "audit", address, reason, "authentication_unavailable");
+        }
         Event::AccessDenied { actor: Actor { issuer, subject, client }, operation, reason } => {
             info!(target: "audit", issuer, subject, client, operation, reason, "access_denied");
         }
@@ -140,11 +178,50 @@ pub fn record(event: Event<'_>) {
             info!(target: "audit", endpoint, client, reason, "issuer_refused");
         }
         Event::TokenRevoked { client, token_id } => info!(target: "audit", client, token_id, "token_revoked"),
+        Event::TokenIntrospected { client, active } => info!(target: "audit", client, active, "token_introspected"),
+        Event::ClientRead { client } => info!(target: "audit", client, "client_read"),
         Event::ClientRegistered { client } => info!(target: "audit", client, "client_registered"),
         Event::ClientUpdated { client } => info!(target: "audit", client, "client_updated"),
         Event::ClientRemoved { client, reason } => info!(target: "audit", client, reason, "client_removed"),
         Event::SessionOpened { actor: Actor { issuer, subject, client } } => {
             info!(target: "audit", issuer, subject, client, "session_opened");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    type Events = BTreeMap<String, BTreeSet<String>>;
+
+    /// What [`record`](super::record) writes, read from its own lines.
+    fn written() -> Events {
+        let (code, _) = include_str!("audit.rs").split_once("#[cfg(test)]").unwrap();
+        let mut events = Events::new();
+        for call in code.split("info!(target: \"audit\", ").skip(1) {
+            let (fields, _) = call.split_once("\")").unwrap();
+            let (fields, name) = fields.split_once('"').unwrap();
+            let fields = fields.split(',').map(|field| field.trim().to_owned()).filter(|field| !field.is_empty());
+            events.entry(name.to_owned()).or_default().extend(fields);
+        }
+        events
+    }
+
+    fn documented() -> Events {
+        let rows = include_str!("../../docs/SECURITY.md").lines().filter_map(|line| {
+            let cells: Vec<_> = line.strip_prefix("| `")?.split('|').collect();
+            let [name, _when, fields, ..] = cells[..] else { return None };
+            let fields = fields.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+            Some((name.trim().trim_end_matches('`').to_owned(), fields))
+        });
+        rows.collect()
+    }
+
+    #[test]
+    fn every_event_is_in_the_docs_with_its_fields_and_no_other_is() {
+        let written = written();
+        assert!(written.len() > 10 && written["access_denied"].contains("operation"), "{written:?}");
+        assert_eq!(documented(), written, "docs/SECURITY.md, \"Logs\"");
     }
 }

@@ -5,5 +5,5 @@ pub mod file;
 mod lines;
 pub mod logs;
 pub mod metrics;
-pub(crate) mod request;
+pub mod request;
 mod sink;

@@ -28,10 +28,15 @@ impl Ids {
     pub(crate) fn around<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         IDS.scope(self, future)
     }
+
+    /// The same for work that blocks a thread.
+    pub(crate) fn around_blocking<T>(self, work: impl FnOnce() -> T) -> T {
+        IDS.sync_scope(self, work)
+    }
 }
 
 /// Shows each id of the current request, by name, to whoever writes a line.
-pub(super) fn each(mut show: impl FnMut(&str, &str)) {
+pub fn each(mut show: impl FnMut(&str, &str)) {
     let _ = IDS.try_with(|ids| {
         for (name, id) in [("request_id", Some(&ids.request)), ("correlation_id", ids.correlation.as_ref())] {
             if let Some(id) = id.and_then(|id| id.to_str().ok()) {

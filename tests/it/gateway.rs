@@ -1,5 +1,6 @@
 //! A guarded server over HTTP: what it gets of a call, what callers get of it, and what happens when it lies.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -518,6 +519,26 @@ async fn g06_the_guarded_server_cannot_ask_callers() {
     assert!(answer["error"]["message"].as_str().unwrap().contains("elicitation is not passed on"), "{answer}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_says_that_the_guarded_server_is_down() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let account = Account::new();
+    let server = account.start(&["--upstream", &format!("http://{address}/mcp")]);
+    let run = |arguments: &[&str]| account.run(&[arguments, &["--server", &server.url]].concat());
+    let words = ["error: the guarded server `upstream` takes no calls: it ", "hint: ", "securemcp health --wait"];
+    run(&["tools"]).failed(5, &words);
+    run(&["call", "read", "x"]).failed(5, &words);
+    let error = run(&["tools", "--output", "json"]).error();
+    assert_eq!(error["code"], "unreachable", "{error}");
+
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    let _upstream = Upstream::start_on(listener, true);
+    run(&["health", "--wait", "60s"]).done();
+    assert!(run(&["tools"]).done().contains("read"), "the twin");
+}
+
 #[tokio::test]
 async fn a_server_that_is_dead_at_start_is_waited_for() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -533,7 +554,21 @@ async fn a_server_that_is_dead_at_start_is_waited_for() {
         ready = guarded.server.get("/health/ready").await.json().await.unwrap();
     }
     assert!(!ready.to_string().contains("127.0.0.1"), "{ready}");
-    assert_eq!(guarded.names_shown("mcp:read").await, [""; 0]);
+    let words = "the guarded server `upstream` takes no calls: it cannot be reached; it is tried again; if this lasts, \
+                 tell whoever runs this server";
+    // Not that there are no tools: nobody knows.
+    let token = guarded.token(&json!({"scope": "mcp:read"}));
+    let list = guarded.server.post(&token, stateless("tools/list", json!({})));
+    let answer = with_mirrors(list, "tools/list", None).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let error = answer.json::<Value>().await.unwrap()["error"].take();
+    assert_eq!(error, json!({"code": -32603, "message": words, "data": {"reason": "upstream_down"}}));
+    for (method, path) in [(Method::GET, "/api/v1/tools"), (Method::POST, "/api/v1/tools/read")] {
+        let request = guarded.server.request(method, path).bearer_auth(&token).json(&json!({}));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 503, "{path}");
+        assert_eq!(answer.json::<Value>().await.unwrap()["detail"], words, "{path}");
+    }
     // Not that there is no such tool: nobody knows.
     assert!(guarded.told("read").await.contains("takes no calls: it cannot be reached"));
 

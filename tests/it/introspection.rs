@@ -54,7 +54,8 @@ impl Asking {
     }
 }
 
-async fn asking(issuer: &str, flags: &[(&'static str, &str)]) -> TestServer {
+/// A server that asks this issuer.
+pub(crate) async fn asking(issuer: &str, flags: &[(&'static str, &str)]) -> TestServer {
     let state = tempfile::tempdir().expect("a temporary directory");
     let secret = state.path().join("secret");
     std::fs::write(&secret, format!("{SECRET}\n")).expect("a file");

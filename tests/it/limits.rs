@@ -31,6 +31,23 @@ async fn forwarded(server: &TestServer, name: &str, value: &str) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
+/// Registers a client with a request that has been forwarded for this address.
+async fn registration(server: &TestServer, from: &str) -> Response {
+    let path = server.state.path().join("state/initial-access-token");
+    let initial = std::fs::read_to_string(path).expect("it was made");
+    let request = server.request(Method::POST, "/register").bearer_auth(initial).header("x-forwarded-for", from);
+    request.json(&json!({})).send().await.expect("an answer")
+}
+
+/// The statuses of so many registrations, each for another address.
+async fn registrations(server: &TestServer, count: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for number in 0..count {
+        statuses.push(registration(server, &format!("198.51.100.{number}")).await.status().as_u16());
+    }
+    statuses
+}
+
 fn retry_after(answer: &Response) -> u64 {
     answer.headers()["retry-after"].to_str().expect("text").parse().expect("whole seconds")
 }
@@ -160,6 +177,40 @@ async fn h25_through_a_declared_proxy_two_clients_are_apart() {
     ] {
         assert_eq!(forwarded(&server, "x-forwarded-for", value).await, status, "{value}");
     }
+}
+
+#[tokio::test]
+async fn a20_one_address_cannot_use_up_the_registrations_of_others() {
+    let server = TestServer::start(&[PROXIES]).await;
+    // Whatever a caller writes to the left of what the proxy saw, and any address of its /64, is the same caller.
+    for number in 0..20 {
+        let from = format!("203.0.113.{number}, 2001:db8:1:2::{number:x}");
+        assert_eq!(registration(&server, &from).await.status(), 201, "{from}");
+    }
+    server.clock.advance(Duration::from_secs(20));
+    let refused = registration(&server, "2001:db8:1:2:ffff::1").await;
+    assert_eq!((refused.status().as_u16(), retry_after(&refused)), (429, 41));
+    let body: Value = refused.json().await.expect("JSON");
+    assert_eq!(body["error"], "temporarily_unavailable");
+    let words = "too many registrations of this address; wait for the time in Retry-After";
+    assert_eq!(body["error_description"], words);
+    assert_eq!(registration(&server, "2001:db8:1:3::1").await.status(), 201, "the twin: another network");
+    server.clock.advance(Duration::from_secs(40));
+    assert_eq!(registration(&server, "2001:db8:1:2::1").await.status(), 201, "the twin: a minute later");
+}
+
+#[tokio::test]
+async fn a20_many_addresses_register_no_more_than_sixty_together() {
+    let server = TestServer::start(&[PROXIES]).await;
+    let statuses = registrations(&server, 61).await;
+    assert_eq!(statuses, [vec![201; 60], vec![429]].concat());
+}
+
+#[tokio::test]
+async fn a20_a_forwarded_address_is_believed_of_a_proxy_only() {
+    let server = TestServer::start(&[]).await;
+    let statuses = registrations(&server, 21).await;
+    assert_eq!(statuses, [vec![201; 20], vec![429]].concat());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The product, driven in this process and as the real binary. One file for each subject.
 
+mod audit;
 mod call;
 mod cli;
 mod client;

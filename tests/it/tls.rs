@@ -67,7 +67,9 @@ async fn the_own_certificate_lets_the_command_line_in_and_is_kept() {
     assert_eq!(call(&serve.url, &["--ca", &ca]).done(), "hi\n");
     let by_name = format!("https://localhost:{port}/mcp");
     assert_eq!(call(&by_name, &["--ca", &ca]).done(), "hi\n");
-    assert!(account.run(&["health", "--server", &serve.url, "--ca", &ca]).done().contains("ok    server live"));
+    let health = account.run(&["health", "--server", &serve.url, "--ca", &ca]);
+    assert!(health.done().contains("ok    server live"));
+    assert!(health.done().contains("ok    certificate        good for another 36"), "{health:?}");
     call(&serve.url, &[]).failed(5, &["cannot reach"]);
     drop(serve);
     let again = start();

@@ -1,10 +1,6 @@
 //! Tools, from the side of another crate: adding them, and the one way to run them.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use securemcp::{
@@ -16,7 +12,7 @@ use securemcp::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::harness::server::Guarded;
+use crate::harness::{log::Log, server::Guarded};
 
 /// The code of docs/TOOLS.md.
 #[expect(unreachable_pub, reason = "it is shown as the code of another crate")]
@@ -413,40 +409,6 @@ async fn nobody_to_ask_is_an_error_of_its_own() {
     let tools = Tools::default().with(Puppet);
     let error = call(&tools, "puppet", json!({"act": "ask"}), &caller("stage:one stage:two")).await.unwrap_err();
     assert!(matches!(error, CallError::Ask(AskError::Unsupported)));
-}
-
-/// Everything that is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().expect("no writer panics").write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn start() -> (Self, (tracing::Dispatch, tracing::subscriber::DefaultGuard)) {
-        let log = Self::default();
-        // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event is of
-        // interest: another test's thread, which has none, would switch it off for this one.
-        let second = tracing::Dispatch::new(tracing_subscriber::registry());
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-        (log, (second, tracing::subscriber::set_default(subscriber)))
-    }
-
-    /// The fields of the one event since the last look.
-    fn take(&self) -> Value {
-        let bytes = std::mem::take(&mut *self.0.lock().expect("no writer panics"));
-        let event: Value = serde_json::from_slice(&bytes).expect("exactly one line");
-        assert_eq!(event["target"], "audit");
-        event["fields"].clone()
-    }
 }
 
 #[tokio::test(start_paused = true)]

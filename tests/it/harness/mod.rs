@@ -4,6 +4,7 @@ pub(crate) mod cli;
 pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod liar;
+pub(crate) mod log;
 pub(crate) mod newcomer;
 pub(crate) mod person;
 pub(crate) mod process;
