@@ -125,7 +125,8 @@ impl Layered {
     }
 }
 
-fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
+/// On every answer, of either listener.
+pub(super) fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderValue>) {
     if let Some(hsts) = hsts {
         headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
     }
@@ -180,7 +181,8 @@ fn address(app: &App, request: &Request) -> Address {
     Address::of(peer, request.headers(), &app.trusted_proxies)
 }
 
-fn host(request: &Request) -> Option<&str> {
+/// The one name that a request is for.
+pub(super) fn host<B>(request: &Request<B>) -> Option<&str> {
     let mut values = request.headers().get_all(header::HOST).iter();
     match (values.next(), values.next()) {
         (Some(host), None) => host.to_str().ok(),

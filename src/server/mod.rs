@@ -74,7 +74,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server with an open port that does not serve yet.
 pub struct Server {
     listener: TcpListener,
-    metrics_listener: Option<TcpListener>,
+    metrics_listener: Option<(TcpListener, SocketAddr)>,
     running: Arc<Running>,
     gateway: Option<Gateway>,
     drain_timeout: Duration,
@@ -191,7 +191,7 @@ impl Server {
     pub async fn bind(config: &Config, tools: Tools, clock: SharedClock) -> Result<Self, StartError> {
         let (listener, address) = listen(config.server.listen, "--listen").await?;
         let metrics_listener = match config.server.metrics_listen {
-            Some(address) => Some(listen(address, "--metrics-listen").await?.0),
+            Some(address) => Some(listen(address, "--metrics-listen").await?),
             None => None,
         };
         let metrics = if metrics_listener.is_some() { Metrics::on() } else { Metrics::default() };
@@ -244,7 +244,7 @@ impl Server {
 
     /// Where metrics are read, if they are.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics_listener.as_ref().and_then(|listener| listener.local_addr().ok())
+        self.metrics_listener.as_ref().map(|(_, address)| *address)
     }
 
     /// The file with the certificate that clients have to be told to trust, if the server made its own.
@@ -287,9 +287,9 @@ impl Server {
         let accepting = listener::accept(self.listener, Arc::clone(&self.running), stop_accepting.clone());
         let connections = tokio::spawn(accepting);
         let stop_metrics = CancellationToken::new();
-        let metrics = self
-            .metrics_listener
-            .map(|listener| tokio::spawn(metrics::serve(listener, lasting.metrics.clone(), stop_metrics.clone())));
+        let metrics = self.metrics_listener.map(|(listener, address)| {
+            tokio::spawn(metrics::serve(listener, address, lasting.metrics.clone(), stop_metrics.clone()))
+        });
         stop.await;
         lasting.draining.store(true, Ordering::Relaxed);
         tracing::info!("stopping: calls under way finish");

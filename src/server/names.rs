@@ -84,7 +84,8 @@ impl Names {
     }
 }
 
-fn loopback_hosts(address: SocketAddr) -> Vec<String> {
+/// The names of this machine to itself, and the address itself.
+pub(super) fn loopback_hosts(address: SocketAddr) -> Vec<String> {
     let own = match address {
         SocketAddr::V4(v4) => v4.ip().to_string(),
         SocketAddr::V6(v6) => format!("[{}]", v6.ip()),

@@ -6,6 +6,10 @@ use std::{
 };
 
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::harness::{
     cli::Account,
@@ -164,6 +168,57 @@ async fn each_listener_has_its_own_paths() {
         assert_eq!(server.get_metrics(path).await.status(), 404, "{path}");
     }
     assert_eq!(server.get_metrics("/metrics?x=1").await.status(), 200);
+    let address = server.metrics.expect("there are metrics");
+    for (method, path, status) in [("HEAD", "/metrics", 200), ("POST", "/metrics", 405), ("POST", "/mcp", 404)] {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
+        let answer = server.http.request(method, format!("http://{address}{path}")).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{path}");
+        let headers = answer.headers();
+        assert!(headers.contains_key("x-request-id") && headers.contains_key("content-security-policy"), "{headers:?}");
+        assert_eq!(
+            (&headers["x-frame-options"], &headers["cache-control"]),
+            (&"DENY".parse().expect("a value"), &"no-store".parse().expect("a value"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn h24_a_rebound_page_reads_no_metrics() {
+    let server = TestServer::start(&[ON]).await;
+    let address = server.metrics.expect("there are metrics");
+    let port = address.port();
+    for (host, status) in [
+        ("evil.example", 421),
+        (&*format!("evil.example:{port}"), 421),
+        ("127.0.0.1.evil.example", 421),
+        (&*format!("127.0.0.1:{port}"), 200),
+        ("localhost", 200),
+        (&*format!("[::1]:{port}"), 200),
+    ] {
+        let request = server.http.get(format!("http://{address}/metrics")).header("host", host);
+        assert_eq!(request.send().await.expect("an answer").status(), status, "{host}");
+    }
+}
+
+/// Takes the ten seconds that the listener waits for anybody.
+#[tokio::test]
+async fn h17_peers_that_say_nothing_do_not_keep_the_scraper_out() {
+    let server = TestServer::start(&[ON]).await;
+    let address = server.metrics.expect("there are metrics");
+    let mut silent = Vec::new();
+    for said in ["", "G", "P", "GET /metrics HTTP/1.1\r\n"].iter().cycle().take(64) {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(said.as_bytes()).await.expect("written");
+        silent.push(stream);
+    }
+    assert_eq!(server.get_metrics("/metrics").await.status(), 200);
+    let closed = async {
+        for mut stream in silent {
+            // By the listener: reading comes to an end, or to a reset.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("each was closed");
 }
 
 #[tokio::test]

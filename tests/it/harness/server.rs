@@ -26,7 +26,7 @@ pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) url: String,
     /// Where metrics are read, if they are.
-    metrics: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) http: reqwest::Client,
     pub(crate) state: TempDir,
