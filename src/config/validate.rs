@@ -38,6 +38,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         check_issuer(&mut reader);
         if purpose == Purpose::Serve {
             check_exposure(&config, &mut reader);
+            check_metrics(&config.server, &mut reader);
         }
     }
     config
@@ -174,6 +175,20 @@ fn is_loopback_address(address: SocketAddr) -> bool {
 
 fn is_remote(resource: &Resource) -> bool {
     !is_loopback(&resource.url())
+}
+
+/// Two listeners cannot share a port.
+fn check_metrics(server: &Server, reader: &mut Reader<'_>) {
+    let (listen, Some(metrics)) = (server.listen, server.metrics_listen) else { return };
+    let is_any = listen.ip().is_unspecified() || metrics.ip().is_unspecified();
+    let overlap = listen.ip() == metrics.ip() || is_any && listen.is_ipv4() == metrics.is_ipv4();
+    if overlap && listen.port() == metrics.port() && metrics.port() != 0 {
+        let origin = &reader.values["server.metrics_listen"].origin;
+        reader.report.problem_with_hint(
+            format!("{origin}: `server.metrics_listen` is `{metrics}`, where `server.listen` is too: `{listen}`"),
+            "choose another port for metrics, such as `127.0.0.1:9464`",
+        );
+    }
 }
 
 /// Beyond loopback: TLS, here or in front, a name of its own, and no embedded issuer by accident.

@@ -27,3 +27,31 @@ pub(super) fn of(path: &str) -> &'static str {
         _ => "other",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The paths of the routes in this source.
+    fn routes(source: &str) -> Vec<&str> {
+        let routes = source.split(".route(").skip(1).filter_map(|rest| rest.strip_prefix('"'));
+        routes.map(|rest| rest.split_once('"').expect("a literal").0).collect()
+    }
+
+    #[test]
+    fn every_route_has_a_name_of_its_own() {
+        let (own, issuers) = (routes(include_str!("router.rs")), routes(include_str!("../issuer/mod.rs")));
+        assert_eq!((own.len(), issuers.len()), (13, 6));
+        for path in own.into_iter().chain(issuers).chain(["/mcp", "/register/{client_id}"]) {
+            assert_eq!(of(path), path);
+        }
+    }
+
+    #[test]
+    fn h24_paths_that_do_not_exist_have_one_name() {
+        for path in ["", "*", "/MCP", "/mcp/", "//mcp", "/metrics", "/docs2", "/api/v1/tool", "/api/v1/", "/registers"]
+        {
+            assert_eq!(of(path), "other", "{path}");
+        }
+    }
+}

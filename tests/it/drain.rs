@@ -148,15 +148,15 @@ async fn an_open_stream_alone_holds_nothing_up() {
     assert!(started.elapsed() < Duration::from_secs(10), "the drain timeout is 25 s");
 }
 
-/// Ends when the test says so.
+/// Says that it began, and ends when the test says so.
 #[derive(Clone, Default)]
-struct Slow(Arc<(Notify, Notify)>);
+pub(crate) struct Slow(pub(crate) Arc<(Notify, Notify)>);
 
 #[derive(Deserialize, JsonSchema)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 #[derive(Serialize, JsonSchema)]
-struct Done {}
+pub(crate) struct Done {}
 
 impl Tool for Slow {
     type Input = Nothing;

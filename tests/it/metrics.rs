@@ -5,19 +5,24 @@ use std::{
     time::Duration,
 };
 
+use securemcp::tools::Tools;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::harness::{
-    cli::Account,
-    issuer::Behaviour,
-    keys::Key,
-    server::{Guarded, TestServer, stateless, with_mirrors},
+use crate::{
+    drain::Slow,
+    harness::{
+        cli::Account,
+        issuer::{Behaviour, LyingIssuer},
+        keys::Key,
+        server::{Guarded, NOW, TestServer, stateless, with_mirrors},
+    },
 };
 
+const DOCUMENTED: &str = include_str!("../../docs/METRICS.md");
 const ON: (&str, &str) = ("server.metrics_listen", "127.0.0.1:0");
 
 /// Every series with its value.
@@ -43,8 +48,8 @@ async fn counts(server: &TestServer) -> BTreeMap<String, String> {
     series
 }
 
-/// A server that was called in every way that is counted.
-async fn busy() -> Guarded {
+/// A server that was called in every way but those of [`rarely`], and what of these calls nobody may read.
+async fn busy() -> (Guarded, Vec<String>) {
     let guarded = Guarded::start_with(Key::ec(), &[ON]).await;
     let (server, good) = (&guarded.server, guarded.token(&json!({})));
     let narrow = guarded.token(&json!({"scope": "mcp:read"}));
@@ -66,11 +71,13 @@ async fn busy() -> Guarded {
     assert_eq!(rest.json(&json!({"message": "z"})).send().await.expect("an answer").status(), 200);
     let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "0"}}});
+    let mut secrets = vec![good.clone(), narrow];
     for ends in [true, false] {
         let begun = server.post(&good, initialize.to_string()).send().await.expect("an answer");
         assert_eq!(begun.status(), 200);
         let session = begun.headers()["mcp-session-id"].clone();
         begun.bytes().await.expect("whole");
+        secrets.push(session.to_str().expect("ASCII").to_owned());
         if ends {
             let end = server.request(reqwest::Method::DELETE, "/mcp").bearer_auth(&good);
             assert!(end.header("mcp-session-id", session).send().await.expect("an answer").status().is_success());
@@ -81,12 +88,101 @@ async fn busy() -> Guarded {
     let unknown =
         guarded.key.token(&json!({"alg": guarded.key.alg(), "kid": "unknown", "typ": "at+jwt"}), &guarded.claims());
     assert_eq!(server.status_with(&unknown).await, 401);
+    secrets.push(unknown);
+    (guarded, secrets)
+}
+
+/// The remaining ways: outcomes that take another configuration, and every path. The pages that tell of them.
+async fn rarely() -> Vec<String> {
+    let limited = TestServer::start(&[ON, ("limits.per_address", "1/s")]).await;
+    for path in ["/", "/"] {
+        limited.get(path).await;
+    }
+    let mut pages = vec![page(&limited).await, page(&callers_limited().await.server).await];
+    pages.push(page(&tokens_judged().await.server).await);
+    pages.push(page(&no_word_of_the_issuer().await).await);
+    pages.push(page(&calls_ended().await.server).await);
+    let embedded = TestServer::start(&[ON]).await;
+    for path in values("route", "securemcp_http_request_duration_seconds") {
+        let path = path.replace("other", "/nowhere").replace("{name}", "x").replace("{file}", "x");
+        embedded.get(&path.replace("{client_id}", "x")).await;
+    }
+    pages.push(page(&embedded).await);
+    pages
+}
+
+/// Two calls of one user of one client in a second, and two of another user of another, when one is allowed.
+async fn callers_limited() -> Guarded {
+    let guarded = Guarded::start_with(Key::ec(), &[ON, ("limits.per_client", "1/s")]).await;
+    for (subject, client, status) in
+        [("alice", "cli", 200), ("alice", "cli", 429), ("bob", "cli", 429), ("alice", "web", 429), ("bob", "app", 200)]
+    {
+        let token = guarded.token(&json!({"sub": subject, "client_id": client}));
+        assert_eq!(guarded.server.status_with(&token).await, status, "{subject} with {client}");
+    }
     guarded
+}
+
+/// Two tokens of a client that is listed, one of another.
+async fn tokens_judged() -> Guarded {
+    let guarded = Guarded::start_with(Key::ec(), &[ON, ("issuer.allowed_clients", "cli")]).await;
+    for (client, status) in [("cli", 200), ("cli", 200), ("other", 403)] {
+        assert_eq!(guarded.server.status_with(&guarded.token(&json!({"client_id": client}))).await, status, "{client}");
+    }
+    guarded
+}
+
+/// A token of an issuer that was never reached.
+async fn no_word_of_the_issuer() -> TestServer {
+    let key = Key::ec();
+    let issuer = LyingIssuer::start(Behaviour::Text(500, "down")).await;
+    let server = TestServer::start(&[ON, ("issuer.url", issuer.url.as_str())]).await;
+    let claims = json!({"iss": issuer.url, "aud": format!("{}/mcp", server.url), "sub": "alice", "client_id": "cli",
+                        "exp": NOW + 300, "iat": NOW, "scope": "mcp:read"});
+    let token = key.token(&json!({"alg": key.alg(), "kid": "k1", "typ": "at+jwt"}), &claims);
+    assert_eq!(server.status_with(&token).await, 503);
+    server
+}
+
+/// A call that failed, one that asked, and one whose caller went away.
+async fn calls_ended() -> Guarded {
+    let slow = Slow::default();
+    let guarded = Guarded::start_whole(Key::ec(), &[ON], Tools::builtin().with(slow.clone())).await;
+    let (server, token) = (&guarded.server, guarded.token(&json!({})));
+    // A caller without a model.
+    assert_eq!(server.call(&token, "summarize", json!({"text": "A long story."})).await.status(), 200);
+    let story = stateless("tools/call", json!({"name": "summarize", "arguments": {"text": "A long story."}}));
+    let mut story: serde_json::Value = serde_json::from_str(&story).expect("JSON");
+    story["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"sampling": {}});
+    let asked = with_mirrors(server.post(&token, story.to_string()), "tools/call", Some("summarize")).send();
+    assert_eq!(asked.await.expect("an answer").status(), 200);
+    let request = server.request(reqwest::Method::POST, "/api/v1/tools/slow").bearer_auth(&token);
+    let leaving = tokio::spawn(request.json(&json!({})).send());
+    slow.0.0.notified().await;
+    leaving.abort();
+    let cancelled = r#"securemcp_tool_calls_total{tool="slow",outcome="cancelled"}"#;
+    let seen = async { while !series(server).await.contains_key(cancelled) {} };
+    tokio::time::timeout(Duration::from_secs(30), seen).await.expect("it is seen that the caller went away");
+    guarded
+}
+
+/// What docs/METRICS.md says that this label of this metric can be.
+fn values(label: &str, metric: &str) -> BTreeSet<String> {
+    let row = format!("| `{label}` | `{metric}` | ");
+    let mut rest = DOCUMENTED.lines().find_map(|line| line.strip_prefix(&row)).expect("a row");
+    let mut values = BTreeSet::new();
+    // Remarks are in parentheses.
+    while let Some((_, value)) = rest.split_once('`') {
+        let (value, after) = value.split_once('`').expect("an end");
+        values.insert(value.to_owned());
+        rest = after.trim_start_matches(" (");
+    }
+    values
 }
 
 #[tokio::test]
 async fn everything_that_happens_is_counted_once() {
-    let guarded = busy().await;
+    let (guarded, _) = busy().await;
     let counts = counts(&guarded.server).await;
     let counted = |name: &str| counts.get(name).map_or("none", String::as_str);
     for (name, value) in [
@@ -119,45 +215,77 @@ async fn refusals_for_coming_too_often_are_counted() {
     for status in [401, 401, 429, 429] {
         assert_eq!(server.request(reqwest::Method::GET, "/mcp").send().await.expect("an answer").status(), status);
     }
-    assert_eq!(counts(&server).await[r#"securemcp_rate_limited_total{scope="address"}"#], "2");
+    let (of_address, of_callers) = (counts(&server).await, counts(&callers_limited().await.server).await);
+    let each = |counts: &BTreeMap<String, String>| {
+        ["address", "client", "user"]
+            .map(|scope| counts[&format!("securemcp_rate_limited_total{{scope=\"{scope}\"}}")].clone())
+    };
+    assert_eq!(
+        (each(&of_address), each(&of_callers)),
+        (["2", "0", "0"].map(String::from), ["0", "2", "1"].map(String::from))
+    );
+}
+
+#[tokio::test]
+async fn rare_outcomes_are_counted_each_by_itself() {
+    let of_tokens = |outcome| format!("securemcp_token_validation_duration_seconds_count{{outcome=\"{outcome}\"}}");
+    let judged = counts(&tokens_judged().await.server).await;
+    assert_eq!((&*judged[&of_tokens("accepted")], &*judged[&of_tokens("not_allowed")]), ("2", "1"));
+    let unheard = counts(&no_word_of_the_issuer().await).await;
+    assert_eq!(unheard[&of_tokens("unavailable")], "1");
+    assert!(!unheard.contains_key(&of_tokens("refused")), "{unheard:#?}");
+    let ended = counts(&calls_ended().await.server).await;
+    let calls: Vec<_> = ended.into_iter().filter(|(name, _)| name.starts_with("securemcp_tool_calls_total")).collect();
+    let call = |tool, outcome| format!("securemcp_tool_calls_total{{tool=\"{tool}\",outcome=\"{outcome}\"}}");
+    let expected = [call("slow", "cancelled"), call("summarize", "error"), call("summarize", "input_required")];
+    assert_eq!(calls, expected.map(|name| (name, "1".to_owned())));
 }
 
 #[tokio::test]
 async fn h24_strangers_cannot_make_it_grow() {
     let guarded = Guarded::start_with(Key::ec(), &[ON]).await;
     let (server, good) = (&guarded.server, guarded.token(&json!({})));
-    let odd = |number: usize| async move {
-        let method = reqwest::Method::from_bytes(format!("ODD{number}").as_bytes()).expect("a method");
-        (method, format!("/nowhere/{number}?{number}"))
-    };
     let mut sizes = Vec::new();
     for round in 0..2 {
-        for number in 0..500 {
+        // Half of them over REST, where the name is in the path.
+        for number in 0..2_500 {
             let name = format!("tool-{round}-{number}");
             let body = stateless("tools/call", json!({"name": name, "arguments": {}}));
             let call = with_mirrors(server.post(&good, body), "tools/call", Some(&name));
             assert!(call.send().await.expect("an answer").status().is_success());
-            let (method, path) = odd(round * 1000 + number).await;
-            assert_eq!(server.request(method, &path).send().await.expect("an answer").status(), 404);
+            let call = server.request(reqwest::Method::POST, &format!("/api/v1/tools/rest-{name}")).bearer_auth(&good);
+            assert_eq!(call.json(&json!({})).send().await.expect("an answer").status(), 404);
+        }
+        for number in 0..500 {
+            let method = reqwest::Method::from_bytes(format!("ODD{round}X{number}").as_bytes()).expect("a method");
+            let path = format!("/nowhere/{round}/{number}?{number}");
+            assert_eq!(server.request(method.clone(), &path).send().await.expect("an answer").status(), 404);
+            assert_eq!(server.request(method, "/health").send().await.expect("an answer").status(), 405);
             assert_eq!(server.status_with(&format!("token-{round}-{number}")).await, 401);
         }
         sizes.push(series(server).await.len());
     }
     assert_eq!(sizes[0], sizes[1]);
     assert_eq!(server.call(&good, "echo", json!({"message": "x"})).await.status(), 200);
-    assert!(series(server).await.contains_key(r#"securemcp_tool_calls_total{tool="echo",outcome="ok"}"#));
+    let series = counts(server).await;
+    assert_eq!(series[r#"securemcp_tool_calls_total{tool="other",outcome="unknown_tool"}"#], "10000");
+    assert_eq!(series[r#"securemcp_http_request_duration_seconds_count{route="other",status="404"}"#], "1000");
+    assert_eq!(series[r#"securemcp_tool_calls_total{tool="echo",outcome="ok"}"#], "1", "a tool that there is");
 }
 
 #[tokio::test]
 async fn h24_nobody_is_named() {
-    let guarded = busy().await;
+    let (guarded, secrets) = busy().await;
     let page = page(&guarded.server).await;
-    for secret in ["alice", "cli\"", "not-a-token", "no_such_tool", "nowhere", &guarded.issuer.url, "rmcp", "hyper"] {
-        assert!(!page.contains(secret), "{secret} in {page}");
+    assert_eq!(secrets.len(), 5, "three tokens and two sessions");
+    for secret in &secrets {
+        assert!(secret.len() > 40 && !page.contains(secret.as_str()), "{secret} in {page}");
     }
-    let session =
-        |line: &str| line.split(['"', ' ', '{']).any(|word| word.len() == 43 && !word.starts_with("securemcp_"));
-    assert!(!page.lines().any(session), "{page}");
+    let names =
+        ["alice", "\"cli\"", "not-a-token", "no_such_tool", "nowhere", "127.0.0.1", "rmcp", "hyper", "prometheus"];
+    for name in names.into_iter().chain([&*guarded.issuer.url, env!("CARGO_PKG_VERSION")]) {
+        assert!(!page.contains(name), "{name} in {page}");
+    }
 }
 
 #[tokio::test]
@@ -218,29 +346,56 @@ async fn h17_peers_that_say_nothing_do_not_keep_the_scraper_out() {
             let _ = stream.read_to_end(&mut Vec::new()).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), closed).await.expect("each was closed");
+    tokio::time::timeout(Duration::from_mins(1), closed).await.expect("each was closed");
 }
 
 #[tokio::test]
-async fn the_page_and_the_documentation_name_the_same_metrics() {
-    let guarded = busy().await;
-    let page = page(&guarded.server).await;
-    let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+async fn the_pages_and_the_documentation_name_the_same_metrics_labels_and_values() {
+    let (guarded, _) = busy().await;
+    let mut pages = rarely().await;
+    pages.push(page(&guarded.server).await);
+    // A page leaves out what has not happened yet.
+    let types = pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix("# TYPE "));
     let found: BTreeSet<_> = types.map(|line| line.replacen(' ', " | ", 1)).collect();
-    let documented = include_str!("../../docs/METRICS.md");
-    let rows = documented.lines().filter_map(|line| line.strip_prefix("| `securemcp_"));
-    let rows: Vec<Vec<_>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
-    let family = |name: &str| format!("securemcp_{}", name.trim_end_matches('`').trim_end_matches("_total"));
+    let rows = DOCUMENTED.lines().filter(|line| line.starts_with("| `securemcp_"));
+    let rows: Vec<Vec<_>> = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    let family = |metric: &str| metric.trim_matches('`').trim_end_matches("_total").to_owned();
     let described: BTreeSet<_> = rows.iter().map(|row| format!("{} | {}", family(row[0]), row[1])).collect();
     assert_eq!(described, found);
-    for row in &rows {
-        let family = family(row[0]);
-        let labels = row[2].split('`').skip(1).step_by(2).filter(|label| *label != "le");
-        for label in labels {
-            let has = |line: &&str| line.starts_with(&family) && line.contains(&format!("{label}=\""));
-            let happened = page.lines().any(|line| has(&line));
-            assert!(happened, "{family} has no label {label}");
+    assert_eq!(rows.len(), 9);
+
+    let mut seen: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for line in pages.iter().flat_map(|page| page.lines()).filter(|line| !line.starts_with('#')) {
+        let Some((name, rest)) = line.split_once('{') else { continue };
+        let metric = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        let (labels, _) = rest.rsplit_once('}').expect("an end");
+        for label in labels.split(',') {
+            let (label, value) = label.split_once('=').expect("a value");
+            let values = seen.entry((metric.to_owned(), label.to_owned())).or_default();
+            values.insert(value.trim_matches('"').to_owned());
         }
+    }
+    seen.retain(|(_, label), _| label != "le");
+    let of_rows = rows.iter().flat_map(|row| {
+        let labels = row[2].split('`').skip(1).step_by(2);
+        labels.map(|label| (row[0].trim_matches('`').to_owned(), label.to_owned()))
+    });
+    assert_eq!(seen.keys().cloned().collect::<BTreeSet<_>>(), of_rows.collect());
+    for ((metric, label), mut seen) in seen {
+        let mut documented = values(&label, &metric);
+        match &*label {
+            "status" => {
+                assert!(seen.iter().all(|status| status.len() == 3 && status.parse::<u16>().is_ok()), "{seen:?}");
+                seen.clear();
+            }
+            "tool" => {
+                seen.retain(|tool| !["echo", "calculator", "summarize", "slow"].contains(&tool.as_str()));
+            }
+            // It takes half a minute; that each end of a call has its outcome is tested where tools are.
+            "outcome" if metric.contains("tool_calls") => assert!(documented.remove("timeout")),
+            _ => {}
+        }
+        assert_eq!(seen, documented, "{label} of {metric}");
     }
 }
 
@@ -255,4 +410,12 @@ fn the_server_says_where_metrics_are_and_a_busy_port_is_one_clear_error() {
     let ended = other.run(&["serve", "--listen", "127.0.0.1:0", "--metrics-listen", &address]);
     ended.failed(1, &[&format!("cannot listen on `{address}`"), "hint: ", "--metrics-listen"]);
     other.run(&["serve", "--check", "--metrics-listen", "nowhere"]).failed(3, &["server.metrics_listen"]);
+    let check = |listen, metrics| other.run(&["serve", "--check", "--listen", listen, "--metrics-listen", metrics]);
+    for (listen, metrics) in [("127.0.0.1:8000", "127.0.0.1:8000"), ("127.0.0.1:8000", "0.0.0.0:8000")] {
+        let clash = format!("`server.metrics_listen` is `{metrics}`, where `server.listen` is too: `{listen}`");
+        check(listen, metrics).failed(3, &[&clash, "hint: choose another port"]);
+    }
+    for (listen, metrics) in [("127.0.0.1:8000", "127.0.0.1:8001"), ("127.0.0.1:0", "127.0.0.1:0")] {
+        check(listen, metrics).done();
+    }
 }

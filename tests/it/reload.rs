@@ -137,6 +137,32 @@ async fn sessions_outlive_a_reload_and_new_limits_hold_for_new_ones() {
 }
 
 #[tokio::test]
+async fn counts_outlive_a_reload_and_where_they_are_read_waits_for_a_restart() {
+    let mut server = Reloaded::start("server.metrics_listen = '127.0.0.1:0'\n");
+    let said: Value = serde_json::from_str(&server.serve.announced).expect("JSON");
+    let page = format!("http://{}/metrics", said["metrics"].as_str().expect("it says where"));
+    let token = server.token();
+    let host = server.serve.origin.trim_start_matches("http://").to_owned();
+    let echoed = async |count: u32| {
+        let page = reqwest::get(&page).await.expect("an answer").text().await.expect("text");
+        for (name, labels) in [
+            ("tool_calls_total", r#"tool="echo",outcome="ok""#),
+            ("http_request_duration_seconds_count", r#"route="/mcp",status="200""#),
+        ] {
+            let line = format!("securemcp_{name}{{{labels}}} {count}\n");
+            assert!(page.contains(&line), "{line} in {page}");
+        }
+    };
+    assert_eq!(server.echo(&token, &host, None, 1).await, 200);
+    echoed(1).await;
+    let events = server.with("server.metrics_listen = '127.0.0.1:9'\nserver.allowed_hosts = ['one.example']\n");
+    assert_eq!(messages(&events), ["these settings have changed and wait for a restart", "reloaded"]);
+    assert_eq!(events[0]["keys"], "server.metrics_listen");
+    assert_eq!(server.echo(&token, "one.example", None, 1).await, 200, "the rest was taken over");
+    echoed(2).await;
+}
+
+#[tokio::test]
 async fn h26_new_rates_hold_from_a_reload_on() {
     let mut server = Reloaded::start("limits.per_client = '1000000/s'");
     let token = server.token();

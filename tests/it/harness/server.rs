@@ -167,7 +167,7 @@ impl Guarded {
         Self::start_somewhere(state, key, flags, Tools::default()).await
     }
 
-    async fn start_whole(key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+    pub(crate) async fn start_whole(key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
         let guarded = Self::start_somewhere(state, key, flags, tools).await;
         guarded.server.until_ready().await;
