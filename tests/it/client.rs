@@ -50,6 +50,21 @@ fn c16_a_tool_whose_headers_have_bad_names_is_no_tool() {
     assert_eq!(call.headers["mcp-param-tenant"], "blue", "the twin");
 }
 
+#[test]
+fn scopes_that_the_issuer_leaves_out_are_named() {
+    let liar = Liar::start();
+    let account = account().with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["token", "get", "--scope", "mcp:read mcp:write"]).done();
+    let less = json!({"access_token": "less", "token_type": "Bearer", "scope": "profile mcp:read", "expires_in": 300});
+    liar.lie("POST /token", Lie::Answer(200, less));
+    let got = account.run(&["token", "get", "--new", "--scope", "mcp:read mcp:write"]);
+    assert_eq!(got.done(), "less\n");
+    assert!(got.stderr.contains("warning: the issuer left `mcp:write` out of the token"), "{got:#?}");
+    account.run(&["token", "get", "--scope", "mcp:read", "--new"]).done();
+    let called = account.run(&["call", "echo", "hi", "--scope", "mcp:read mcp:write"]);
+    fails(&called, 4, &["refused the", "hint: the issuer left `mcp:write` out", "Keycloak"]);
+}
+
 /// Asserts that nobody was asked for a token, nor given one.
 #[track_caller]
 fn nothing_was_given(hits: &[Hit]) {
