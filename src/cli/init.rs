@@ -75,9 +75,10 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     let there: Vec<_> = paths.iter().zip(&before).filter(|(_, before)| before.is_some()).collect();
     if !there.is_empty() && !options.force {
         let names: Vec<_> = there.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
-        let problem = format!("{} is there already", names.join(" and "));
-        let hint = "keep it, write elsewhere with `--directory`, or replace it with `--force`";
-        return Err(Failure::message(Exit::Failed, problem).hint(hint.to_owned()));
+        let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+        let problem = format!("{} {are} there already", names.join(" and "));
+        let hint = format!("keep {them}, write elsewhere with `--directory`, or replace {them} with `--force`");
+        return Err(Failure::message(Exit::Failed, problem).hint(hint));
     }
     let mut flags = surroundings.flags.clone();
     let asks = printer.asks() && io::stdin().is_terminal() && !surroundings.environment.is_ci() && !options.yes;

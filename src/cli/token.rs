@@ -9,7 +9,7 @@ use super::{
     surroundings::{Given, Surroundings, Wanted},
 };
 use crate::{
-    client::{AccessToken, Client},
+    client::{AccessToken, Client, withheld_hint},
     clock::SystemClock,
 };
 
@@ -107,8 +107,11 @@ async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure
     settings.force_new = options.new;
     let client = Client::new(settings)?;
     let got = surroundings.waiting("getting a token", client.access_token(None)).await?;
-    let AccessToken { secret, scopes, expires_at, .. } = got;
+    let AccessToken { secret, scopes, withheld, expires_at, .. } = got;
     let printer = surroundings.printer;
+    if !withheld.is_empty() {
+        printer.warning(&withheld_hint(&withheld));
+    }
     if printer.is_json() {
         let now = SystemClock::shared().since_epoch();
         printer.document(&json!({

@@ -123,6 +123,7 @@ impl Bearer {
             Some(held) if tried.renewal || given => Err(ClientError::TokenRefused {
                 server: self.settings().server.to_string(),
                 source_kind: held.token.source,
+                withheld: held.token.withheld.clone(),
                 reason: reason(challenge),
             }),
             _ => {
@@ -155,6 +156,7 @@ impl Bearer {
             _ => Err(ClientError::NotPermitted {
                 server: self.settings().server.to_string(),
                 needed,
+                withheld: used.map(|held| held.token.withheld.clone()).unwrap_or_default(),
                 reason: reason(challenge),
             }),
         }

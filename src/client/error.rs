@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{TokenSourceKind, discover::DiscoverError};
+use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError};
 pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
@@ -58,6 +58,16 @@ pub enum ClientError {
         /// Code and description, escaped and capped.
         answer: String,
     },
+    /// The registration endpoint did not take the initial access token.
+    #[error("the registration was refused by `{url}`: {answer}")]
+    InitialTokenRefused {
+        /// The endpoint.
+        url: String,
+        /// Code and description, escaped and capped.
+        answer: String,
+        /// What can be seen of the token.
+        problem: InitialTokenProblem,
+    },
     /// An answer that is not what the RFC says.
     #[error("the answer of `{url}` to {action} is no good: {problem}")]
     BadAnswer {
@@ -75,6 +85,8 @@ pub enum ClientError {
         server: String,
         /// Where the token came from.
         source_kind: TokenSourceKind,
+        /// Scopes that its issuer has left out.
+        withheld: Scopes,
         /// The server's words, escaped and capped.
         reason: Option<String>,
     },
@@ -85,6 +97,8 @@ pub enum ClientError {
         server: String,
         /// All scopes that the operation needs, if the server said.
         needed: Option<Scopes>,
+        /// Scopes that the token's issuer has left out.
+        withheld: Scopes,
         /// The server's words, escaped and capped.
         reason: Option<String>,
     },
@@ -168,6 +182,11 @@ impl ClientError {
             Self::Discover(error) => error.kind(),
             Self::NotPermitted { .. }
             | Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } => Kind::NotPermitted,
+            Self::Refused { code: ErrorCode::Other(code), action: REGISTRATION, .. }
+                if code == "insufficient_scope" =>
+            {
+                Kind::NotPermitted
+            }
             Self::Refused { code: ErrorCode::InvalidClientMetadata | ErrorCode::InvalidRedirectUri, .. } => {
                 Kind::Server
             }
@@ -175,6 +194,7 @@ impl ClientError {
             | Self::NoProof { .. }
             | Self::NotOffered { .. }
             | Self::Refused { .. }
+            | Self::InitialTokenRefused { .. }
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
@@ -197,6 +217,10 @@ impl Hint for ClientError {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`"
             }
             Self::Refused { code, action, .. } => refused_hint(code, action)?,
+            Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
+            Self::TokenRefused { withheld, .. } | Self::NotPermitted { withheld, .. } if !withheld.is_empty() => {
+                return Some(withheld_hint(withheld));
+            }
             Self::TokenRefused { source_kind: TokenSourceKind::Given, .. } => {
                 "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this server"
             }
@@ -219,6 +243,14 @@ impl Hint for ClientError {
     }
 }
 
+/// What to do about an issuer that grants less than it was asked for, and says nothing.
+pub fn withheld_hint(withheld: &Scopes) -> String {
+    format!(
+        "the issuer left `{withheld}` out of the token: have this client, or its user, permitted these scopes there \
+         (Keycloak: the roles that the client scopes are mapped to, for the client's service account)"
+    )
+}
+
 /// What to do about an OAuth error, RFC 6749 section 5.2, RFC 8707 section 2, RFC 7591 section 3.2.2.
 fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
     Some(match code {
@@ -230,7 +262,8 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
             "ask for scopes that this client may have with `--scope`, or have the missing ones assigned to it at the issuer"
         }
         ErrorCode::UnauthorizedClient => {
-            "allow this client the `client_credentials` grant at the issuer (Keycloak: \"Service accounts roles\")"
+            "check the client's secret, and that the issuer allows this client the `client_credentials` grant (Keycloak: \
+             \"Service accounts roles\")"
         }
         ErrorCode::InvalidTarget => {
             "make the server's URL known to the issuer as a resource, or name the one that it knows with `--resource`"
@@ -241,6 +274,10 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
         }
         ErrorCode::InvalidToken => {
             "the registration endpoint needs a valid initial access token: `--initial-access-token-file`"
+        }
+        ErrorCode::Other(code) if code == "insufficient_scope" && action == REGISTRATION => {
+            "the issuer's registration policy does not permit this: ask for other scopes with `--scope`, name other \
+             addresses with `--redirect-uri`, or bring an initial access token with `--initial-access-token-file`"
         }
         ErrorCode::InvalidRedirectUri => "name addresses that the issuer allows with `--redirect-uri`",
         ErrorCode::InvalidClientMetadata => {

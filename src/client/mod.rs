@@ -8,6 +8,7 @@ mod ending;
 mod error;
 mod grant;
 mod identity;
+mod initial_token;
 mod manage;
 mod mcp;
 mod reach;
@@ -25,7 +26,8 @@ use std::sync::{Arc, OnceLock};
 use url::Url;
 
 pub use discover::Discovery;
-pub use error::{ClientError, Kind};
+pub use error::{ClientError, Kind, withheld_hint};
+pub use initial_token::InitialTokenProblem;
 pub use manage::RegistrationChange;
 pub use mcp::Session;
 pub use register::RegistrationRequest;

@@ -12,6 +12,7 @@ use super::{
     error::REGISTRATION,
     grant::ask,
     identity::{Identity, Proof},
+    initial_token::InitialTokenProblem,
 };
 use crate::{
     jose::SigningKey,
@@ -233,10 +234,17 @@ impl Client {
         };
         let http = self.web.at(&url)?;
         let mut request = http.request(Method::POST, &url).header("accept", "application/json").json(metadata);
-        if let Some(token) = token {
+        if let Some(token) = &token {
             request = request.bearer_auth(token.expose());
         }
-        let document = ask(http, REGISTRATION, &url, request).await?;
+        let document = ask(http, REGISTRATION, &url, request).await.map_err(|error| match (error, &token) {
+            (ClientError::Refused { code: ErrorCode::InvalidToken, url, answer, .. }, Some(token)) => {
+                let now = self.settings.clock.since_epoch();
+                let problem = InitialTokenProblem::of(token, &issuer.issuer, now);
+                ClientError::InitialTokenRefused { url, answer, problem }
+            }
+            (error, _) => error,
+        })?;
         // The parser's words would quote the answer, and with it perhaps the secret.
         let problem = "it is no registered client (RFC 7591 section 3.2.1)".to_owned();
         document.json().map_err(|_| ClientError::BadAnswer { action: REGISTRATION, url: url.to_string(), problem })

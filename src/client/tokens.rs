@@ -27,6 +27,8 @@ pub struct AccessToken {
     pub secret: Secret,
     /// What it allows, if the issuer said.
     pub scopes: Option<Scopes>,
+    /// What was asked for and silently left out (RFC 6749 section 5.1); empty if nothing was.
+    pub withheld: Scopes,
     /// Since the epoch, if the issuer said.
     pub expires_at: Option<Duration>,
     /// Where it came from.
@@ -141,12 +143,17 @@ impl KeptToken {
     fn held(self, source: TokenSourceKind) -> Held {
         let token = AccessToken {
             expires_at: Some(self.expires_at()),
+            withheld: withheld(self.key.scopes.as_ref(), self.granted.as_ref()),
             scopes: self.granted.or_else(|| self.key.scopes.clone()),
             secret: self.access_token,
             source,
         };
         Held { token, asked: self.key.scopes }
     }
+}
+
+fn withheld(asked: Option<&Scopes>, granted: Option<&Scopes>) -> Scopes {
+    asked.zip(granted).map(|(asked, granted)| asked.without(granted)).unwrap_or_default()
 }
 
 /// The folder of the kept tokens.
@@ -175,7 +182,9 @@ impl Client {
     /// The token to send first and how to begin, as far as they are known without asking anybody.
     pub(super) async fn recall(&self) -> Result<(Option<Held>, Option<Era>), ClientError> {
         if let Some(secret) = self.settings.token.clone() {
-            let token = AccessToken { secret, scopes: None, expires_at: None, source: TokenSourceKind::Given };
+            let withheld = Scopes::none();
+            let token =
+                AccessToken { secret, scopes: None, withheld, expires_at: None, source: TokenSourceKind::Given };
             return Ok((Some(Held { token, asked: None }), None));
         }
         if !self.settings.keeps() {
@@ -247,9 +256,10 @@ impl Client {
             asked => asked?,
         };
         let Some(life) = response.expires_in else {
+            let withheld = withheld(key.scopes.as_ref(), response.scope.as_ref());
             let scopes = response.scope.or_else(|| key.scopes.clone());
             let source = TokenSourceKind::Fetched;
-            let token = AccessToken { secret: response.access_token, scopes, expires_at: None, source };
+            let token = AccessToken { secret: response.access_token, scopes, withheld, expires_at: None, source };
             return Ok(Held { token, asked: key.scopes });
         };
         let kept = KeptToken {

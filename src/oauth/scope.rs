@@ -56,6 +56,12 @@ impl Scopes {
         other.iter().all(|scope| self.contains(scope))
     }
 
+    /// This set's tokens that are not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self::from_claims(self.iter().filter(|scope| !other.contains(scope)))
+    }
+
     /// Both sets' tokens, this one's first.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -77,6 +77,7 @@ impl Hint for StoreError {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some(format!("make `{}` writable for this account, or set `state_dir`", path.display()))
                 }
+                io::ErrorKind::NotFound => Some("make its directory first, or name another".to_owned()),
                 // The directory, or one above it, is a file.
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
                     Some("point `state_dir` to a directory of your own".to_owned())

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{
     cli::{Account, Ended},
@@ -23,6 +23,46 @@ fn account() -> Account {
 fn call(account: &Account, server: &str) -> Ended {
     // Bounded: a lie may keep it busy for ever.
     Running::start(account.command(&["call", "echo", "hi", "--server", server])).ended()
+}
+
+/// A tool with an argument that is mirrored in a header of this name.
+fn mirroring(name: &str, header: &str) -> Value {
+    let tenant = json!({"type": "string", "x-mcp-header": header});
+    json!({"name": name, "inputSchema": {"type": "object",
+        "properties": {"message": {"type": "string"}, "tenant": tenant}, "required": ["message"]}})
+}
+
+#[test]
+fn c16_a_tool_whose_headers_have_bad_names_is_no_tool() {
+    let liar = Liar::start();
+    let account = account().with("SECUREMCP_SERVER", &liar.url);
+    let bad = ["", "A B", "Tenant\r\nAuthorization: x", "Tenant:", "T\u{e9}"];
+    let tools = bad.iter().enumerate().map(|(number, header)| mirroring(&format!("bad-{number}"), header));
+    liar.offer(tools.chain([mirroring("good", "Tenant")]).collect());
+    let listed = account.run(&["tools", "--output", "json"]).json();
+    let names: Vec<_> = listed.as_array().expect("a list").iter().map(|tool| tool["name"].clone()).collect();
+    assert_eq!(names, ["good"]);
+    account.run(&["call", "bad-2", "hi", "--tenant", "t"]).failed(2, &["no tool `bad-2`"]);
+    liar.hits();
+    assert_eq!(account.run(&["call", "good", "hi", "--tenant", "blue"]).done(), "hi\n");
+    let hits = liar.hits();
+    let [call] = only(&hits, "POST /mcp tools/call")[..] else { panic!("{hits:?}") };
+    assert_eq!(call.headers["mcp-param-tenant"], "blue", "the twin");
+}
+
+#[test]
+fn scopes_that_the_issuer_leaves_out_are_named() {
+    let liar = Liar::start();
+    let account = account().with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["token", "get", "--scope", "mcp:read mcp:write"]).done();
+    let less = json!({"access_token": "less", "token_type": "Bearer", "scope": "profile mcp:read", "expires_in": 300});
+    liar.lie("POST /token", Lie::Answer(200, less));
+    let got = account.run(&["token", "get", "--new", "--scope", "mcp:read mcp:write"]);
+    assert_eq!(got.done(), "less\n");
+    assert!(got.stderr.contains("warning: the issuer left `mcp:write` out of the token"), "{got:#?}");
+    account.run(&["token", "get", "--scope", "mcp:read", "--new"]).done();
+    let called = account.run(&["call", "echo", "hi", "--scope", "mcp:read mcp:write"]);
+    fails(&called, 4, &["refused the", "hint: the issuer left `mcp:write` out", "Keycloak"]);
 }
 
 /// Asserts that nobody was asked for a token, nor given one.

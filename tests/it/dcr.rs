@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -38,6 +39,42 @@ fn registrations(account: &Account) -> Vec<Value> {
         .map(|entry| entry.expect("an entry").path());
     let visible = entries.filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with('.'));
     visible.map(|path| serde_json::from_slice(&fs::read(path).expect("it is there")).expect("whole")).collect()
+}
+
+#[test]
+fn why_an_issuer_does_not_register_is_told() {
+    let liar = Liar::start();
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    let policy = "Policy 'Allowed Client Scopes' rejected request to client-registration service. Details: ..";
+    let forbidden = json!({"error": "insufficient_scope", "error_description": policy});
+    liar.lie("POST /register", Lie::Answer(403, forbidden));
+    account
+        .run(&["dcr", "register"])
+        .failed(6, &["Allowed Client Scopes", "hint: ", "registration policy", "`--scope`"]);
+    liar.repent();
+    // Keycloak says no more to any of them.
+    let undecoded = json!({"error": "invalid_token", "error_description": "Failed decode token"});
+    liar.lie("POST /register", Lie::Answer(401, undecoded));
+    let token = |issuer: &str, exp: u64| {
+        let claims = json!({"iss": issuer, "exp": exp, "typ": "InitialAccessToken"}).to_string();
+        format!("{}.{}.AAAA", URL_SAFE_NO_PAD.encode(r#"{"alg":"HS512"}"#), URL_SAFE_NO_PAD.encode(claims))
+    };
+    for (token, words) in [
+        (token(&liar.origin, 1_700_000_000), "hint: the initial access token expired"),
+        (
+            token("https://other.example", 4_000_000_000),
+            "hint: the initial access token is of issuer `https://other.example`",
+        ),
+        ("garbage".to_owned(), "does not look like a token of Keycloak"),
+        (token(&liar.origin, 4_000_000_000), "hint: have the issuer make another initial access token"),
+    ] {
+        let mut command = account.command(&["dcr", "register"]);
+        command.env("SECUREMCP_INITIAL_ACCESS_TOKEN", &token);
+        let ended = Running::start(command).ended();
+        ended.failed(4, &["Failed decode token", words]);
+        assert!(!ended.stderr.contains(&token), "{ended:#?}");
+    }
+    assert!(registrations(&account).is_empty());
 }
 
 #[test]

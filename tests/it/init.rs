@@ -117,6 +117,10 @@ fn what_is_there_stays_unless_forced() {
         assert_ne!(read(&account, there), "# mine\n");
     }
     let account = Account::new();
+    account.run(&["init"]).done();
+    account.run(&["init"]).failed(1, &["securemcp.toml` and `./.env` are there already", "replace them with"]);
+    account.run(&["init", "--directory", "no/where"]).failed(1, &["no/where", "hint: make its directory first"]);
+    let account = Account::new();
     fs::write(account.home().join("victim"), "untouched").expect("an empty home");
     symlink("victim", account.home().join(".env")).expect("an empty home");
     account.run(&["init", "--force"]).failed(1, &["is a symbolic link"]);

@@ -91,7 +91,8 @@ async fn c17_a_server_of_another_name_or_authority_or_time_is_not_believed() {
     assert_eq!(call(&serve.url, &ca).done(), "hi\n");
     let another = Account::new();
     let plain = another.start(&[]);
-    call(&plain.url.replace("http:", "https:"), &ca).failed(5, &["cannot reach", "does not speak TLS", "begins with http or https"]);
+    call(&plain.url.replace("http:", "https:"), &ca)
+        .failed(5, &["cannot reach", "does not speak TLS", "begins with http or https"]);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{Response, header},
+    http::{HeaderMap, Response, header},
 };
 use securemcp::{oauth::Scopes, secret::Secret};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub(crate) struct Hit {
     /// `POST /mcp tools/call`, `POST /token`, ..
     pub(crate) what: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
@@ -71,6 +72,7 @@ struct Rules {
     /// What `tools/call` needs; the answer to less says so.
     call_scope: String,
     refuses_all: bool,
+    tools: Value,
 }
 
 impl Liar {
@@ -93,6 +95,8 @@ impl Liar {
             challenge: Some(format!("Bearer resource_metadata=\"{origin}{RESOURCE}\", scope=\"mcp:read\"")),
             call_scope: "mcp:read".to_owned(),
             refuses_all: false,
+            tools: json!([{"name": "echo", "inputSchema": {"type": "object",
+                "properties": {"message": {"type": "string"}}, "required": ["message"]}}]),
         };
         let shared = Arc::new(Shared {
             origin: origin.clone(),
@@ -142,6 +146,11 @@ impl Liar {
         scope.clone_into(&mut self.rules().call_scope);
     }
 
+    /// Lists these tools.
+    pub(crate) fn offer(&self, tools: Value) {
+        self.rules().tools = tools;
+    }
+
     pub(crate) fn refuse_all(&self) {
         self.rules().refuses_all = true;
     }
@@ -185,7 +194,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let what = format!("{} {path}{method}", parts.method);
     let authorization = parts.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(|value| value.to_str().expect("ASCII").to_owned());
-    let hit = Hit { what: what.clone(), authorization: authorization.clone(), body: body.clone() };
+    let hit = Hit {
+        what: what.clone(),
+        authorization: authorization.clone(),
+        headers: parts.headers.clone(),
+        body: body.clone(),
+    };
     shared.hits.lock().expect("no panic").push(hit);
     let rules = shared.rules.lock().expect("no panic");
     if let Some((_, lie)) = rules.lies.iter().find(|(start, _)| what.starts_with(start)) {
@@ -233,8 +247,7 @@ impl Shared {
         let mut result = match message["method"].as_str().unwrap_or_default() {
             "server/discover" => json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "liar", "version": "1"}}}),
-            "tools/list" => json!({"tools": [{"name": "echo", "inputSchema": {"type": "object",
-                "properties": {"message": {"type": "string"}}, "required": ["message"]}}]}),
+            "tools/list" => json!({"tools": rules.tools}),
             "tools/call" => {
                 json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]})
             }
