@@ -1,6 +1,14 @@
 //! Connections: accepting them, their limits, and their end.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{body::Body, http::Request};
 use hyper::{body::Incoming, service::service_fn};
@@ -93,14 +101,27 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
         }
     };
     let running = Arc::clone(&shared.running);
+    let asked = Arc::new(AtomicBool::new(false));
+    let asks = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
         let answer = running.routes().answer(request.map(Body::new));
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = connections.watch(connection).await {
-        tracing::debug!(error = error.as_ref(), "a connection ended early");
+    // Until it is known which HTTP is spoken nothing else bounds the wait, and a single `P` does not tell.
+    let silence = async {
+        tokio::time::sleep(HEADER_TIMEOUT).await;
+        if asked.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        ended = connections.watch(connection) => if let Err(error) = ended {
+            tracing::debug!(error = error.as_ref(), "a connection ended early");
+        },
+        () = silence => tracing::debug!(peer = %peer.0, "a connection without a request"),
     }
 }
 

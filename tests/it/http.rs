@@ -1,11 +1,14 @@
 //! Attacks on HTTP (facts H01 to H29): names, headers, sizes, encodings; and what must work beside them.
 
+use std::time::Duration;
+
 use reqwest::{Method, header};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{
     raw::{exchange, status},
-    server::{Guarded, stateless, with_mirrors},
+    server::{Guarded, TestServer, stateless, with_mirrors},
 };
 
 const ECHO: &str = "echo";
@@ -521,5 +524,30 @@ async fn h29_h30_types_of_bodies_and_answers() {
     assert_eq!(guarded.raw_status(&lines, &echo_body()).await, 200, "no Accept accepts everything");
     for accept in ["application/json", "text/event-stream", "text/html"] {
         assert_eq!(typed("application/json", accept).await, 406, "{accept}");
+    }
+}
+
+/// Time stands still but for waiting: ten seconds without a word pass at once.
+#[tokio::test(start_paused = true)]
+async fn h17_who_connects_and_asks_nothing_is_not_waited_for() {
+    let server = TestServer::start(&[]).await;
+    // `P` may still become `POST` or the preface of HTTP/2.
+    for said in ["", "P", "PRI * HT", "G", "GET /health HTTP/1.1\r\nHost: "] {
+        let began = tokio::time::Instant::now();
+        let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+        stream.write_all(said.as_bytes()).await.expect("it is open");
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await.expect("an end");
+        let seconds = began.elapsed().as_secs();
+        assert!((9..=11).contains(&seconds), "{said:?}: {seconds} s");
+    }
+    // The twin: who has asked may be silent for a while.
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+    for pause in [0, 9] {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.expect("it is open");
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await.expect("an answer");
+        assert!(answer[..length].starts_with(b"HTTP/1.1 200 OK"));
     }
 }
