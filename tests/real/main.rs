@@ -9,6 +9,7 @@ mod everything;
 mod fastmcp;
 mod guarded;
 mod harness;
+mod keycloak;
 mod metrics;
 #[path = "../it/harness/newcomer.rs"]
 mod newcomer;

@@ -42,6 +42,13 @@ impl Account {
         Ended::of(command, self.home.path())
     }
 
+    /// Runs `securemcp` with these variables.
+    pub(crate) fn with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Ended {
+        let mut command = self.command();
+        command.args(arguments).envs(variables.iter().copied());
+        Ended::of(command, self.home.path())
+    }
+
     /// Where it lives.
     pub(crate) fn home(&self) -> &Path {
         self.home.path()
@@ -59,11 +66,15 @@ impl Account {
 
     /// The same with more arguments.
     pub(crate) fn serve_with(&self, more: &[&str]) -> Server {
-        let port = free_port();
+        self.serve_at(free_port(), &[], more)
+    }
+
+    /// The same at this port, with these variables.
+    pub(crate) fn serve_at(&self, port: u16, variables: &[(&str, &str)], more: &[&str]) -> Server {
         let mut command = self.command();
-        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(more);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(more).envs(variables.iter().copied());
         let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
-        Server { port, _service: service }
+        Server { port, service }
     }
 
     /// Serves these tools within this process.
@@ -77,7 +88,7 @@ impl Account {
         let mut command = self.command();
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(flags);
         let service = Service::start(command, self.home.path(), port).said("listening");
-        Server { port, _service: service }
+        Server { port, service }
     }
 
     /// A token for `url` with every scope.
@@ -180,13 +191,18 @@ impl Shell<'_> {
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) port: u16,
-    _service: Service,
+    service: Service,
 }
 
 impl Server {
     /// Its origin, which is also its issuer.
     pub(crate) fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.service.log()
     }
 
     /// Its MCP endpoint.

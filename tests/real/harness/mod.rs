@@ -3,11 +3,13 @@
 mod account;
 mod foreign;
 mod in_process;
+mod keycloak;
 mod process;
 mod service;
 
 pub(crate) use account::{Account, Server};
 pub(crate) use foreign::Foreign;
 pub(crate) use in_process::InProcess;
+pub(crate) use keycloak::{Keycloak, RESOURCE_SECRET, SERVER_SECRET};
 pub(crate) use process::Ended;
 pub(crate) use service::{Service, free_port, status_of};

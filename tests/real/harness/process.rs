@@ -61,6 +61,15 @@ impl Ended {
         &self.stdout
     }
 
+    /// Asserts the exit code, and these words for a person.
+    #[track_caller]
+    pub(crate) fn failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        for words in words {
+            assert!(self.stderr.contains(words), "expected `{words}` in {self:#?}");
+        }
+    }
+
     /// The one JSON document that a successful command printed.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

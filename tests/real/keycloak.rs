@@ -1,0 +1,241 @@
+//! The realm that ships, in a real Keycloak: static and registered clients, scopes behind roles, introspection, every
+//! signature algorithm, and what goes wrong.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
+
+/// The client that the realm has.
+const STATIC: [(&str, &str); 2] = [("SECUREMCP_CLIENT_ID", "mcp-server"), ("SECUREMCP_CLIENT_SECRET", SERVER_SECRET)];
+
+/// A server in front of a Keycloak, and an account that calls it.
+struct Desk<'a> {
+    account: Account,
+    server: Server,
+    keycloak: &'a Keycloak,
+}
+
+impl<'a> Desk<'a> {
+    fn new(keycloak: &'a Keycloak, variables: &[(&str, &str)]) -> Self {
+        let account = Account::new();
+        let issuer = keycloak.issuer();
+        let server = account.serve_at(keycloak.resource_port, variables, &["--issuer", &issuer]);
+        Self { account, server, keycloak }
+    }
+
+    /// Runs a command against the server, as the client of these variables.
+    fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> crate::harness::Ended {
+        self.account.with(variables, &[arguments, &["--server", &self.server.url()]].concat())
+    }
+
+    fn registered(&self, arguments: &[&str]) -> Value {
+        let token = self.keycloak.initial_access_token(1);
+        let variables = [("SECUREMCP_INITIAL_ACCESS_TOKEN", token.as_str())];
+        self.run(&variables, &[&["dcr", "register", "--output", "json"], arguments].concat()).json()
+    }
+}
+
+/// One Keycloak for all: it takes twenty seconds to start.
+#[test]
+fn the_realm_that_ships() {
+    let keycloak = Keycloak::start();
+    it_is_imported_without_a_warning(&keycloak);
+    {
+        let desk = Desk::new(&keycloak, &[]);
+        the_static_client_calls_tools(&desk);
+        refusals_name_their_cause(&desk);
+        a_registered_client_lives(&desk);
+        initial_access_tokens_are_told_apart(&desk);
+        tokens_of_others_are_refused(&desk);
+    }
+    every_algorithm_is_verified(&keycloak);
+    introspection_ends_a_revoked_token(&keycloak);
+    known_keys_outlive_keycloak(keycloak);
+}
+
+fn it_is_imported_without_a_warning(keycloak: &Keycloak) {
+    let log = keycloak.log();
+    assert!(log.contains("Realm 'mcp-realm' imported"), "{log}");
+    let bad: Vec<_> = log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect();
+    // Both are about Keycloak's own defaults, with any realm.
+    let about_itself = ["Deprecated features", "hostname"];
+    assert!(bad.iter().all(|line| about_itself.iter().any(|words| line.contains(words))), "{bad:#?}");
+}
+
+fn the_static_client_calls_tools(desk: &Desk<'_>) {
+    let health = desk.run(&STATIC, &["health", "--output", "json"]).json();
+    assert!(health.as_array().expect("a list").iter().all(|check| check["state"] == "ok"), "{health:#}");
+    assert_eq!(desk.run(&STATIC, &["call", "echo", "hi"]).done(), "hi\n");
+    assert_eq!(desk.run(&STATIC, &["call", "calculator", "add", "10", "20", "30"]).done(), "60\n");
+    let inspected = desk.run(&STATIC, &["token", "inspect"]);
+    assert!(inspected.done().contains(&format!("good for `{}`", desk.server.url())), "{inspected:#?}");
+    let read_only = desk.run(&STATIC, &["call", "calculator", "add", "1", "2", "--scope", "mcp:read"]);
+    assert_eq!(read_only.done(), "3\n", "one step up, since the client may");
+    let token = desk.run(&STATIC, &["token", "get", "--scope", "mcp:read"]).done().trim_end().to_owned();
+    desk.account
+        .with(&[("SECUREMCP_TOKEN", &token)], &["call", "calculator", "add", "1", "2", "--server", &desk.server.url()])
+        .failed(6, &["mcp:write"]);
+    let echoed = desk.account.shell(
+        &format!(
+            "curl -sS -H 'Authorization: Bearer {token}' --json '{{\"message\":\"Hello!\"}}' {}/api/v1/tools/echo",
+            desk.server.origin()
+        ),
+        &[],
+    );
+    let echoed = echoed.json();
+    assert_eq!((&echoed["tool"], &echoed["result"]["echo"]), (&json!("echo"), &json!("Hello!")));
+    assert_eq!((&echoed["user"], &echoed["client"]), (&json!("service-account-mcp-server"), &json!("mcp-server")));
+}
+
+fn refusals_name_their_cause(desk: &Desk<'_>) {
+    let get = |id: &str, secret: &str, more: &[&str]| {
+        let variables = [("SECUREMCP_CLIENT_ID", id), ("SECUREMCP_CLIENT_SECRET", secret)];
+        desk.run(&variables, &[&["token", "get", "--new"], more].concat())
+    };
+    get("mcp-server", "wrong", &[]).failed(4, &["unauthorized_client", "hint: check the client's secret"]);
+    get("nobody", "wrong", &[]).failed(4, &["invalid_client", "hint: check `SECUREMCP_CLIENT_ID`"]);
+    get("mcp-server", SERVER_SECRET, &["--scope", "mcp:read bogus"])
+        .failed(6, &["invalid_scope", "hint: ask for scopes"]);
+    // It may introspect, and not get tokens.
+    get("mcp-resource", RESOURCE_SECRET, &[]).failed(4, &["unauthorized_client", "Service accounts roles"]);
+    let issuer = desk.keycloak.issuer();
+    let elsewhere = desk.keycloak.issuer_of("nowhere");
+    for named in [elsewhere.clone(), format!("{issuer}/"), issuer.replace("127.0.0.1", "localhost")] {
+        let variables = [STATIC[0], STATIC[1], ("SECUREMCP_ISSUER", named.as_str())];
+        let refused = desk.run(&variables, &["token", "get", "--new"]);
+        refused.failed(4, &[&format!("does not accept tokens of `{named}`"), "hint: set `--issuer` to one of these"]);
+    }
+    let realm = desk.run(&[("SECUREMCP_ISSUER", &elsewhere)], &["dcr", "register"]);
+    realm.failed(4, &["publishes no metadata", "for Keycloak it ends in `/realms/<name>`"]);
+}
+
+fn a_registered_client_lives(desk: &Desk<'_>) {
+    let made = desk.registered(&["--name", "ci", "--scope", "mcp:read mcp:write"]);
+    let id = made["client_id"].as_str().expect("an id").to_owned();
+    // Without the roles behind its scopes Keycloak grants neither, and says nothing.
+    let got = desk.run(&[], &["token", "get", "--new"]);
+    assert!(got.stderr.contains("the issuer left `mcp:read mcp:write` out of the token"), "{got:#?}");
+    let calls = |tool: &[&str]| desk.run(&[], &[&["call"], tool].concat());
+    calls(&["echo", "hi"]).failed(4, &["hint: the issuer left `mcp:read mcp:write` out", "Keycloak: the roles"]);
+    desk.keycloak.grant(&id, "mcp-reader");
+    desk.run(&[], &["token", "forget"]).done();
+    assert_eq!(calls(&["echo", "hi"]).done(), "hi\n");
+    calls(&["calculator", "add", "1", "2"]).failed(6, &["mcp:write"]);
+    desk.keycloak.grant(&id, "mcp-writer");
+    desk.run(&[], &["token", "forget"]).done();
+    assert_eq!(calls(&["calculator", "add", "1", "2"]).done(), "3\n");
+
+    let shown = desk.run(&[], &["dcr", "show", "--output", "json"]).json();
+    assert_eq!((&shown["client_id"], &shown["client_name"]), (&json!(id), &json!("ci")));
+    let changed = desk.run(&[], &["dcr", "update", "--name", "nightly", "--output", "json"]).json();
+    assert_eq!(changed["client_name"], "nightly");
+    assert_eq!(changed["grant_types"], json!(["client_credentials"]), "an update takes nothing back");
+    // The registration access token was rotated, and the new one kept.
+    assert_eq!(desk.run(&[], &["dcr", "show", "--output", "json"]).json()["client_name"], "nightly");
+    desk.run(&[], &["dcr", "delete"]).done();
+    desk.run(&[], &["dcr", "show"]).failed(4, &["hint: register with `securemcp dcr register`"]);
+}
+
+fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {
+    let register = |token: &str, more: &[&str]| {
+        let arguments = [&["dcr", "register", "--new"], more].concat();
+        desk.run(&[("SECUREMCP_INITIAL_ACCESS_TOKEN", token)], &arguments)
+    };
+    register("garbage", &[]).failed(4, &["invalid_token", "does not look like a token of Keycloak"]);
+    let used_up = desk.keycloak.initial_access_token(1);
+    register(&used_up, &[]).done();
+    register(&used_up, &[]).failed(4, &["invalid_token", "have the issuer make another initial access token"]);
+    let (unsigned, _) = used_up.rsplit_once('.').expect("three parts");
+    register(&format!("{unsigned}.AAAA"), &[]).failed(4, &["invalid_token", "hint: "]);
+    let token = desk.keycloak.initial_access_token(1);
+    register(&token, &["--scope", "nonsense"]).failed(6, &["Allowed Client Scopes", "registration policy"]);
+    // Whom nobody vouches for cannot get a scope by itself, whatever it registers for.
+    let anonymous = desk.run(&[], &["dcr", "register", "--new", "--scope", "mcp:write", "--output", "json"]).json();
+    assert!(anonymous["client_id"].is_string(), "{anonymous}");
+    let got = desk.run(&[], &["token", "get", "--new", "--output", "json"]);
+    assert!(!got.json()["scope"].as_str().expect("scopes").contains("mcp:"), "{got:#?}");
+    desk.run(&[], &["call", "echo", "hi"]).failed(4, &["left `mcp:write` out"]);
+    desk.run(&[], &["dcr", "delete"]).done();
+}
+
+fn tokens_of_others_are_refused(desk: &Desk<'_>) {
+    let other = json!({"realm": "other", "enabled": true, "clients": [{"clientId": "mcp-server", "secret": SERVER_SECRET,
+        "serviceAccountsEnabled": true, "publicClient": false, "protocolMappers": [{"name": "audience",
+        "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+        "config": {"included.custom.audience": desk.server.url(), "access.token.claim": "true"}}]}]});
+    desk.keycloak.admin("POST", "/realms", Some(&other));
+    let foreign = |issuer: &str| {
+        let form = format!("grant_type=client_credentials&client_id=mcp-server&client_secret={SERVER_SECRET}");
+        let answer = desk.account.shell(&format!("curl -sS -d '{form}' {issuer}/protocol/openid-connect/token"), &[]);
+        answer.json()["access_token"].as_str().expect("a token").to_owned()
+    };
+    // Of another realm, of the right one without an audience; and with a broken signature.
+    let right = desk.run(&STATIC, &["token", "get"]).done().trim_end().to_owned();
+    let broken = format!("{}AAAA", &right[..right.len() - 4]);
+    for token in [foreign(&desk.keycloak.issuer_of("other")), foreign(&desk.keycloak.issuer()), broken] {
+        let given = [("SECUREMCP_TOKEN", token.as_str())];
+        desk.run(&given, &["call", "echo", "hi"]).failed(4, &["invalid_token"]);
+    }
+    assert_eq!(desk.run(&[("SECUREMCP_TOKEN", &right)], &["call", "echo", "hi"]).done(), "hi\n");
+}
+
+fn every_algorithm_is_verified(keycloak: &Keycloak) {
+    let id = keycloak.id_of("mcp-server");
+    let path = format!("/realms/mcp-realm/clients/{id}");
+    let account = Account::new();
+    let get = |algorithm: &str| {
+        let mut client = keycloak.admin("GET", &path, None).expect("a client");
+        client["attributes"]["access.token.signed.response.alg"] = algorithm.into();
+        keycloak.admin("PUT", &path, Some(&client));
+        let issuer = keycloak.issuer();
+        let server = format!("http://127.0.0.1:{}/mcp", keycloak.resource_port);
+        let form =
+            format!("grant_type=client_credentials&client_id=mcp-server&client_secret={SERVER_SECRET}&scope=mcp:read");
+        let answer = account.shell(&format!("curl -sS -d '{form}' {issuer}/protocol/openid-connect/token"), &[]);
+        (answer.json()["access_token"].as_str().expect("a token").to_owned(), server)
+    };
+    let good =
+        ["ES256", "ES384", "PS256", "PS512", "RS512", "EdDSA", "RS256"].map(|algorithm| (algorithm, get(algorithm).0));
+    let (symmetric, url) = get("HS256");
+    get("RS256");
+    // Keycloak makes a key with its first use; a server that starts now knows them all.
+    let desk = Desk::new(keycloak, &[]);
+    for (algorithm, token) in &good {
+        let called = desk.account.with(&[("SECUREMCP_TOKEN", token)], &["call", "echo", algorithm, "--server", &url]);
+        assert_eq!(called.done(), format!("{algorithm}\n"));
+    }
+    let given = [("SECUREMCP_TOKEN", symmetric.as_str())];
+    desk.account.with(&given, &["call", "echo", "hi", "--server", &url]).failed(4, &["invalid_token"]);
+}
+
+fn introspection_ends_a_revoked_token(keycloak: &Keycloak) {
+    let desk = Desk::new(
+        keycloak,
+        &[
+            ("SECUREMCP_INTROSPECTION_CLIENT_ID", "mcp-resource"),
+            ("SECUREMCP_INTROSPECTION_CLIENT_SECRET", RESOURCE_SECRET),
+        ],
+    );
+    assert_eq!(desk.run(&STATIC, &["call", "echo", "hi"]).done(), "hi\n");
+    let revoked = desk.run(&STATIC, &["token", "get", "--scope", "mcp:read"]).done().trim_end().to_owned();
+    desk.run(&STATIC, &["token", "revoke", "--scope", "mcp:read"]).done();
+    desk.run(&[("SECUREMCP_TOKEN", &revoked)], &["call", "echo", "hi"]).failed(4, &["invalid_token"]);
+    assert!(desk.server.log().contains("the issuer says that the token is not active"), "{}", desk.server.log());
+}
+
+fn known_keys_outlive_keycloak(keycloak: Keycloak) {
+    let desk = Desk::new(&keycloak, &[]);
+    let token = desk.run(&STATIC, &["token", "get"]).done().trim_end().to_owned();
+    let Desk { account, server, .. } = desk;
+    let (issuer, port) = (keycloak.issuer(), keycloak.resource_port);
+    drop(keycloak);
+    let call = |url: &str| account.with(&[("SECUREMCP_TOKEN", &token)], &["call", "echo", "hi", "--server", url]);
+    assert_eq!(call(&server.url()).done(), "hi\n");
+    let health = account.with(&STATIC, &["health", "--server", &server.url()]);
+    assert_eq!(health.code, Some(5));
+    assert!(health.stdout.contains("fail  issuer metadata") && health.stdout.contains("hint: check that it runs"));
+    drop(server);
+    // Started while Keycloak is away: the last good copy of its keys serves, whoever asks.
+    let again = account.serve_at(port, &[], &["--issuer", &issuer]);
+    assert_eq!(call(&again.url()).done(), "hi\n");
+}
