@@ -722,7 +722,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__dcr__subcmd__register)
-            opts="-q -v -h --name --grant --redirect-uri --scope --auth-method --new --auto-update --show-secrets --initial-access-token-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --name --grant --redirect-uri --scope --auth-method --keycloak-admin --new --auto-update --show-secrets --initial-access-token-file --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -748,7 +748,15 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_secret_basic client_secret_post private_key_jwt none" -- "${cur}"))
                     return 0
                     ;;
+                --keycloak-admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --initial-access-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keycloak-admin-password-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

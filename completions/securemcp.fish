@@ -363,7 +363,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 client_secret_post\t''
 private_key_jwt\t''
 none\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'Have this administrator of a Keycloak make the initial access token, and give the client the roles of its scopes' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l initial-access-token-file -d 'A file with the token that opens the issuer\'s registration endpoint [env: SECUREMCP_INITIAL_ACCESS_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `--keycloak-admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l output -d 'What stdout carries' -r -f -a "text\t''

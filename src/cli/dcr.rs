@@ -1,7 +1,10 @@
 //! `securemcp dcr`: register clients (RFC 7591), look at them, change and delete them (RFC 7592).
 
+use std::io::{self, IsTerminal as _};
+
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use dialoguer::{Password, console::Term, theme::SimpleTheme};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,7 +14,7 @@ use super::{
     surroundings::{Surroundings, Wanted},
 };
 use crate::{
-    client::{Client, RegistrationChange, RegistrationRequest},
+    client::{Client, KeycloakAdmin, RegistrationChange, RegistrationRequest},
     config::{self, Config, Inputs},
     oauth::{AuthMethod, RegisteredClient, Scopes},
     secret::Secret,
@@ -19,7 +22,8 @@ use crate::{
 };
 
 /// Settings that have a flag at `register`.
-pub(super) const SETTINGS: &[Setting] = &[("client.initial_access_token", "FILE")];
+pub(super) const SETTINGS: &[Setting] =
+    &[("client.initial_access_token", "FILE"), ("client.keycloak_admin_password", "FILE")];
 /// Settings that have a flag where a registration is chosen.
 pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 
@@ -37,6 +41,7 @@ const REGISTER_EXAMPLES: &str = "A kept registration that still works is used ag
 Examples:
   securemcp dcr register --name ci --scope \"mcp:read mcp:write\"
   securemcp dcr register --issuer https://kc.example/realms/mcp --initial-access-token-file iat.txt
+  securemcp dcr register --issuer https://kc.example/realms/mcp --keycloak-admin admin --scope mcp:read
   securemcp dcr register --auth-method private_key_jwt --new
   securemcp dcr register --env-file .env --auto-update";
 const UPDATE_EXAMPLES: &str = "What is not named stays as it is. Scopes can be given up, not won.
@@ -81,6 +86,9 @@ pub(super) struct Register {
     /// How the client proves itself
     #[arg(long, value_enum, default_value_t)]
     auth_method: Method,
+    /// Have this administrator of a Keycloak make the initial access token, and give the client the roles of its scopes
+    #[arg(long, value_name = "USER")]
+    keycloak_admin: Option<String>,
     /// Register anew although a working registration is kept
     #[arg(long)]
     new: bool,
@@ -168,7 +176,10 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             settings.force_new = options.new;
             let client = Client::new(settings)?;
             let mut request = request(options);
-            request.initial_access_token = opener(&config, &client).await?;
+            request.keycloak_admin = admin(options, &config, surroundings)?;
+            if request.keycloak_admin.is_none() {
+                request.initial_access_token = opener(&config, &client).await?;
+            }
             let registered = surroundings.waiting("registering", Box::pin(client.register(request))).await?;
             let (verb, file) =
                 (if registered.reused { "kept from before" } else { "saved" }, registered.file.display());
@@ -276,7 +287,25 @@ fn request(options: &Register) -> RegistrationRequest {
             Method::None => AuthMethod::None,
         },
         initial_access_token: None,
+        keycloak_admin: None,
     }
+}
+
+/// Who registers at a Keycloak; a person is asked for the password.
+fn admin(options: &Register, config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
+    let Some(user) = options.keycloak_admin.clone() else { return Ok(None) };
+    if let Some(password) = config.client.keycloak_admin_password.clone() {
+        return Ok(Some(KeycloakAdmin { user, password }));
+    }
+    if !surroundings.printer.asks() || !io::stdin().is_terminal() || surroundings.environment.is_ci() {
+        let missing = format!("the password of Keycloak's administrator `{user}` is missing");
+        let hint = "set `KEYCLOAK_ADMIN_PASSWORD`, or name a file with `--keycloak-admin-password-file`";
+        return Err(Failure::message(Exit::Usage, missing).hint(hint.to_owned()));
+    }
+    let prompt = format!("Password of Keycloak's administrator `{user}`");
+    let password = Password::with_theme(&SimpleTheme).with_prompt(prompt).interact_on(&Term::stderr());
+    let password = Secret::new(password.context("nobody answers")?);
+    Ok(Some(KeycloakAdmin { user, password }))
 }
 
 /// What opens the registration endpoint: the token that was given, or the embedded issuer's own if that is where this goes.

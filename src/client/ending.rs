@@ -77,6 +77,7 @@ mod tests {
             scopes: None,
             auth_method: AuthMethod::ClientSecretBasic,
             initial_access_token: None,
+            keycloak_admin: None,
         };
         client.register(request).await.unwrap();
         client

@@ -11,6 +11,9 @@ use crate::{
     store::StoreError,
 };
 
+/// What Keycloak's admin is asked for, in messages.
+pub(super) const ADMIN_LOGIN: &str = "the login as Keycloak's admin";
+pub(super) const ADMIN_REQUEST: &str = "the request to Keycloak's admin API";
 /// What a registration is called in messages.
 pub(super) const REGISTRATION: &str = "the registration";
 
@@ -57,6 +60,12 @@ pub enum ClientError {
         code: ErrorCode,
         /// Code and description, escaped and capped.
         answer: String,
+    },
+    /// An issuer whose URL is not that of a realm.
+    #[error("`{issuer}` is not a realm of a Keycloak")]
+    NotKeycloak {
+        /// The issuer.
+        issuer: String,
     },
     /// The registration endpoint did not take the initial access token.
     #[error("the registration was refused by `{url}`: {answer}")]
@@ -195,6 +204,7 @@ impl ClientError {
             | Self::NotOffered { .. }
             | Self::Refused { .. }
             | Self::InitialTokenRefused { .. }
+            | Self::NotKeycloak { .. }
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
@@ -218,6 +228,9 @@ impl Hint for ClientError {
             }
             Self::Refused { code, action, .. } => refused_hint(code, action)?,
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
+            Self::NotKeycloak { .. } => {
+                "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"
+            }
             Self::TokenRefused { withheld, .. } | Self::NotPermitted { withheld, .. } if !withheld.is_empty() => {
                 return Some(withheld_hint(withheld));
             }
@@ -254,6 +267,10 @@ pub fn withheld_hint(withheld: &Scopes) -> String {
 /// What to do about an OAuth error, RFC 6749 section 5.2, RFC 8707 section 2, RFC 7591 section 3.2.2.
 fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
     Some(match code {
+        _ if action == ADMIN_LOGIN => {
+            "check `--keycloak-admin` and `KEYCLOAK_ADMIN_PASSWORD`: it must be an administrator of the realm `master`"
+        }
+        _ if action == ADMIN_REQUEST => "the administrator needs the right to manage clients and users of this realm",
         ErrorCode::InvalidClient => {
             "check `SECUREMCP_CLIENT_ID` and its secret; a client that the issuer has forgotten is registered anew with \
              `securemcp dcr register --new`"

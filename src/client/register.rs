@@ -13,6 +13,7 @@ use super::{
     grant::ask,
     identity::{Identity, Proof},
     initial_token::InitialTokenProblem,
+    keycloak::{KeycloakAdmin, Realm},
 };
 use crate::{
     jose::SigningKey,
@@ -44,6 +45,8 @@ pub struct RegistrationRequest {
     pub auth_method: AuthMethod,
     /// Opens the registration endpoint (RFC 7591 section 3). This account's own issuer opens without.
     pub initial_access_token: Option<Secret>,
+    /// Whoever makes such a token at a Keycloak, and gives the new client's service account the roles of its scopes.
+    pub keycloak_admin: Option<KeycloakAdmin>,
 }
 
 /// A registration that is safe on disk.
@@ -145,6 +148,20 @@ impl SavedClient {
     }
 }
 
+/// Of the scopes that were asked for, else of all that the client may have but those for a person who is away.
+async fn grant_roles(
+    realm: &Realm<'_>,
+    requested: &ClientMetadata,
+    client: &RegisteredClient,
+) -> Result<(), ClientError> {
+    if !requested.grant_types.iter().any(|grant| grant == "client_credentials") {
+        return Ok(());
+    }
+    let offline = Scopes::from_claims(["offline_access"]);
+    let all = || client.metadata.scope.clone().unwrap_or_default().without(&offline);
+    realm.grant(&client.client_id, &requested.scope.clone().unwrap_or_else(all)).await
+}
+
 fn file_name(issuer: &Issuer, reached_at: &Url, name: &str) -> String {
     sha256_base64url(&serde_json::to_vec(&(issuer, reached_at, name)).expect("strings"))
 }
@@ -189,11 +206,24 @@ impl Client {
         if let Some(kept) = kept.filter(|kept| !self.settings.force_new && kept.is_for(&requested, now_seconds))
             && let Some(kept) = self.still_works(kept).await?
         {
+            if let Some(admin) = &request.keycloak_admin {
+                let realm = Realm::open(self, &issuer.issuer, admin).await?;
+                grant_roles(&realm, &requested, &kept.client).await?;
+            }
             return Ok(self.registered(self.make_newest(kept).await?, true));
         }
+        let realm = match &request.keycloak_admin {
+            Some(admin) => Some(Realm::open(self, &issuer.issuer, admin).await?),
+            None => None,
+        };
+        let initial_access_token = match (request.initial_access_token, &realm) {
+            (Some(token), _) => Some(token),
+            (None, Some(realm)) => Some(realm.initial_access_token().await?),
+            (None, None) => None,
+        };
         let name = file_name(&issuer.issuer, &reached_at, &request.name);
         self.take_room(name.clone()).await?;
-        let client = match self.ask_to_register(&issuer, &requested, request.initial_access_token).await {
+        let client = match self.ask_to_register(&issuer, &requested, initial_access_token).await {
             Ok(client) => client,
             Err(error) => {
                 self.leave_room(name).await?;
@@ -210,7 +240,12 @@ impl Client {
             client,
             private_key: key.as_ref().map(SigningKey::to_pem),
         };
-        Ok(self.registered(self.make_newest(saved).await?, false))
+        let saved = self.make_newest(saved).await?;
+        // After it was saved: whoever runs this again finds the client, and only the roles are missing.
+        if let Some(realm) = &realm {
+            grant_roles(realm, &saved.requested, &saved.client).await?;
+        }
+        Ok(self.registered(saved, false))
     }
 
     /// The configured issuer, else the server's.
@@ -332,6 +367,7 @@ mod tests {
             scopes: Some(Scopes::parse("mcp:read").unwrap()),
             auth_method: AuthMethod::ClientSecretBasic,
             initial_access_token: Some(Secret::new("iat")),
+            keycloak_admin: None,
         }
     }
 

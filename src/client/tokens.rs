@@ -343,6 +343,7 @@ mod tests {
                 scopes,
                 auth_method: AuthMethod::ClientSecretBasic,
                 initial_access_token: None,
+                keycloak_admin: None,
             };
             client.register(request).await.unwrap();
             client.access_token(None).await.unwrap();

@@ -503,6 +503,16 @@ const KEYS: &[Key] = &[
         secret: true,
         ..PLAIN
     },
+    Key {
+        path: "client.keycloak_admin_password",
+        variable: Some("SECUREMCP_KEYCLOAK_ADMIN_PASSWORD"),
+        original: &["KEYCLOAK_ADMIN_PASSWORD"],
+        flag: Some("--keycloak-admin-password-file"),
+        doc: "the password of `--keycloak-admin`",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
 ];
 
 #[cfg(test)]
@@ -526,7 +536,13 @@ mod tests {
     #[test]
     fn only_secrets_have_a_file_form() {
         let forms: Vec<_> = KEYS.iter().filter_map(Key::file_variable).collect();
-        let secrets = ["INTROSPECTION_CLIENT_SECRET", "UPSTREAM_TOKEN", "CLIENT_SECRET", "INITIAL_ACCESS_TOKEN"];
+        let secrets = [
+            "INTROSPECTION_CLIENT_SECRET",
+            "UPSTREAM_TOKEN",
+            "CLIENT_SECRET",
+            "INITIAL_ACCESS_TOKEN",
+            "KEYCLOAK_ADMIN_PASSWORD",
+        ];
         assert_eq!(forms, secrets.map(|name| format!("SECUREMCP_{name}_FILE")));
     }
 

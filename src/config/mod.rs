@@ -233,6 +233,8 @@ pub struct ClientSettings {
     pub keeps_tokens: bool,
     /// What opens an issuer's registration endpoint.
     pub initial_access_token: Option<Secret>,
+    /// The password of a Keycloak's administrator.
+    pub keycloak_admin_password: Option<Secret>,
     /// The only issuer that may be used, if one is named.
     pub issuer: Option<Issuer>,
     /// Where that issuer is reached, if not at its name.

@@ -154,6 +154,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
+        keycloak_admin_password: reader.optional("client.keycloak_admin_password", secret),
         issuer: reader.quietly("issuer.url", values::issuer),
         issuer_backchannel_url: reader.quietly("issuer.backchannel_url", values::http_url),
     }

@@ -78,6 +78,20 @@ fn why_an_issuer_does_not_register_is_told() {
 }
 
 #[test]
+fn an_administrator_of_keycloak_needs_a_password_and_a_realm() {
+    let liar = Liar::start();
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    let arguments = ["dcr", "register", "--keycloak-admin", "admin"];
+    account
+        .run(&arguments)
+        .failed(2, &["password of Keycloak's administrator `admin` is missing", "KEYCLOAK_ADMIN_PASSWORD"]);
+    let account = account.with("KEYCLOAK_ADMIN_PASSWORD", "admin-password");
+    account.run(&arguments).failed(4, &["is not a realm of a Keycloak", "hint: leave `--keycloak-admin` out"]);
+    let hits = liar.hits();
+    assert!(only(&hits, "POST").is_empty(), "nobody was told the password: {hits:?}");
+}
+
+#[test]
 fn a_registration_is_made_shown_changed_used_and_deleted() {
     let account = Account::new();
     let serve = account.start(&[]);

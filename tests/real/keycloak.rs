@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
+use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
 
 /// The client that the realm has.
 const STATIC: [(&str, &str); 2] = [("SECUREMCP_CLIENT_ID", "mcp-server"), ("SECUREMCP_CLIENT_SECRET", SERVER_SECRET)];
@@ -45,6 +45,7 @@ fn the_realm_that_ships() {
         the_static_client_calls_tools(&desk);
         refusals_name_their_cause(&desk);
         a_registered_client_lives(&desk);
+        an_administrator_registers_a_machine(&desk);
         initial_access_tokens_are_told_apart(&desk);
         tokens_of_others_are_refused(&desk);
     }
@@ -134,6 +135,23 @@ fn a_registered_client_lives(desk: &Desk<'_>) {
     assert_eq!(desk.run(&[], &["dcr", "show", "--output", "json"]).json()["client_name"], "nightly");
     desk.run(&[], &["dcr", "delete"]).done();
     desk.run(&[], &["dcr", "show"]).failed(4, &["hint: register with `securemcp dcr register`"]);
+}
+
+fn an_administrator_registers_a_machine(desk: &Desk<'_>) {
+    let register = |password: &str, more: &[&str]| {
+        let arguments = [&["dcr", "register", "--name", "nightly", "--keycloak-admin", "admin"], more].concat();
+        desk.run(&[("KEYCLOAK_ADMIN_PASSWORD", password)], &arguments)
+    };
+    let scopes = ["--scope", "mcp:read mcp:write"];
+    register("wrong", &scopes).failed(4, &["the login as Keycloak's admin", "hint: check `--keycloak-admin`"]);
+    let made = register(ADMIN_PASSWORD, &scopes);
+    assert!(made.stderr.contains("saved in") && !made.stderr.contains(ADMIN_PASSWORD), "{made:#?}");
+    assert_eq!(made.code, Some(0), "{made:#?}");
+    // Nobody else gave it the roles.
+    assert_eq!(desk.run(&[], &["call", "calculator", "add", "1", "2"]).done(), "3\n");
+    let again = register(ADMIN_PASSWORD, &scopes);
+    assert!(again.stderr.contains("kept from before"), "{again:#?}");
+    desk.run(&[], &["dcr", "delete"]).done();
 }
 
 fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {

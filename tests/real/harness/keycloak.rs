@@ -10,7 +10,8 @@ use super::{Service, free_port};
 /// What the realm's placeholders become.
 pub(crate) const SERVER_SECRET: &str = "secret-of-mcp-server-0123456789";
 pub(crate) const RESOURCE_SECRET: &str = "secret-of-mcp-resource-0123456789";
-const ADMIN: &str = "admin-of-the-tests";
+/// The password of `admin`.
+pub(crate) const ADMIN_PASSWORD: &str = "admin-of-the-tests";
 
 /// A running Keycloak.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Keycloak {
             .arg(format!("--http-port={port}"))
             .arg(format!("--http-management-port={management}"))
             .env("KC_BOOTSTRAP_ADMIN_USERNAME", "admin")
-            .env("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMIN)
+            .env("KC_BOOTSTRAP_ADMIN_PASSWORD", ADMIN_PASSWORD)
             .env("MCP_RESOURCE_IDENTIFIER", format!("http://127.0.0.1:{resource_port}/mcp"))
             .env("KEYCLOAK_CLIENT_SECRET", SERVER_SECRET)
             .env("MCP_RESOURCE_CLIENT_SECRET", RESOURCE_SECRET)
@@ -86,7 +87,7 @@ impl Keycloak {
     #[track_caller]
     pub(crate) fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Value> {
         // Admins' tokens live for a minute.
-        let form = format!("grant_type=password&client_id=admin-cli&username=admin&password={ADMIN}");
+        let form = format!("grant_type=password&client_id=admin-cli&username=admin&password={ADMIN_PASSWORD}");
         let token_url = format!("http://127.0.0.1:{}/realms/master/protocol/openid-connect/token", self.port);
         let token = Self::curl(&[&token_url, "-d", &form]).expect("an answer");
         let bearer = format!("Authorization: Bearer {}", token["access_token"].as_str().expect("a token"));

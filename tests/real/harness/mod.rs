@@ -10,6 +10,6 @@ mod service;
 pub(crate) use account::{Account, Server};
 pub(crate) use foreign::Foreign;
 pub(crate) use in_process::InProcess;
-pub(crate) use keycloak::{Keycloak, RESOURCE_SECRET, SERVER_SECRET};
+pub(crate) use keycloak::{ADMIN_PASSWORD, Keycloak, RESOURCE_SECRET, SERVER_SECRET};
 pub(crate) use process::Ended;
 pub(crate) use service::{Service, free_port, status_of};
