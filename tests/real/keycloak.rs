@@ -1,6 +1,8 @@
 //! The realm that ships, in a real Keycloak: static and registered clients, scopes behind roles, introspection, every
 //! signature algorithm, and what goes wrong.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
@@ -40,6 +42,7 @@ impl<'a> Desk<'a> {
 fn the_realm_that_ships() {
     let keycloak = Keycloak::start();
     it_is_imported_without_a_warning(&keycloak);
+    an_auditor_finds_nothing_but_what_has_a_reason(&keycloak);
     {
         let desk = Desk::new(&keycloak, &[]);
         the_static_client_calls_tools(&desk);
@@ -61,6 +64,23 @@ fn it_is_imported_without_a_warning(keycloak: &Keycloak) {
     // Both are about Keycloak's own defaults, with any realm.
     let about_itself = ["Deprecated features", "hostname"];
     assert!(bad.iter().all(|line| about_itself.iter().any(|words| line.contains(words))), "{bad:#?}");
+}
+
+fn an_auditor_finds_nothing_but_what_has_a_reason(keycloak: &Keycloak) {
+    let account = Account::new();
+    let export = "/realms/mcp-realm/partial-export?exportClients=true&exportGroupsAndRoles=true";
+    let realm = keycloak.admin("POST", export, Some(&json!({}))).expect("a realm");
+    fs::write(account.home().join("realm.json"), realm.to_string()).expect("the home is writable");
+    let root = env!("CARGO_MANIFEST_DIR");
+    let audit = |reasons: &str| {
+        let program = format!("{root}/target/test-tools/kcwarden/bin/kcwarden");
+        account.shell(&format!("'{program}' audit {reasons} -s MEDIUM --fail-on-findings -f json realm.json"), &[])
+    };
+    let audited = audit(&format!("-c '{root}/keycloak/kcwarden.yaml'"));
+    assert_eq!(audited.json(), json!([]));
+    let without_reasons = audit("");
+    let found: Value = serde_json::from_str(&without_reasons.stdout).expect("JSON");
+    assert_eq!((without_reasons.code, found.as_array().map(Vec::len)), (Some(42), Some(4)), "{found:#}");
 }
 
 fn the_static_client_calls_tools(desk: &Desk<'_>) {
