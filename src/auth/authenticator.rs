@@ -131,8 +131,9 @@ impl Authenticator {
     async fn verify(&self, token: &str, keys: &Known<'_>, generation: u64) -> Result<(Claims, u64), Denied> {
         let expect = &self.rules.expect;
         let unverified = Unverified::parse(token)?;
-        // Before any key is looked for: a token of another issuer must not make us fetch.
-        unverified.check_issuer(expect)?;
+        // Before any key is looked for: a token of another issuer, or one that no key could make good, must not make us
+        // fetch.
+        unverified.check_claimed_origin(expect)?;
         if let (Keys::Remote(jwks), Some(kid)) = (&self.keys, unverified.kid())
             && !keys.set().has_kid(kid)
         {

@@ -86,14 +86,18 @@ impl<'a> Jws<'a> {
         read("claims", self.payload)
     }
 
+    /// The algorithm, if it is one of these.
+    pub fn algorithm(&self, allowed: &[Algorithm]) -> Result<Algorithm, Refused> {
+        let named = algorithm_named(&self.header.alg).filter(|named| allowed.contains(named));
+        named.ok_or_else(|| Refused::Algorithm(printable(&self.header.alg)))
+    }
+
     /// Whether one of `keys` made the signature, with an algorithm that is `allowed` and that key's own.
     pub fn check_signature(&self, keys: &KeySet, allowed: &[Algorithm]) -> Result<(), Refused> {
-        let not_allowed = || Refused::Algorithm(printable(&self.header.alg));
-        let algorithm =
-            algorithm_named(&self.header.alg).filter(|named| allowed.contains(named)).ok_or_else(not_allowed)?;
+        let algorithm = self.algorithm(allowed)?;
         let key = keys.find(self.kid(), algorithm).map_err(|problem| match problem {
             NoKey::UnknownKid => Refused::UnknownKey(printable(self.kid().unwrap_or_default())),
-            NoKey::WrongAlgorithm => not_allowed(),
+            NoKey::WrongAlgorithm => Refused::Algorithm(printable(&self.header.alg)),
             NoKey::Ambiguous => Refused::AmbiguousKey,
         })?;
         let fits = jsonwebtoken::crypto::verify(self.signature, self.signing_input.as_bytes(), &key.key, algorithm);

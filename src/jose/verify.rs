@@ -140,9 +140,11 @@ impl<'a> Unverified<'a> {
         self.jws.kid()
     }
 
-    /// Whether the token at least claims to come from the expected issuer: asked before a key is looked for.
-    pub fn check_issuer(&self, expect: &Expect) -> Result<(), Refused> {
-        self.claims.check_issuer(expect)
+    /// Whether the token at least claims to come from the expected issuer, by an algorithm that counts: asked before a key
+    /// is looked for.
+    pub fn check_claimed_origin(&self, expect: &Expect) -> Result<(), Refused> {
+        self.claims.check_issuer(expect)?;
+        self.jws.algorithm(&expect.algorithms).map(drop)
     }
 
     /// Whether the token at least claims to be for this audience.
@@ -155,7 +157,7 @@ impl<'a> Unverified<'a> {
     /// # Errors
     /// The first rule of [`Refused`] that the token breaks. [`Refused::UnknownKey`] is worth one look at a newer key set.
     pub fn verify(self, keys: &KeySet, expect: &Expect, now: Duration) -> Result<Claims, Refused> {
-        self.check_issuer(expect)?;
+        self.claims.check_issuer(expect)?;
         self.jws.check_signature(keys, &expect.algorithms)?;
         self.claims.check_kind(self.jws.typ())?;
         self.claims.check_audience(expect)?;

@@ -50,6 +50,25 @@ async fn k01_a_flood_of_unknown_keys_fetches_once_in_a_cool_down() {
 }
 
 #[tokio::test]
+async fn k01_a_token_that_no_key_could_make_good_fetches_nothing() {
+    let guarded = Guarded::start().await;
+    guarded.server.clock.advance(Duration::from_secs(31));
+    let before = guarded.issuer.jwks_hits();
+    for (what, alg, issuer, fetches) in [
+        ("a symmetric algorithm", "HS256", guarded.issuer.url.as_str(), 0),
+        ("none at all", "none", &guarded.issuer.url, 0),
+        ("another issuer", guarded.key.alg(), "https://other.example", 0),
+        ("the twin", guarded.key.alg(), &guarded.issuer.url, 1),
+    ] {
+        let header = json!({"alg": alg, "kid": "unknown", "typ": "at+jwt"});
+        let claims = merged(guarded.claims(), &json!({"iss": issuer, "exp": null}));
+        let claims = merged(claims, &json!({"exp": guarded.server.clock.since_epoch().as_secs() + 60}));
+        assert_eq!(guarded.server.status_with(&guarded.key.token(&header, &claims)).await, 401, "{what}");
+        assert_eq!(guarded.issuer.jwks_hits() - before, fetches, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn k02_known_keys_work_while_the_issuer_is_down_up_to_a_bound() {
     let guarded = Guarded::start().await;
     guarded.issuer.behave(Behaviour::Text(500, "down"));

@@ -244,6 +244,21 @@ fn every_algorithm_is_verified(keycloak: &Keycloak) {
     }
     let given = [("SECUREMCP_TOKEN", symmetric.as_str())];
     desk.account.with(&given, &["call", "echo", "hi", "--server", &url]).failed(4, &["invalid_token"]);
+
+    // A new key signs from now on, and the server learns of it by the first token.
+    let realm = keycloak.admin("GET", "/realms/mcp-realm", None).expect("a realm")["id"].clone();
+    let key = json!({"name": "next", "providerId": "rsa-generated", "providerType": "org.keycloak.keys.KeyProvider",
+        "parentId": realm, "config": {"priority": ["200"], "enabled": ["true"], "active": ["true"],
+        "algorithm": ["RS256"], "keySize": ["2048"]}});
+    keycloak.admin("POST", "/realms/mcp-realm/components", Some(&key));
+    let rotated = get("RS256").0;
+    let kid = |token: &str| token.split('.').next().expect("a header").to_owned();
+    let (_, old) = &good[6];
+    assert_ne!(kid(old), kid(&rotated));
+    for token in [&rotated, old] {
+        let called = desk.account.with(&[("SECUREMCP_TOKEN", token)], &["call", "echo", "hi", "--server", &url]);
+        assert_eq!(called.done(), "hi\n");
+    }
 }
 
 fn introspection_ends_a_revoked_token(keycloak: &Keycloak) {
