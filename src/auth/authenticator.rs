@@ -123,9 +123,9 @@ impl Authenticator {
             return self.still_good(hash, principal);
         }
         let (claims, generation) = self.verify(token, &keys, generation).await?;
-        let principal = self.still_good(hash, self.principal(claims)?)?;
+        let principal = self.principal(claims);
         self.good.insert(hash, Arc::clone(&principal), Holds::WithKeys(generation));
-        Ok(principal)
+        self.still_good(hash, principal)
     }
 
     async fn verify(&self, token: &str, keys: &Known<'_>, generation: u64) -> Result<(Claims, u64), Denied> {
@@ -172,13 +172,13 @@ impl Authenticator {
             self.told_bad.insert(hash, refused.clone(), Holds::Until(asked_at + TOLD_FOR));
         })?;
         let good_for = claims.expires_at.map_or(TOLD_FOR, |end| end.saturating_sub(now).min(TOLD_FOR));
-        let principal = self.principal(claims)?;
+        let principal = self.principal(claims);
         self.good.insert(hash, Arc::clone(&principal), Holds::Until(asked_at + good_for));
-        Ok(principal)
+        self.still_good(hash, principal)
     }
 
-    fn principal(&self, claims: Claims) -> Result<Arc<Principal>, Denied> {
-        let principal = Arc::new(Principal {
+    fn principal(&self, claims: Claims) -> Arc<Principal> {
+        Arc::new(Principal {
             issuer: self.rules.expect.issuer.clone(),
             subject: claims.subject,
             client_id: claims.client_id,
@@ -186,11 +186,10 @@ impl Authenticator {
             scopes: claims.scopes,
             expires_at: claims.expires_at,
             token_id: claims.token_id,
-        });
-        self.check_client(&principal)?;
-        Ok(principal)
+        })
     }
 
+    /// What may end while a verdict is remembered, and what is no fault of the token.
     fn still_good(&self, hash: TokenHash, principal: Arc<Principal>) -> Result<Arc<Principal>, Denied> {
         let now = self.clock.since_epoch();
         if let Some(end) = principal.expires_at.filter(|end| now >= end.saturating_add(self.rules.expect.leeway)) {
@@ -201,6 +200,7 @@ impl Authenticator {
             self.good.remove(hash);
             return Err(Denied::Revoked);
         }
+        self.check_client(&principal)?;
         Ok(principal)
     }
 
