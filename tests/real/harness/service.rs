@@ -13,8 +13,8 @@ use std::{
 
 use super::process::POLL;
 
-/// Interpreters with a cold disk cache, on two busy cores.
-const START_LIMIT: Duration = Duration::from_mins(1);
+/// Interpreters with a cold disk cache, or a Java server that sets up its database, on two busy cores.
+const START_LIMIT: Duration = Duration::from_mins(3);
 
 /// A running program. It is killed, by its own process id, when this is dropped.
 #[derive(Debug)]
