@@ -81,20 +81,24 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
         Command::Inspect(options) => inspect::run(options, surroundings).await,
         Command::Revoke(options) => {
             let client = surroundings.client(&options.wanted, &Given::default()).await?;
-            let words = if surroundings.waiting("revoking", client.revoke()).await? {
-                "revoked"
+            let revoked = surroundings.waiting("revoking", client.revoke()).await?;
+            if surroundings.printer.is_json() {
+                surroundings.printer.document(&json!({"revoked": revoked}))?;
             } else {
-                "there is no kept token to revoke"
-            };
-            surroundings.printer.note(words);
+                surroundings.printer.note(if revoked { "revoked" } else { "there is no kept token to revoke" });
+            }
             Ok(Exit::Done)
         }
         Command::Forget(_) => {
             let count = surroundings.client(&Wanted::default(), &Given::default()).await?.forget().await?;
-            surroundings.printer.note(&match count {
-                1 => "forgot 1 token".to_owned(),
-                _ => format!("forgot {count} tokens"),
-            });
+            if surroundings.printer.is_json() {
+                surroundings.printer.document(&json!({"forgotten": count}))?;
+            } else {
+                surroundings.printer.note(&match count {
+                    1 => "forgot 1 token".to_owned(),
+                    _ => format!("forgot {count} tokens"),
+                });
+            }
             Ok(Exit::Done)
         }
     }

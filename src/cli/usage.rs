@@ -62,6 +62,15 @@ pub(super) fn with_usage(advice: Option<String>, usage: String) -> String {
     }
 }
 
+/// One argument, or one of a group, which clap names `<--name <NAME>|--scope <SCOPES>>`.
+fn missing(named: &str, argument: &str) -> String {
+    let flags: Vec<_> = named.split(['<', '>', '|', ' ']).filter(|word| word.starts_with("--")).collect();
+    match flags.as_slice() {
+        [_, _, ..] => format!("one of `{}` is missing", flags.join("`, `")),
+        _ => format!("`{argument}` is missing"),
+    }
+}
+
 fn failure(error: &clap::Error) -> Failure {
     let get = |kind| error.get(kind).map(text);
     let quoted = |kind| error.get(kind).map(|value| format!("`{}`", text(value).replace(", ", "`, `")));
@@ -89,7 +98,9 @@ fn failure(error: &clap::Error) -> Failure {
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             (format!("`{argument}` is `{value}`: {cause}"), None)
         }
-        ErrorKind::MissingRequiredArgument => (format!("`{argument}` is missing"), None),
+        ErrorKind::MissingRequiredArgument => {
+            (missing(&get(ContextKind::InvalidArg).unwrap_or_default(), argument), None)
+        }
         ErrorKind::MissingSubcommand => {
             let valid = quoted(ContextKind::ValidSubcommand).unwrap_or_default();
             ("a command is missing".to_owned(), Some(format!("one of {valid}")))

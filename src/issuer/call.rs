@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use axum::extract::{FromRequest, Request, rejection::BytesRejection};
+use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use url::form_urlencoded;
 
 use super::{RouteError, Sender, client_auth::Credentials};
@@ -25,13 +25,17 @@ pub(super) struct Call {
 }
 
 impl<S: Send + Sync> FromRequest<S> for Call {
-    type Rejection = BytesRejection;
+    type Rejection = RouteError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let headers = request.headers().clone();
         let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
         let sender = request.extensions().get().copied();
-        Ok(Self { headers, has_query, sender, body: Bytes::from_request(request, state).await? })
+        let body = Bytes::from_request(request, state).await.map_err(|refused| match refused.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => RouteError::TooLarge,
+            _ => RouteError::InvalidRequest("the body broke off"),
+        })?;
+        Ok(Self { headers, has_query, sender, body })
     }
 }
 

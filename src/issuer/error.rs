@@ -22,6 +22,9 @@ pub(super) enum RouteError {
     /// A parameter is missing, doubled or malformed.
     #[error("{0}")]
     InvalidRequest(&'static str),
+    /// More than the server takes.
+    #[error("the body is too large")]
+    TooLarge,
     /// The caller did not prove to be the client it names.
     #[error("{reason}")]
     InvalidClient {
@@ -73,7 +76,7 @@ impl RouteError {
     /// What the refusal is called on the wire.
     pub(super) fn code(&self) -> ErrorCode {
         match self {
-            Self::InvalidRequest(_) => ErrorCode::InvalidRequest,
+            Self::InvalidRequest(_) | Self::TooLarge => ErrorCode::InvalidRequest,
             Self::InvalidClient { .. } => ErrorCode::InvalidClient,
             Self::UnauthorizedClient(_) => ErrorCode::UnauthorizedClient,
             Self::UnsupportedGrantType(_) => ErrorCode::UnsupportedGrantType,
@@ -89,6 +92,7 @@ impl RouteError {
     fn status(&self) -> StatusCode {
         match self {
             Self::InvalidClient { .. } | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,

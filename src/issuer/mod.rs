@@ -349,6 +349,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_that_is_too_large_is_an_oauth_error_too() {
+        let issuer = Fixture::new();
+        let body = "x".repeat(5 << 20);
+        for path in ENDPOINTS {
+            let answer = issuer.send(Method::POST, path, &[FORM], &body).await;
+            assert_eq!(
+                (answer.status, &answer.json["error"]),
+                (StatusCode::PAYLOAD_TOO_LARGE, &json!("invalid_request"))
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn a_caller_that_goes_away_is_audited_all_the_same() {
         let (log, _guard) = Log::start();
         let issuer = Fixture::new();

@@ -19,6 +19,13 @@ use crate::telemetry::{
 };
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+/// Headers that decide something, besides `Host` and `Authorization`, which have answers of their own.
+static DECIDING: [HeaderName; 4] = [
+    header::ORIGIN,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("mcp-protocol-version"),
+];
 /// How much of a refused header is in an audit event, in characters: it is anybody's text.
 const MAX_AUDITED: usize = 256;
 
@@ -152,8 +159,14 @@ fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, 
     }
     let Some(host) = host(request) else {
         record_refused(app, request, "host", b"");
-        return Err(closing(problem(StatusCode::BAD_REQUEST, "the request has no Host, or more than one")).into());
+        let detail = "the request has no Host, more than one, or another than its target";
+        return Err(closing(problem(StatusCode::BAD_REQUEST, detail)).into());
     };
+    if let Some(header) = doubled(request) {
+        record_refused(app, request, "header", header.as_str().as_bytes());
+        let detail = format!("the request has more than one `{header}`");
+        return Err(closing(problem(StatusCode::BAD_REQUEST, &detail)).into());
+    }
     if !app.names.allows_host(host) {
         record_refused(app, request, "host", host.as_bytes());
         return Err(problem(StatusCode::MISDIRECTED_REQUEST, "this server is not reached under that name").into());
@@ -184,11 +197,19 @@ fn address(app: &App, request: &Request) -> Address {
 /// The one name that a request is for.
 pub(super) fn host<B>(request: &Request<B>) -> Option<&str> {
     let mut values = request.headers().get_all(header::HOST).iter();
-    match (values.next(), values.next()) {
-        (Some(host), None) => host.to_str().ok(),
-        (None, None) => request.uri().authority().map(axum::http::uri::Authority::as_str),
+    // In a target that is a whole URL the host counts, and not the header (RFC 9112 section 3.2.2); nobody honest sends two.
+    let target = request.uri().authority().map(axum::http::uri::Authority::as_str);
+    match (values.next(), values.next(), target) {
+        (Some(host), None, None) => host.to_str().ok(),
+        (Some(host), None, Some(target)) => host.to_str().ok().filter(|host| host.eq_ignore_ascii_case(target)),
+        (None, None, target) => target,
         _ => None,
     }
+}
+
+/// A header that decides something and is there twice: whoever stands in front may have read the other one.
+fn doubled(request: &Request) -> Option<&'static HeaderName> {
+    DECIDING.iter().find(|name| request.headers().get_all(*name).iter().nth(1).is_some())
 }
 
 fn closing(mut response: Response<Body>) -> Response<Body> {

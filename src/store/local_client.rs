@@ -36,6 +36,9 @@ impl LocalClient {
     }
 }
 
+/// What is shorter could be guessed: half a token, after a disk was full.
+const MIN_TOKEN_BYTES: usize = 32;
+
 /// The token that lets a client register at the embedded issuer (RFC 7591 section 3), made at the first ask. Never empty.
 pub fn initial_access_token(state: &PrivateDir) -> Result<Secret, StoreError> {
     let mut kept = state.read(INITIAL_ACCESS_TOKEN_FILE)?;
@@ -45,8 +48,13 @@ pub fn initial_access_token(state: &PrivateDir) -> Result<Secret, StoreError> {
         kept = state.read(INITIAL_ACCESS_TOKEN_FILE)?;
     }
     let token = Secret::new(String::from_utf8_lossy(&kept.unwrap_or_default()).trim());
-    if !token.expose().is_empty() {
-        return Ok(token);
+    match token.expose().len() {
+        0 => {}
+        1..MIN_TOKEN_BYTES => {
+            let path = state.path().join(INITIAL_ACCESS_TOKEN_FILE);
+            return Err(StoreError::Damaged { path, problem: "it is too short to be a token" });
+        }
+        _ => return Ok(token),
     }
     // An emptied file must not become an empty password.
     let fresh = Secret::random();
@@ -57,6 +65,7 @@ pub fn initial_access_token(state: &PrivateDir) -> Result<Secret, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hint::Hint as _;
 
     #[test]
     fn the_initial_access_token_is_made_once() {
@@ -65,6 +74,23 @@ mod tests {
         let first = initial_access_token(&state).unwrap();
         assert_eq!(first.expose().len(), 43);
         assert_eq!(initial_access_token(&state).unwrap().expose(), first.expose());
+    }
+
+    #[test]
+    fn half_an_initial_access_token_is_no_password() {
+        let root = tempfile::tempdir().unwrap();
+        let state = PrivateDir::open(&root.path().join("state")).unwrap();
+        for (length, is_good) in [(1, false), (3, false), (31, false), (32, true), (43, true)] {
+            state.write(INITIAL_ACCESS_TOKEN_FILE, "x".repeat(length).as_bytes()).unwrap();
+            assert_eq!(initial_access_token(&state).is_ok(), is_good, "{length}");
+        }
+        state.write(INITIAL_ACCESS_TOKEN_FILE, b"abc").unwrap();
+        let error = initial_access_token(&state).unwrap_err();
+        assert!(
+            error.to_string().ends_with("initial-access-token` is damaged: it is too short to be a token"),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().ends_with("or remove it: a new one is made"));
     }
 
     #[test]

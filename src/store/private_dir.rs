@@ -51,6 +51,14 @@ pub enum StoreError {
         /// What is wrong, as the rest of a sentence.
         problem: String,
     },
+    /// It is ours, and not whole.
+    #[error("`{path}` is damaged: {problem}", path = .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: &'static str,
+    },
     /// What was to be written is not the person's to write.
     #[error("`{path}` {problem}", path = .path.display())]
     NotOwn {
@@ -68,6 +76,9 @@ impl Hint for StoreError {
                 "run `chmod go-rwx {}`, and replace the secrets in it if others may have read them",
                 path.display()
             )),
+            Self::Damaged { path, .. } => {
+                Some(format!("restore `{}` from a backup, or remove it: a new one is made", path.display()))
+            }
             Self::NotOwn { .. } => Some("name a regular file of this account, not a link to one".to_owned()),
             Self::Unsafe { .. } => Some("point `state_dir` to a directory of your own".to_owned()),
             Self::Io { source, path, .. } => match source.kind() {
@@ -78,9 +89,8 @@ impl Hint for StoreError {
                     Some(format!("make `{}` writable for this account, or set `state_dir`", path.display()))
                 }
                 io::ErrorKind::NotFound => Some("make its directory first, or name another".to_owned()),
-                // The directory, or one above it, is a file.
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-                    Some("point `state_dir` to a directory of your own".to_owned())
+                    Some("it, or one above it, is a file: name a directory of your own, with `state_dir` or here with `--directory`".to_owned())
                 }
                 _ => None,
             },

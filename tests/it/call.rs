@@ -99,6 +99,16 @@ fn a_model_is_a_command_of_the_users() {
 }
 
 #[test]
+fn ending_a_token_is_one_document_too() {
+    let (account, _serving) = account();
+    account.run(&["token", "get"]).done();
+    assert_eq!(account.run(&["token", "revoke", "--output", "json"]).json(), serde_json::json!({"revoked": true}));
+    assert_eq!(account.run(&["token", "revoke", "--output", "json"]).json(), serde_json::json!({"revoked": false}));
+    account.run(&["token", "get"]).done();
+    assert_eq!(account.run(&["token", "forget", "--output", "json"]).json(), serde_json::json!({"forgotten": 1}));
+}
+
+#[test]
 fn a_token_is_printed_alone_and_works_elsewhere() {
     let (account, serving) = account();
     let token = account.run(&["token", "get"]).done().trim_end().to_owned();

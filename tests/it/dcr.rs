@@ -112,7 +112,8 @@ fn a_registration_is_made_shown_changed_used_and_deleted() {
     account
         .run(&["dcr", "update", "--scope", "mcp:read mcp:infer"])
         .failed(1, &["scope must be a selection of: mcp:read", "hint: "]);
-    account.run(&["dcr", "update"]).failed(2, &["--name"]);
+    let nothing = "one of `--name`, `--scope`, `--grant`, `--redirect-uri` is missing";
+    account.run(&["dcr", "update"]).failed(2, &[nothing]);
 
     // Without `--scope`: it asks for what it is registered for.
     let token = account.run(&["token", "get", "--client-id", id]).done().trim().to_owned();

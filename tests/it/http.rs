@@ -527,6 +527,36 @@ async fn h29_h30_types_of_bodies_and_answers() {
     }
 }
 
+#[tokio::test]
+async fn headers_that_decide_count_once_and_agree_with_the_target() {
+    let guarded = Guarded::start().await;
+    let host = guarded.server.address;
+    let token = guarded.token(&json!({}));
+    let get = |target: &str, lines: &[&str]| {
+        let lines = lines.join("\r\n");
+        format!("GET {target} HTTP/1.1\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n{lines}\r\n\r\n")
+    };
+    let (own, evil) = (format!("Host: {host}"), "Host: evil.example");
+    let good_origin = "Origin: http://localhost:6274";
+    for (target, lines, expected) in [
+        ("/api/v1/me".to_owned(), vec![own.as_str(), good_origin], 200),
+        ("/api/v1/me".to_owned(), vec![own.as_str(), good_origin, "Origin: http://evil.example"], 400),
+        ("/api/v1/me".to_owned(), vec![own.as_str(), "Mcp-Session-Id: a", "Mcp-Session-Id: b"], 400),
+        (
+            "/api/v1/me".to_owned(),
+            vec![own.as_str(), "Content-Type: application/json", "Content-Type: text/plain"],
+            400,
+        ),
+        (format!("http://{host}/api/v1/me"), vec![own.as_str()], 200),
+        ("http://evil.example/api/v1/me".to_owned(), vec![own.as_str()], 400),
+        (format!("http://{host}/api/v1/me"), vec![evil], 400),
+        ("http://evil.example/api/v1/me".to_owned(), vec![evil], 421),
+    ] {
+        let answer = exchange(host, get(&target, &lines).as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{target} {lines:?}");
+    }
+}
+
 /// Time stands still but for waiting: ten seconds without a word pass at once.
 #[tokio::test(start_paused = true)]
 async fn h17_who_connects_and_asks_nothing_is_not_waited_for() {

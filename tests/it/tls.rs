@@ -16,7 +16,7 @@ use crate::harness::{
     person::Person,
     process::Running,
     server::TestServer,
-    tls::{Authority, Files, Issued, client_trusting},
+    tls::{Authority, Files, Issued, http1_client_trusting},
 };
 
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
@@ -56,7 +56,7 @@ async fn the_own_certificate_lets_the_command_line_in_and_is_kept() {
     for host in ["127.0.0.1", "localhost", "[::1]"] {
         let server = format!("https://{host}:{port}/mcp");
         // The metadata of every name is read through the one address that it listens on.
-        let http = client_trusting(&pem);
+        let http = http1_client_trusting(&pem);
         let url = format!("{}/.well-known/oauth-protected-resource/mcp", serve.origin);
         let answer = http.get(url).header("host", format!("{host}:{port}")).send().await.expect("an answer");
         let metadata: Value = answer.json().await.expect("JSON");

@@ -94,6 +94,14 @@ pub(crate) fn client_trusting(pem: &str) -> reqwest::Client {
     securemcp::net::client(&options).expect("a client")
 }
 
+/// The same for HTTP/1.1 only, where `Host` may be another name than that of the URL.
+pub(crate) fn http1_client_trusting(pem: &str) -> reqwest::Client {
+    let roots = reqwest::Certificate::from_pem_bundle(pem.as_bytes()).expect("PEM");
+    #[expect(clippy::disallowed_methods, reason = "a client that the product would not build")]
+    let builder = reqwest::Client::builder();
+    builder.http1_only().tls_certs_merge(roots).build().expect("a client")
+}
+
 impl Issued {
     /// The key as older programs write it: PKCS#1 for RSA, SEC1 for elliptic curves.
     pub(crate) fn with_old_key(&self, label: &str) -> Self {
