@@ -12,6 +12,7 @@ use super::{
     keys::{self, PREFIX, TOKEN_VARIABLE, keys},
     originals,
     problem::{Report, Reported, quoted},
+    values,
 };
 use crate::secret::Secret;
 
@@ -110,8 +111,13 @@ pub(super) fn collect(purpose: Purpose, inputs: &Inputs, report: &mut Report) ->
         originals::warn_of_ignored(&variables, report);
     }
     let token = variables.get(TOKEN_VARIABLE).filter(|_| purpose == Purpose::Client);
-    if let Some(("", origin)) = token {
-        report.problem_with_hint(format!("{origin} is empty"), "set it to an access token, or unset it");
+    // Where variables come from files they often end with a line break.
+    let token = token.map(|(value, origin)| (value.trim_end_matches(['\r', '\n']), origin));
+    if let Some((value, origin)) = token
+        && let Err(refusal) = values::bearer_token(value)
+    {
+        let problem = if value.is_empty() { "is empty".into() } else { refusal };
+        report.problem_with_hint(format!("{origin} {problem}"), "set it to an access token, or unset it");
     }
     let token = token.map(|(value, _)| Secret::new(value));
     Values { by_path, token, is_whole: document.is_whole && variables.is_whole }

@@ -172,6 +172,10 @@ fn an_empty_variable_of_ours_is_no_value() {
     assert_eq!(problem, "`SECUREMCP_ISSUER`: `issuer.url` cannot be used: issuer `` is not a URL");
     let (problem, hint) = Desk::client().variable("SECUREMCP_TOKEN", "").problem();
     assert_eq!(problem, "`SECUREMCP_TOKEN` is empty");
+    let (odd, _) = Desk::client().variable("SECUREMCP_TOKEN", "one two").problem();
+    assert!(odd.starts_with("`SECUREMCP_TOKEN` is no bearer token") && !odd.contains("one two"), "{odd}");
+    let read = Desk::client().variable("SECUREMCP_TOKEN", "token\r\n").config().client.token;
+    assert_eq!(read.unwrap().expose(), "token", "as a CI system hands on what was in a file");
     assert_eq!(hint, "set it to an access token, or unset it");
 }
 
