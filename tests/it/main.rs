@@ -10,6 +10,7 @@ mod dcr;
 mod drain;
 mod files;
 mod gateway;
+mod gateway_cli;
 mod gateway_stdio;
 mod harness;
 mod http;
