@@ -34,6 +34,7 @@ pub(super) struct Envelope<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct RawMessage<'a> {
     #[serde(borrow)]
     jsonrpc: Cow<'a, str>,
@@ -48,6 +49,7 @@ struct RawMessage<'a> {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct RawParams<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     name: Option<&'a RawValue>,
@@ -56,6 +58,7 @@ struct RawParams<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct RawMeta {
     #[serde(rename = "io.modelcontextprotocol/protocolVersion")]
     protocol_version: Option<IgnoredAny>,
@@ -228,6 +231,22 @@ mod tests {
             deep.as_bytes(),
         ] {
             assert!(refused(body).contains("-32600"), "{}", String::from_utf8_lossy(&body[..body.len().min(60)]));
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_in_words_of_json_and_not_of_our_source() {
+        for body in [
+            "5",
+            "\"x\"",
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":5}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":5}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":5}"#,
+            r#"{"jsonrpc":5,"id":1,"method":"x"}"#,
+        ] {
+            let refused = refused(body.as_bytes());
+            assert!(refused.contains("not a JSON-RPC message: invalid type: "), "{body}: {refused}");
+            assert!(!refused.contains("Raw") && !refused.contains("struct"), "{body}: {refused}");
         }
     }
 }

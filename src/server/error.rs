@@ -21,6 +21,8 @@ use crate::{
 pub(super) const PARSE_ERROR: i64 = -32700;
 /// JSON-RPC: the body is JSON but not a request.
 pub(super) const INVALID_REQUEST: i64 = -32600;
+/// JSON-RPC: there is no such method.
+pub(super) const METHOD_NOT_FOUND: i64 = -32601;
 /// For refusals that JSON-RPC has no code for (first of the range left to implementations).
 pub(super) const REFUSED: i64 = -32000;
 

@@ -7,8 +7,9 @@ use futures_util::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-        PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+        Implementation, ListToolsResult, PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig,
+        Tool,
     },
     service::RequestContext,
 };
@@ -180,6 +181,25 @@ impl ServerHandler for Handler {
                 None => call.await,
             }
         })
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        // Methods that there are not have been refused: these are ours, with parameters that rmcp cannot read.
+        Err(ErrorData::invalid_params(unfit_params(&request.method, request.params.as_ref()), None))
+    }
+}
+
+/// Why the parameters of a method that there is do not fit it.
+fn unfit_params(method: &str, params: Option<&Value>) -> String {
+    match params.and_then(|params| params.get("arguments")) {
+        Some(arguments) if method == "tools/call" && !arguments.is_object() => {
+            "`arguments` of `tools/call` must be an object".to_owned()
+        }
+        _ => format!("the parameters do not fit `{method}`"),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     App, authn,
     body::read_json,
     envelope::Envelope,
-    error::{INVALID_REQUEST, REFUSED, Refusal},
+    error::{INVALID_REQUEST, METHOD_NOT_FOUND, REFUSED, Refusal},
     gather::gathered,
     in_flight::{held_until_sent, holding},
     sessions::{Asking, Full as SessionsFull, Owner, Reservation},
@@ -29,6 +29,8 @@ use crate::{
 
 const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
+/// How much of a method's name is in an answer, in characters: it is none of ours.
+const MAX_METHOD: usize = 128;
 /// What rmcp wants to read in `Accept`, literally.
 const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 
@@ -105,6 +107,7 @@ fn admit(
     } else {
         check_session(app, &parts.headers, principal)?;
     }
+    check_method(&parts.headers, envelope)?;
     // rmcp runs calls on tasks of its own.
     if let Some(ids) = Ids::current() {
         parts.extensions.insert(ids);
@@ -179,8 +182,10 @@ async fn in_json(
     if is_json || !(status.is_client_error() || status.is_server_error()) {
         return response.map(Body::new);
     }
-    // rmcp calls a body that fits no message 415, which is about its type; and it was JSON.
-    let status = if status == StatusCode::UNSUPPORTED_MEDIA_TYPE { StatusCode::BAD_REQUEST } else { status };
+    // rmcp calls a body that fits no message 415, which is about its type, and it was JSON; and says why in its own terms.
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, "the body is no message of MCP").with_id(id);
+    }
     let Ok(text) = response.into_body().collect().await.map(http_body_util::Collected::to_bytes);
     let text = String::from_utf8_lossy(&text);
     let message = text.trim_start_matches("Bad Request: ").trim_start_matches("Not Found: ");
@@ -199,6 +204,29 @@ fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> 
         reason: "no such session of this caller",
     });
     Err(Refusal::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "no such session; begin a new one with `initialize`"))
+}
+
+/// Whether there is such a method; rmcp would answer with its bare name. 404 on 2026-07-28, and 200 within a session.
+fn check_method(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), Refusal> {
+    let (Some(_), Some(method)) = (envelope.id, envelope.method.as_deref()) else { return Ok(()) };
+    let status = if envelope.is_stateless {
+        StatusCode::NOT_FOUND
+    } else if headers.contains_key(SESSION_ID) {
+        StatusCode::OK
+    } else {
+        // Whoever has not begun a session is told so.
+        return Ok(());
+    };
+    let is_answered = match method {
+        "initialize" | "server/discover" | "subscriptions/listen" | "tools/list" | "tools/call" => true,
+        "ping" => !envelope.is_stateless,
+        _ => false,
+    };
+    if is_answered {
+        return Ok(());
+    }
+    let method: String = method.chars().take(MAX_METHOD).collect();
+    Err(Refusal::new(status, METHOD_NOT_FOUND, format!("this server has no method `{method}`")))
 }
 
 fn reserve(app: &App, principal: &Principal) -> Result<Reservation, Refusal> {

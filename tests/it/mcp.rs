@@ -122,9 +122,56 @@ async fn five_malformed_bodies_are_told_what_is_wrong() {
     assert!(guarded.fails("echo", json!({"message": 5})).await.contains("message"));
     assert!(guarded.fails("echo", json!({"message": "x", "mesage": "y"})).await.contains("mesage"));
     assert!(guarded.fails("calculator", json!({"operation": "add"})).await.contains("operands"));
-    let wrong = stateless("tools/call", json!({"name": "echo", "arguments": "x"}));
-    let request = with_mirrors(guarded.server.post(&guarded.token(&json!({})), wrong), "tools/call", Some("echo"));
-    assert!(request.send().await.expect("an answer").status().is_client_error());
+}
+
+/// What is answered to a request of either generation: status and error.
+async fn refused(guarded: &Guarded, session: &str, method: &str, params: Value) -> [(u16, Value); 2] {
+    let token = guarded.token(&json!({}));
+    let in_session = json!({"jsonrpc": "2.0", "id": 5, "method": method, "params": params}).to_string();
+    let legacy = guarded.in_session(&token, session, in_session).await;
+    let name = params["name"].as_str().map(str::to_owned);
+    let request = guarded.server.post(&token, stateless(method, params));
+    let modern = with_mirrors(request, method, name.as_deref()).send().await.expect("an answer");
+    let mut found = Vec::new();
+    for answer in [legacy, modern] {
+        let status = answer.status().as_u16();
+        let text = answer.text().await.expect("a body");
+        let json = text.lines().find_map(|line| line.strip_prefix("data: {").map(|rest| format!("{{{rest}")));
+        let body: Value = serde_json::from_str(&json.unwrap_or(text)).expect("JSON");
+        found.push((status, body["error"].clone()));
+    }
+    found.try_into().expect("two answers")
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_fit_are_no_missing_method() {
+    let guarded = Guarded::start().await;
+    let session = guarded.begin(&guarded.token(&json!({}))).await;
+    let not_an_object = "`arguments` of `tools/call` must be an object";
+    for (method, params, message) in [
+        ("tools/call", json!({"name": "echo", "arguments": [1]}), not_an_object),
+        ("tools/call", json!({"name": "echo", "arguments": "x"}), not_an_object),
+        ("tools/call", json!({"name": "echo", "inputResponses": 5}), "the parameters do not fit `tools/call`"),
+    ] {
+        let error = json!({"code": -32602, "message": message});
+        let found = refused(&guarded, &session, method, params.clone()).await;
+        assert_eq!(found, [(200, error.clone()), (200, error)], "{method} {params}");
+    }
+}
+
+#[tokio::test]
+async fn h10_a_method_that_is_not_there_is_named_in_a_sentence() {
+    let guarded = Guarded::start().await;
+    let session = guarded.begin(&guarded.token(&json!({}))).await;
+    for method in ["no/such", "prompts/list", "logging/setLevel", "completion/complete"] {
+        let error = json!({"code": -32601, "message": format!("this server has no method `{method}`")});
+        let found = refused(&guarded, &session, method, json!({})).await;
+        assert_eq!(found, [(200, error.clone()), (404, error)], "{method}");
+    }
+    let [_, modern] = refused(&guarded, &session, "ping", json!({})).await;
+    assert_eq!((modern.0, &modern.1["message"]), (404, &json!("this server has no method `ping`")));
+    let [(status, error), _] = refused(&guarded, &session, &"x".repeat(5000), json!({})).await;
+    assert_eq!((status, error["message"].as_str().expect("a text").len()), (200, 156));
 }
 
 #[tokio::test]

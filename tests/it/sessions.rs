@@ -26,7 +26,7 @@ fn list() -> String {
 
 impl Guarded {
     /// Begins a session and says so; its id.
-    async fn begin(&self, token: &str) -> String {
+    pub(crate) async fn begin(&self, token: &str) -> String {
         let answer = self.server.post(token, initialize()).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         let id = answer.headers()["mcp-session-id"].to_str().expect("ASCII").to_owned();
@@ -37,7 +37,7 @@ impl Guarded {
         id
     }
 
-    async fn in_session(&self, token: &str, id: &str, body: String) -> Response {
+    pub(crate) async fn in_session(&self, token: &str, id: &str, body: String) -> Response {
         let request = self.server.post(token, body).header("mcp-session-id", id);
         request.header("mcp-protocol-version", "2025-11-25").send().await.expect("an answer")
     }
