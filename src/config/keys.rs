@@ -374,6 +374,12 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "upstream.allow_requests",
+        default: Fallback::Unset("none: whatever the guarded server asks is refused"),
+        doc: "what the guarded server may ask the client of a caller for during its call; `sampling` is all there is",
+        ..PLAIN
+    },
+    Key {
         path: "upstream.timeout",
         variable: Some("SECUREMCP_UPSTREAM_TIMEOUT"),
         default: Fallback::Value("60s"),

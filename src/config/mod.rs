@@ -156,6 +156,8 @@ pub struct Upstream {
     pub scopes: BTreeMap<String, Scopes>,
     /// Whether `tools/list` has tools that the caller's token does not allow.
     pub show_locked: bool,
+    /// Whether it may have the model of a caller's client complete a prompt during a call.
+    pub may_sample: bool,
     /// How long one of its tools may run.
     pub timeout: Duration,
 }

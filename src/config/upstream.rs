@@ -19,7 +19,7 @@ use crate::{
 const PASSED_ON: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
 /// Keys that mean nothing without a server to guard.
-const ABOUT_UPSTREAM: &[&str] = &["upstream.token", "upstream.scopes"];
+const ABOUT_UPSTREAM: &[&str] = &["upstream.token", "upstream.scopes", "upstream.allow_requests"];
 
 pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option<Upstream> {
     let url = reader.fetched_from("upstream.url");
@@ -27,6 +27,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
     let token = reader.optional("upstream.token", |text| values::bearer_token(text).map(Secret::new));
     let scopes = scopes(reader);
     let show_locked = reader.required("upstream.show_locked", values::switch);
+    let may_sample = reader.list("upstream.allow_requests", sampling).is_some_and(|allowed| !allowed.is_empty());
     let timeout = reader.required("upstream.timeout", values::duration_from_1s);
     check_together(reader);
     if let Some(url) = url.as_ref().filter(|url| token.is_some() && !is_https_or_loopback(url)) {
@@ -42,7 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
         }
         (None, None) => return None,
     };
-    Some(Upstream { target, scopes, show_locked, timeout })
+    Some(Upstream { target, scopes, show_locked, may_sample, timeout })
 }
 
 fn check_together(reader: &mut Reader<'_>) {
@@ -74,6 +75,11 @@ fn check_together(reader: &mut Reader<'_>) {
         }
         (Some(_), None) => {}
     }
+}
+
+/// The one kind of request that can be allowed.
+fn sampling(text: &str) -> Result<(), Refusal> {
+    if text == "sampling" { Ok(()) } else { Err(values::expected(text, "`sampling`")) }
 }
 
 /// Program and arguments as a shell would split them, without a shell: nothing is expanded.

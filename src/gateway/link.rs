@@ -62,7 +62,7 @@ pub(super) struct Link {
 impl Link {
     /// Connects, or starts the process, and begins in the newest way that the server understands.
     pub(super) async fn open(settings: &Upstream, http: &Streamable, era: &mut Era) -> Result<Self, Down> {
-        let handler = Handler::default();
+        let handler = Handler { may_sample: settings.may_sample, ..Handler::default() };
         let changed = Arc::clone(&handler.changed);
         let (running, process) = match &settings.target {
             UpstreamTarget::Http { url, token } => (over_http(&handler, http, url, token.as_ref(), *era).await?, None),
@@ -74,6 +74,11 @@ impl Link {
         let info = running.peer().peer_info();
         let is_legacy = info.is_some_and(|info| info.protocol_version.has_initialize());
         *era = if is_legacy { Era::Legacy } else { Era::Modern };
+        if is_legacy && settings.may_sample {
+            tracing::warn!(
+                "`upstream.allow_requests` allows nothing to a guarded server that does not speak 2026-07-28"
+            );
+        }
         let (peer, cancel, closed) = (running.peer().clone(), running.cancellation_token(), CancellationToken::new());
         let guard = closed.clone().drop_guard();
         tokio::spawn(async move {
@@ -139,7 +144,9 @@ async fn over_http(
         config.retry_config = Arc::new(retries);
         config.auth_header = token.map(|token| token.expose().to_owned());
         let transport = StreamableHttpClientTransport::with_client(http.clone(), config);
-        let beginning = begin(handler.clone(), transport, way);
+        // A server of 2025 is not told of what it would be refused.
+        let handler = Handler { may_sample: handler.may_sample && probes, ..handler.clone() };
+        let beginning = begin(handler, transport, way);
         let begun = if probes {
             tokio::time::timeout(PROBE, beginning).await.unwrap_or(Err(Down::Silent))
         } else {

@@ -162,8 +162,10 @@ impl Listed {
             }
             let tool_name = tool.name.to_string();
             let writes = self.note(&tool, &hash, name);
-            let definition = Definition::of_upstream(tool, scopes_for(&tool_name, writes, settings));
-            let guarded = Box::new(GuardedTool { name: tool_name.clone(), status: Arc::clone(status) });
+            let definition =
+                Definition::of_upstream(tool, scopes_for(&tool_name, writes, settings), settings.may_sample);
+            let (name_of_tool, status, may_sample) = (tool_name.clone(), Arc::clone(status), settings.may_sample);
+            let guarded = Box::new(GuardedTool { name: name_of_tool, status, may_sample });
             match Entry::of_upstream(definition, Arc::clone(name), settings.timeout, guarded) {
                 Ok(entry) => self.served.push(Served { hash, entry: Arc::new(entry) }),
                 Err(reason) => left_out(&tool_name, &reason.to_string()),

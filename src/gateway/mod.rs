@@ -9,6 +9,7 @@ mod down;
 mod handler;
 mod link;
 mod listed;
+mod questions;
 mod status;
 
 use std::{sync::Arc, time::Duration};

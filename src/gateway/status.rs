@@ -13,7 +13,7 @@ use rmcp::{
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use super::down::Down;
+use super::{down::Down, questions::Questions};
 use crate::{
     said::said,
     tools::{BoxFuture, CallContext, Callable, Output, ToolError},
@@ -103,7 +103,12 @@ impl Status {
         self.answers.store(answers, Ordering::Relaxed);
     }
 
-    async fn call(&self, tool: &str, arguments: Value) -> Result<CallToolResult, ToolError> {
+    async fn call(
+        &self,
+        tool: &str,
+        arguments: Value,
+        mut questions: Questions<'_>,
+    ) -> Result<CallToolResult, ToolError> {
         let (name, way) = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             (Arc::clone(&state.name), state.way.clone())
@@ -114,12 +119,15 @@ impl Status {
             params = params.with_arguments(arguments);
         }
         // Dropping this, when the caller goes away or the time is up, cancels the call at the guarded server too.
-        let failed = match connection.peer.call_tool_once(params).await {
+        let mut answered = connection.peer.call_tool_once(params.clone()).await;
+        // The questions of a server of 2026-07-28 are its answer to this very call: they reach nobody else's client.
+        while let Ok(CallToolResponse::InputRequired(asked)) = answered {
+            params.input_responses = Some(questions.pass_on(asked.input_requests, &name).await?);
+            params.request_state = asked.request_state;
+            answered = connection.peer.call_tool_once(params.clone()).await;
+        }
+        let failed = match answered {
             Ok(CallToolResponse::Complete(result)) => return Ok(passed_on(result)),
-            Ok(CallToolResponse::InputRequired(_)) => {
-                let message = "asks its caller something, which is not passed on here (sampling and elicitation)";
-                format!("the guarded server `{name}` {message}")
-            }
             Ok(_) => format!("the guarded server `{name}` answered with something else than a result"),
             Err(ServiceError::McpError(error)) => {
                 format!("the guarded server `{name}` answered with error {}: {}", error.code.0, said(&error.message))
@@ -151,12 +159,14 @@ fn passed_on(mut result: CallToolResult) -> CallToolResult {
 pub(super) struct GuardedTool {
     pub(super) name: String,
     pub(super) status: Arc<Status>,
+    pub(super) may_sample: bool,
 }
 
 impl Callable for GuardedTool {
-    fn call<'a>(&'a self, arguments: Value, _context: &'a CallContext) -> BoxFuture<'a, Result<Output, ToolError>> {
+    fn call<'a>(&'a self, arguments: Value, context: &'a CallContext) -> BoxFuture<'a, Result<Output, ToolError>> {
         Box::pin(async move {
-            let result = self.status.call(&self.name, arguments).await?;
+            let questions = Questions::to(context.ask.as_ref(), self.may_sample);
+            let result = self.status.call(&self.name, arguments, questions).await?;
             Ok(Output::Upstream(Box::new(result)))
         })
     }

@@ -15,13 +15,16 @@ use rmcp::{
     RoleServer,
     model::{
         CreateMessageRequest, CreateMessageRequestParams, CreateMessageResult, InputRequest, InputRequiredResult,
-        InputResponses, RequestStateCodec, SamplingMessage, SamplingMessageContentBlock, SealOptions,
+        InputResponses, RequestStateCodec, SealOptions,
     },
     service::Peer,
 };
 use serde_json::Value;
 
-use crate::tools::{Ask, AskError, BoxFuture, SampleRequest};
+use crate::{
+    secret::sha256_base64url,
+    tools::{Ask, AskError, BoxFuture},
+};
 
 /// How long a client may take between the question and its answer.
 const STATE_LIFETIME: Duration = Duration::from_mins(10);
@@ -40,13 +43,15 @@ impl SessionAsk {
 }
 
 impl Ask for SessionAsk {
-    fn sample(&self, request: SampleRequest) -> BoxFuture<'_, Result<String, AskError>> {
+    fn create_message(
+        &self,
+        request: CreateMessageRequestParams,
+    ) -> BoxFuture<'_, Result<CreateMessageResult, AskError>> {
         Box::pin(async move {
             if !self.can_sample {
                 return Err(AskError::Unsupported);
             }
-            let answer = self.peer.create_message(parameters(request)).await;
-            text_of(&answer.map_err(|error| AskError::Refused(error.to_string()))?)
+            self.peer.create_message(request).await.map_err(|error| AskError::Refused(error.to_string()))
         })
     }
 }
@@ -99,43 +104,25 @@ impl RoundTripAsk {
 }
 
 impl Ask for RoundTripAsk {
-    fn sample(&self, request: SampleRequest) -> BoxFuture<'_, Result<String, AskError>> {
+    fn create_message(
+        &self,
+        request: CreateMessageRequestParams,
+    ) -> BoxFuture<'_, Result<CreateMessageResult, AskError>> {
         Box::pin(async move {
             if !self.can_sample {
                 return Err(AskError::Unsupported);
             }
             let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            let key = format!("sample-{}", progress.asked);
+            // A tool that asks something else when it runs anew must not take the answer to what it asked before.
+            let question = sha256_base64url(&serde_json::to_vec(&request).expect("JSON values"));
+            let key = format!("sample-{}-{question}", progress.asked);
             progress.asked += 1;
             let Some(answer) = self.answers.get(&key) else {
-                progress.open_question.get_or_insert((key, parameters(request)));
+                progress.open_question.get_or_insert((key, request));
                 return Err(AskError::Pending);
             };
-            let answer: CreateMessageResult = serde_json::from_value(answer.clone())
-                .map_err(|error| AskError::Refused(format!("the answer is not a sampling result: {error}")))?;
-            text_of(&answer)
+            serde_json::from_value(answer.clone())
+                .map_err(|error| AskError::Refused(format!("the answer is not a sampling result: {error}")))
         })
     }
-}
-
-fn parameters(request: SampleRequest) -> CreateMessageRequestParams {
-    let message = SamplingMessage::user_text(request.prompt);
-    let mut parameters = CreateMessageRequestParams::new(vec![message], request.max_tokens);
-    parameters.system_prompt = request.system;
-    parameters
-}
-
-fn text_of(answer: &CreateMessageResult) -> Result<String, AskError> {
-    let blocks = answer.message.content.clone().into_vec();
-    let texts: Vec<_> = blocks
-        .into_iter()
-        .filter_map(|block| match block {
-            SamplingMessageContentBlock::Text(text) => Some(text.text),
-            _ => None,
-        })
-        .collect();
-    if texts.is_empty() {
-        return Err(AskError::Refused("the answer has no text".to_owned()));
-    }
-    Ok(texts.join("\n"))
 }

@@ -1,4 +1,9 @@
 //! What a tool may ask of its caller while it runs.
+#![expect(deprecated, reason = "sampling is deprecated by SEP-2577, and it is what the supported revisions have")]
+
+use rmcp::model::{
+    CreateMessageRequestParams, CreateMessageResult, SamplingMessage, SamplingMessageContentBlock as Block,
+};
 
 use super::BoxFuture;
 
@@ -20,11 +25,48 @@ pub struct SampleRequest {
 /// before it does anything with side effects, asks the same questions in the same order in every run, and hands `Pending`
 /// on with `?`.
 pub trait Ask: Send + Sync {
+    /// Has the caller's model answer a conversation, as MCP's `sampling/createMessage` says it.
+    ///
+    /// # Errors
+    /// [`AskError`] says why there is no answer.
+    fn create_message(
+        &self,
+        request: CreateMessageRequestParams,
+    ) -> BoxFuture<'_, Result<CreateMessageResult, AskError>>;
+
     /// Has the caller's model complete a prompt, and gives its text.
     ///
     /// # Errors
     /// [`AskError`] says why there is no text.
-    fn sample(&self, request: SampleRequest) -> BoxFuture<'_, Result<String, AskError>>;
+    fn sample(&self, request: SampleRequest) -> BoxFuture<'_, Result<String, AskError>> {
+        let answer = self.create_message(request.into());
+        Box::pin(async move { text_of(answer.await?) })
+    }
+}
+
+impl From<SampleRequest> for CreateMessageRequestParams {
+    fn from(request: SampleRequest) -> Self {
+        let mut parameters = Self::new(vec![SamplingMessage::user_text(request.prompt)], request.max_tokens);
+        parameters.system_prompt = request.system;
+        parameters
+    }
+}
+
+fn text_of(answer: CreateMessageResult) -> Result<String, AskError> {
+    let texts: Vec<_> = answer
+        .message
+        .content
+        .into_vec()
+        .into_iter()
+        .filter_map(|block| match block {
+            Block::Text(text) => Some(text.text),
+            _ => None,
+        })
+        .collect();
+    if texts.is_empty() {
+        return Err(AskError::Refused("the answer has no text".to_owned()));
+    }
+    Ok(texts.join("\n"))
 }
 
 /// Why a question has no answer.
@@ -49,7 +91,7 @@ pub enum AskError {
 pub struct NoAsk;
 
 impl Ask for NoAsk {
-    fn sample(&self, _: SampleRequest) -> BoxFuture<'_, Result<String, AskError>> {
+    fn create_message(&self, _: CreateMessageRequestParams) -> BoxFuture<'_, Result<CreateMessageResult, AskError>> {
         Box::pin(std::future::ready(Err(AskError::Unsupported)))
     }
 }

@@ -54,8 +54,8 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// A tool of an upstream server, for callers whose token allows these scopes.
-    pub(crate) fn of_upstream(tool: rmcp::model::Tool, scopes: Scopes) -> Self {
+    /// A tool of an upstream server, for callers whose token allows these scopes, and whom it may ask something.
+    pub(crate) fn of_upstream(tool: rmcp::model::Tool, scopes: Scopes, asks: bool) -> Self {
         let hints = tool.annotations.as_ref();
         // What is not said has the value that MCP gives it: the worst.
         let annotations = Annotations {
@@ -71,7 +71,7 @@ impl Definition {
             output_schema: tool.output_schema.clone(),
             scopes,
             annotations,
-            asks: false,
+            asks,
             shows: None,
             upstream: Some(Arc::new(tool)),
         }

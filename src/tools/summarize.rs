@@ -64,8 +64,11 @@ impl Tool for Summarize {
 
 #[cfg(test)]
 mod tests {
+    #![expect(deprecated, reason = "sampling is deprecated by SEP-2577, and it is what the supported revisions have")]
+
     use std::sync::{Arc, Mutex};
 
+    use rmcp::model::{CreateMessageRequestParams, CreateMessageResult};
     use serde_json::json;
 
     use super::Summarize;
@@ -81,6 +84,13 @@ mod tests {
     }
 
     impl Ask for Caller {
+        fn create_message(
+            &self,
+            _: CreateMessageRequestParams,
+        ) -> BoxFuture<'_, Result<CreateMessageResult, AskError>> {
+            unreachable!("it asks with a prompt")
+        }
+
         fn sample(&self, request: SampleRequest) -> BoxFuture<'_, Result<String, AskError>> {
             self.asked.lock().unwrap().push(request);
             Box::pin(std::future::ready(self.answer.clone()))

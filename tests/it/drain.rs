@@ -79,7 +79,7 @@ fn in_session(serve: &Serve, token: &str, session: Option<&str>) -> RequestBuild
 }
 
 /// The next event with a message in it.
-async fn event(response: &mut Response) -> Value {
+pub(crate) async fn event(response: &mut Response) -> Value {
     let mut text = String::new();
     loop {
         let chunk = response.chunk().await.expect("no broken stream").expect("one more event");

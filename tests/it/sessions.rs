@@ -15,8 +15,12 @@ use crate::harness::{
 };
 
 fn initialize() -> String {
+    initialize_with(&json!({}))
+}
+
+fn initialize_with(capabilities: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {"protocolVersion": "2025-11-25",
-        "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}})
+        "capabilities": capabilities, "clientInfo": {"name": "test", "version": "1"}}})
     .to_string()
 }
 
@@ -27,7 +31,12 @@ fn list() -> String {
 impl Guarded {
     /// Begins a session and says so; its id.
     pub(crate) async fn begin(&self, token: &str) -> String {
-        let answer = self.server.post(token, initialize()).send().await.expect("an answer");
+        self.begin_with(token, &json!({})).await
+    }
+
+    /// The same for a client with these capabilities.
+    pub(crate) async fn begin_with(&self, token: &str, capabilities: &Value) -> String {
+        let answer = self.server.post(token, initialize_with(capabilities)).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         let id = answer.headers()["mcp-session-id"].to_str().expect("ASCII").to_owned();
         answer.bytes().await.expect("the whole answer");

@@ -466,8 +466,12 @@ async fn every_way_out_is_audited_once_and_without_arguments() {
 /// Records the question and has no answer yet.
 struct Later;
 
+#[expect(deprecated, reason = "sampling is deprecated by SEP-2577, and it is what the supported revisions have")]
 impl securemcp::tools::Ask for Later {
-    fn sample(&self, _: SampleRequest) -> securemcp::tools::BoxFuture<'_, Result<String, AskError>> {
+    fn create_message(
+        &self,
+        _: rmcp::model::CreateMessageRequestParams,
+    ) -> securemcp::tools::BoxFuture<'_, Result<rmcp::model::CreateMessageResult, AskError>> {
         Box::pin(async { Err(AskError::Pending) })
     }
 }

@@ -21,7 +21,7 @@ fn a_url_may_have_a_token_of_our_own() {
         .variables(&[("SECUREMCP_UPSTREAM_TOKEN_FILE", "token"), ("SECUREMCP_UPSTREAM_TIMEOUT", "5m")]);
     let upstream = loaded(&desk);
     assert_eq!(upstream.timeout, Duration::from_mins(5));
-    assert!(!upstream.show_locked);
+    assert!(!upstream.show_locked && !upstream.may_sample);
     let UpstreamTarget::Http { url, token } = upstream.target else { panic!("{upstream:?}") };
     assert_eq!((url.as_str(), token.unwrap().expose()), ("http://127.0.0.1:9000/mcp", "abc.DEF-1"));
 }
@@ -48,6 +48,14 @@ fn scopes_stand_in_a_section_whose_names_are_free() {
     let scopes = loaded(&Desk::serve().toml(text)).scopes;
     let shown: Vec<_> = scopes.iter().map(|(tool, scopes)| (tool.as_str(), scopes.to_string())).collect();
     assert_eq!(shown, [("get.user", "c".to_owned()), ("read", "a b".to_owned())]);
+}
+
+#[test]
+fn requests_are_allowed_by_their_names() {
+    for (written, may_sample) in [("['sampling']", true), ("'sampling'", true), ("[]", false)] {
+        let text = format!("[upstream]\nurl = 'https://h/mcp'\nallow_requests = {written}\n");
+        assert_eq!(loaded(&Desk::serve().toml(&text)).may_sample, may_sample, "{written}");
+    }
 }
 
 #[test]
@@ -92,6 +100,14 @@ fn what_cannot_be_is_refused() {
         (
             "upstream.url = 'https://h/'\n[upstream.scopes]\na.b = 'c'",
             "`securemcp.toml` line 3: `upstream.scopes.a` has a table in it, expected a value or a list of values",
+        ),
+        (
+            "upstream.url = 'https://h/'\nupstream.allow_requests = ['sampling', 'roots']",
+            "`securemcp.toml` line 2: `upstream.allow_requests` has an item that is `roots`, expected `sampling`",
+        ),
+        (
+            "upstream.allow_requests = 'sampling'",
+            "`securemcp.toml` line 1: `upstream.allow_requests` is set without a server to guard",
         ),
         (
             "upstream.url = 'https://h/'\nupstream.timeout = '0'",

@@ -62,6 +62,8 @@ pub(crate) struct Rules {
     pub(crate) lies: HashMap<&'static str, Lie>,
     /// By the name of the tool; the others give their arguments back as a text.
     pub(crate) results: HashMap<&'static str, Value>,
+    /// By the name of the tool: what it asks of its caller first, as `inputRequests`. It then gives the answers back.
+    pub(crate) asks: HashMap<&'static str, Value>,
     /// The only bearer token that is good, if one is wanted.
     pub(crate) token: Option<&'static str>,
 }
@@ -94,6 +96,7 @@ impl Upstream {
             circles: false,
             lies: HashMap::new(),
             results: HashMap::new(),
+            asks: HashMap::new(),
             token: None,
         };
         let shared = Arc::new(Shared { rules: Mutex::new(rules), hits: Mutex::default(), streams: Mutex::default() });
@@ -198,6 +201,9 @@ impl Rules {
             "tools/list" => self.list(params),
             "tools/call" => {
                 let name = params["name"].as_str().expect("a name");
+                if let Some(questions) = self.asks.get(name) {
+                    return ask(questions, message);
+                }
                 let echo = || json!({"content": [{"type": "text", "text": params["arguments"].to_string()}]});
                 self.results.get(name).cloned().unwrap_or_else(echo)
             }
@@ -230,6 +236,19 @@ impl Rules {
         }
         result
     }
+}
+
+/// Asks, or gives back what was answered.
+fn ask(questions: &Value, message: &Value) -> Response<Body> {
+    let params = &message["params"];
+    let result = if params["inputResponses"].is_object() {
+        assert_eq!(params["requestState"], "of-the-upstream");
+        let text = params["inputResponses"].to_string();
+        json!({"content": [{"type": "text", "text": text}], "resultType": "complete"})
+    } else {
+        json!({"resultType": "input_required", "inputRequests": questions, "requestState": "of-the-upstream"})
+    };
+    reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
 }
 
 impl Lie {
