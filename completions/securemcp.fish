@@ -146,7 +146,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l server -d 
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l check -d 'Check the whole configuration, bind nothing, and exit'
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l check -d 'Check the whole configuration and the state directory, bind nothing, and exit'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-self-signed -d 'Serve https with a certificate of its own, kept in the state directory [env: SECUREMCP_TLS_SELF_SIGNED]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l embedded-issuer-on-network -d 'Let the embedded issuer face the network'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s q -l quiet -d 'Print results and errors only'

@@ -4,6 +4,7 @@ use std::{fmt::Write as _, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Args;
+use serde_json::json;
 use tokio::{
     runtime::{self, Runtime},
     signal::unix::{Signal, SignalKind, signal},
@@ -20,7 +21,7 @@ use crate::{
     clock::{SharedClock, SystemClock},
     config::{self, Config, Inputs, IssuerChoice, Purpose},
     hint::Hint as _,
-    server::{Reloader, Server},
+    server::{self, Reloader, Server},
     telemetry::logs::{self, Logs},
     tools::Tools,
 };
@@ -58,7 +59,7 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// Check the whole configuration, bind nothing, and exit
+    /// Check the whole configuration and the state directory, bind nothing, and exit
     #[arg(long)]
     check: bool,
 }
@@ -69,7 +70,12 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     let config = config::load(Purpose::Serve, &surroundings.inputs())?;
     config.warnings.iter().for_each(|warning| printer.warning(warning));
     if options.check {
-        printer.note("the configuration is good");
+        server::check(&config)?;
+        if printer.is_json() {
+            printer.document(&json!({"good": true, "warnings": config.warnings}))?;
+        } else {
+            printer.note("the configuration is good");
+        }
         return Ok(Exit::Done);
     }
     let clock = SystemClock::shared();

@@ -8,6 +8,7 @@ mod ask;
 mod asset;
 mod authn;
 mod body;
+mod check;
 mod docs;
 mod documents;
 mod envelope;
@@ -66,6 +67,7 @@ use crate::{
     telemetry::metrics::Metrics,
     tools::Tools,
 };
+pub use check::check;
 pub use reload::{Reloaded, Reloader};
 
 /// How long one fetch of metadata or keys may take.

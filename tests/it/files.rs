@@ -96,22 +96,57 @@ fn the_issuers_files_are_for_its_account_alone() {
         only(&person, &format!("{state}/issuer/clients")),
     ];
     let serve = || person.run(&["serve", "--listen", "127.0.0.1:0"]);
+    let check = || person.run(&["serve", "--check"]);
     for path in &paths {
+        check().done();
         let is_file = person.path(path).is_file();
         let (private, open) = if is_file { (0o600, [0o640, 0o604]) } else { (0o700, [0o750, 0o701]) };
         for mode in open {
             person.change_mode(path, mode);
-            fails(&serve(), 1, &[path, &format!("is open to others: its mode is {mode:03o}"), "chmod go-rwx "]);
+            for ended in [serve(), check()] {
+                fails(&ended, 1, &[path, &format!("is open to others: its mode is {mode:03o}"), "chmod go-rwx "]);
+            }
         }
         person.change_mode(path, private);
         let elsewhere = person.path("elsewhere");
         fs::rename(person.path(path), &elsewhere).expect("it is there");
         symlink(&elsewhere, person.path(path)).expect("nothing is there");
-        fails(&serve(), 1, &[path, "is a symbolic link"]);
+        for ended in [serve(), check()] {
+            fails(&ended, 1, &[path, "is a symbolic link"]);
+        }
         fs::remove_file(person.path(path)).expect("the link is there");
         fs::rename(&elsewhere, person.path(path)).expect("it is there");
     }
     drop(person.start());
+}
+
+#[test]
+fn a_check_says_what_a_start_would_say_of_the_state_directory_and_makes_nothing() {
+    let person = Person::new();
+    let check = || person.run(&["serve", "--check", "--output", "json", "--state-dir", "below/state"]);
+    let good = || {
+        assert_eq!(check().json(), json!({"good": true, "warnings": []}));
+        assert_eq!(check().stderr, "");
+    };
+    good();
+    assert!(!person.path("below").exists(), "nothing was made");
+    person.make_directory("below", 0o500);
+    for directory in ["below", "below/state"] {
+        let refused = check();
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{refused:?}");
+        let message = refused.error()["message"].as_str().expect("a text").to_owned();
+        assert!(message.contains(&format!("{directory}`: Permission denied")), "{message}");
+        person.change_mode(directory, 0o700);
+        good();
+        if directory == "below" {
+            person.make_directory("below/state", 0o500);
+        }
+    }
+    person.change_mode("below/state", 0o777);
+    assert!(check().error()["message"].as_str().is_some_and(|text| text.contains("its mode is 777")));
+    person.write("file", "", 0o600);
+    let ended = person.run(&["serve", "--check", "--state-dir", "file/state"]);
+    fails(&ended, 1, &["cannot write to `", "not a directory", "it, or one above it, is a file"]);
 }
 
 #[test]
