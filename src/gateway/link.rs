@@ -1,6 +1,12 @@
 //! Beginning a connection to the guarded server, and ending it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use rmcp::{
     RoleClient,
@@ -15,7 +21,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{child::Process, down::Down, handler::Handler};
+use super::{bounded::Bounded, child::Process, down::Down, handler::Handler};
 use crate::{
     config::{Upstream, UpstreamTarget},
     net::Streamable,
@@ -57,6 +63,8 @@ pub(super) struct Link {
     closed: CancellationToken,
     changed: Arc<Notify>,
     process: Option<Process>,
+    /// Whether the process has written more than is read.
+    has_burst: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -64,11 +72,14 @@ impl Link {
     pub(super) async fn open(settings: &Upstream, http: &Streamable, era: &mut Era) -> Result<Self, Down> {
         let handler = Handler { may_sample: settings.may_sample, ..Handler::default() };
         let changed = Arc::clone(&handler.changed);
-        let (running, process) = match &settings.target {
-            UpstreamTarget::Http { url, token } => (over_http(&handler, http, url, token.as_ref(), *era).await?, None),
+        let (running, process, has_burst) = match &settings.target {
+            UpstreamTarget::Http { url, token } => {
+                let running = over_http(&handler, http, url, token.as_ref(), *era).await?;
+                (running, None, Arc::default())
+            }
             UpstreamTarget::Command { argv, environment } => {
-                let (running, process) = over_stdio(handler, argv, environment, era).await?;
-                (running, Some(process))
+                let (running, process, has_burst) = over_stdio(handler, argv, environment, era).await?;
+                (running, Some(process), has_burst)
             }
         };
         let info = running.peer().peer_info();
@@ -86,11 +97,21 @@ impl Link {
             // However it ended: that is told to the calls on it.
             let _ = running.waiting().await;
         });
-        Ok(Self { peer, cancel, closed, changed, process })
+        Ok(Self { peer, cancel, closed, changed, process, has_burst })
     }
 
     pub(super) const fn peer(&self) -> &Peer<RoleClient> {
         &self.peer
+    }
+
+    /// Whether what answers is a process of ours.
+    pub(super) const fn has_process(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether the connection is over because the process has written more than is read.
+    pub(super) fn has_burst(&self) -> bool {
+        self.has_burst.load(Ordering::Acquire)
     }
 
     /// Told when the tools have changed.
@@ -165,8 +186,9 @@ async fn over_stdio(
     argv: &[String],
     environment: &[(String, String)],
     era: &mut Era,
-) -> Result<(RunningService<RoleClient, Handler>, Process), Down> {
+) -> Result<(RunningService<RoleClient, Handler>, Process, Arc<AtomicBool>), Down> {
     let (mut process, stdout, stdin) = Process::start(argv, environment)?;
+    let (stdout, has_burst) = Bounded::new(stdout);
     let way = match era {
         Era::Legacy => ClientLifecycleMode::Initialize,
         Era::Modern => discover(),
@@ -180,10 +202,11 @@ async fn over_stdio(
         status = process.exited() => Err(Down::Ended(status)),
     };
     match begun {
-        Ok(running) => Ok((running, process)),
+        Ok(running) => Ok((running, process, has_burst)),
         Err(down) => {
             era.doubt();
             match (down, process.end().await) {
+                (Down::Closed, _) if has_burst.load(Ordering::Acquire) => Err(Down::TooLarge),
                 (Down::Closed, Some(status)) => Err(Down::Ended(status)),
                 (down, _) => Err(down),
             }

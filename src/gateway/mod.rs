@@ -4,6 +4,7 @@
 //! share that connection: the ids on it are rmcp's own, so that equal ids of two callers never meet. What the guarded server
 //! gets of a call is the tool's name and its arguments: no header, no token, no id of the caller.
 
+mod bounded;
 mod child;
 mod down;
 mod handler;
@@ -123,8 +124,10 @@ impl Gateway {
             }
         };
         let down = stop.run_until_cancelled(self.serve(&mut link, listed)).await;
+        let has_burst = link.has_burst();
         let exit = link.close().await;
         match (down?, exit) {
+            (Down::Closed, _) if has_burst => Some(Down::TooLarge),
             // Rather than that its pipe was closed.
             (Down::Closed, Some(status)) => Some(Down::Ended(status)),
             (down, _) => Some(down),
@@ -136,7 +139,7 @@ impl Gateway {
         let info = link.peer().peer_info();
         let own_name = info.as_ref().and_then(|info| Some(info.server_info.as_ref()?.name.as_str()));
         let name = said(&own_name.unwrap_or(status::NAMELESS).chars().take(MAX_NAME).collect::<String>());
-        let connection = Arc::new(Connection::new(link.peer().clone(), name));
+        let connection = Arc::new(Connection::new(link.peer().clone(), name, link.has_process()));
         if let Err(down) = self.refresh(&connection, listed).await {
             return down;
         }

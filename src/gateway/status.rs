@@ -1,8 +1,11 @@
 //! Whether the guarded server takes calls, and the way of a call to it.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use rmcp::{
@@ -11,7 +14,7 @@ use rmcp::{
     service::{Peer, ServiceError},
 };
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{down::Down, questions::Questions};
 use crate::{
@@ -21,6 +24,9 @@ use crate::{
 
 /// What a guarded server is called that has not said its name.
 pub(super) const NAMELESS: &str = "upstream";
+
+/// How long a call waits to learn how the process ended that was to answer it: as long as that may take.
+const ENDING: Duration = Duration::from_secs(7);
 
 /// Members of a result's `_meta` that are about the connection to the guarded server, and not about the result.
 const OF_THE_CONNECTION: &[&str] = &["io.modelcontextprotocol/serverInfo", "io.modelcontextprotocol/subscriptionId"];
@@ -45,11 +51,15 @@ pub(super) struct Connection {
     name: Arc<str>,
     /// Told by a call that could not be sent.
     suspect: Notify,
+    /// Whether it is the pipe of a process, which is over when one call on it breaks off.
+    is_pipe: bool,
+    /// Why it is over.
+    end: watch::Sender<Option<Arc<Down>>>,
 }
 
 impl Connection {
-    pub(super) fn new(peer: Peer<RoleClient>, name: String) -> Self {
-        Self { peer, name: name.into(), suspect: Notify::new() }
+    pub(super) fn new(peer: Peer<RoleClient>, name: String, is_pipe: bool) -> Self {
+        Self { peer, name: name.into(), suspect: Notify::new(), is_pipe, end: watch::Sender::new(None) }
     }
 
     pub(super) const fn peer(&self) -> &Peer<RoleClient> {
@@ -58,6 +68,16 @@ impl Connection {
 
     pub(super) const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Why a call was not answered that this happened to: that its pipe was closed tells nobody much.
+    async fn reason(&self, down: Down) -> Arc<Down> {
+        if !(self.is_pipe && matches!(down, Down::Closed)) {
+            return Arc::new(down);
+        }
+        let mut end = self.end.subscribe();
+        let known = tokio::time::timeout(ENDING, end.wait_for(Option::is_some)).await;
+        known.ok().and_then(|end| end.ok()?.clone()).unwrap_or_else(|| Arc::new(down))
     }
 
     /// Waits until a call could not be sent.
@@ -96,7 +116,11 @@ impl Status {
     }
 
     pub(super) fn set_down(&self, down: Down) {
-        self.state.write().unwrap_or_else(PoisonError::into_inner).way = Err(Arc::new(down));
+        let down = Arc::new(down);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(connection) = std::mem::replace(&mut state.way, Err(Arc::clone(&down))) {
+            connection.end.send_replace(Some(down));
+        }
     }
 
     pub(super) fn set_answers(&self, answers: bool) {
@@ -134,9 +158,9 @@ impl Status {
             }
             Err(ServiceError::Cancelled { .. }) => format!("the guarded server `{name}` cancelled the call"),
             Err(error) => {
-                let down = Down::of_service(error);
-                tracing::warn!(upstream = %name, tool, reason = %down, detail = down.detail(), "a call was not answered");
                 connection.suspect.notify_one();
+                let down = connection.reason(Down::of_service(error)).await;
+                tracing::warn!(upstream = %name, tool, reason = %down, detail = down.detail(), "a call was not answered");
                 down.during_a_call(&name)
             }
         };

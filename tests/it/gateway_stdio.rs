@@ -74,7 +74,7 @@ async fn a_child_of_either_generation_is_served() {
     for (lie, begins) in [("none", r#""method":"initialize""#), ("modern", r#""method":"server/discover""#)] {
         let notes = Notes::new();
         let guarded = guard(&notes, lie).await;
-        assert_eq!(guarded.names_shown("mcp:write").await, ["echo", "crash", "pid", "slow"]);
+        assert_eq!(guarded.names_shown("mcp:write").await, ["echo", "crash", "pid", "slow", "long", "noise"]);
         assert_eq!(text(&guarded.called("echo", json!({"text": "hi"})).await), "hi");
         assert!(notes.lines("read").iter().any(|line| line.contains(begins)), "{lie}");
         assert!(guarded.names_shown("mcp:read").await.is_empty(), "none of them says that it only reads");
@@ -166,8 +166,9 @@ async fn a_crash_is_told_to_the_caller_and_to_those_who_wait_and_the_child_is_st
         guarded.told("crash").await
     });
     for told in [&waits, &crashes] {
-        assert!(told.starts_with("the guarded server `child` did not answer this call: "), "{told}");
-        assert!(told.ends_with("; the call may have had effects, check before you repeat it"), "{told}");
+        let words = "the guarded server `child` did not answer this call: it has ended (exit status: 9); the call may have \
+                     had effects, check before you repeat it";
+        assert_eq!(told, words);
     }
     until_gone(grandchild).await;
     // Later callers are told until it is back.
@@ -182,6 +183,24 @@ async fn a_crash_is_told_to_the_caller_and_to_those_who_wait_and_the_child_is_st
     }
     assert_eq!(notes.pids().len(), 2);
     assert!(!exists(notes.pids()[0]), "no zombie is left");
+}
+
+#[tokio::test]
+async fn g07_a_child_that_answers_without_end_is_told_of_at_once_and_started_again() {
+    for tool in ["long", "noise"] {
+        let notes = Notes::new();
+        let command = notes.command("none");
+        let flags = [("upstream.command", command.as_str()), ("upstream.timeout", "1h")];
+        let guarded = Guarded::guarding(Key::ec(), &flags).await;
+        let first = notes.pids()[0];
+        let words = "the guarded server `child` did not answer this call: its answer is larger than 16 MiB; the call may \
+                     have had effects, check before you repeat it";
+        assert_eq!(guarded.told(tool).await, words);
+        notes.until("another child", |notes| notes.pids().len() == 2).await;
+        guarded.server.until_ready().await;
+        assert_eq!(text(&guarded.called("echo", json!({"text": "hi"})).await), "hi");
+        assert!(!exists(first), "no zombie is left");
+    }
 }
 
 #[tokio::test]

@@ -36,11 +36,17 @@ while IFS= read -r line; do
             if [ "$lie" = garbage ]; then
                 printf 'Server is running on stdio\n{"jsonrpc":"2.0","id":77777,"result":{}}\n{{{\n[1,2]\n'
             fi
-            answer '{"tools":[{"name":"echo","inputSchema":{"type":"object"}},{"name":"crash","inputSchema":{"type":"object"}},{"name":"pid","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}}]}' ;;
+            answer '{"tools":[{"name":"echo","inputSchema":{"type":"object"}},{"name":"crash","inputSchema":{"type":"object"}},{"name":"pid","inputSchema":{"type":"object"}},{"name":"slow","inputSchema":{"type":"object"}},{"name":"long","inputSchema":{"type":"object"}},{"name":"noise","inputSchema":{"type":"object"}}]}' ;;
         *'"name":"crash"'*)
             echo "out of memory" >&2
             exit 9 ;;
         *'"name":"slow"'*) ;;
+        *'"name":"long"'*)
+            printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"' "$id"
+            head -c 17000000 /dev/zero | tr '\0' 'x'
+            printf '"}]}}\n' ;;
+        *'"name":"noise"'*)
+            yes 'what is no message' ;;
         *'"name":"pid"'*)
             answer "{\"content\":[{\"type\":\"text\",\"text\":\"$$\"}]}" ;;
         *'"method":"tools/call"'*)
