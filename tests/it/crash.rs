@@ -178,7 +178,7 @@ impl Story {
 }
 
 /// Whole files of a directory that a server or a command writes to.
-fn files(directory: &Path) -> Vec<(String, String)> {
+pub(crate) fn files(directory: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
     let visible = entries.filter(|path| path.is_file() && !path.file_name().is_some_and(is_hidden));
     visible.map(|path| (path.display().to_string(), fs::read_to_string(&path).expect("UTF-8"))).collect()
@@ -188,7 +188,7 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
     name.to_string_lossy().starts_with('.')
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 

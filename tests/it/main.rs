@@ -36,3 +36,4 @@ mod terminal;
 mod tls;
 mod tokens;
 mod tools;
+mod unanswered;
