@@ -65,6 +65,8 @@ pub(super) struct Options {
 }
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second signal ends it at once. SIGHUP reads the settings anew.
+///
+/// Whoever pressed Ctrl-C gets [`Exit::Interrupted`], as from every other command.
 pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let printer = surroundings.printer;
     let config = config::load(Purpose::Serve, &surroundings.inputs())?;
@@ -94,14 +96,19 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
             // The sender is dropped only when this function has returned.
             let _ = stopped.await;
         }));
-        while signals.next().await == Asked::Reload {
-            let reloading = reloading.clone();
-            // One after the other: what is read last wins.
-            let _ = tokio::task::spawn_blocking(move || reloading.reload()).await;
-        }
+        let exit = loop {
+            match signals.next().await {
+                Asked::Reload => {
+                    let reloading = reloading.clone();
+                    // One after the other: what is read last wins.
+                    let _ = tokio::task::spawn_blocking(move || reloading.reload()).await;
+                }
+                Asked::End(exit) => break exit,
+            }
+        };
         let _ = stop.send(());
         tokio::select! {
-            ended = &mut serving => ended.context("the server broke").map(|()| Exit::Done).map_err(Failure::from),
+            ended = &mut serving => ended.context("the server broke").map(|()| exit).map_err(Failure::from),
             () = signals.end() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
         }
     });
@@ -215,7 +222,8 @@ struct Signals {
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    End,
+    /// With this exit code when nothing goes wrong.
+    End(Exit),
     Reload,
 }
 
@@ -230,14 +238,14 @@ impl Signals {
 
     async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
+            _ = self.terminate.recv() => Asked::End(Exit::Done),
+            _ = self.interrupt.recv() => Asked::End(Exit::Interrupted),
             _ = self.hang_up.recv() => Asked::Reload,
         }
     }
 
     /// A server that ends has nothing to reload.
     async fn end(&mut self) {
-        while self.next().await != Asked::End {}
+        while self.next().await == Asked::Reload {}
     }
 }

@@ -94,7 +94,7 @@ pub(crate) async fn event(response: &mut Response) -> Value {
 
 #[tokio::test]
 async fn what_is_under_way_is_finished_before_the_end() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for (signal, code) in [(Signal::TERM, 0), (Signal::INT, 130)] {
         let mut under_way = UnderWay::start(Account::new()).await;
         assert_eq!(under_way.readiness().await, 200, "the twin");
         under_way.serve.process.signal(signal);
@@ -106,7 +106,7 @@ async fn what_is_under_way_is_finished_before_the_end() {
         assert!(under_way.call.chunk().await.expect("a whole answer").is_none());
         while under_way.stream.chunk().await.expect("an end, not a break").is_some() {}
         let ended = under_way.serve.process.ended();
-        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.code, Some(code), "{ended:?}");
         assert!(ended.stderr.contains("stopping: calls under way finish"), "{ended:?}");
         assert!(!ended.stderr.contains("the drain timeout is over"), "{ended:?}");
     }
