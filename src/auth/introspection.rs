@@ -204,3 +204,118 @@ fn takes_only_post(metadata: &ServerMetadata) -> bool {
     let methods = &metadata.introspection_endpoint_auth_methods_supported;
     methods.contains(&AuthMethod::ClientSecretPost) && !methods.contains(&AuthMethod::ClientSecretBasic)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+        task::JoinSet,
+    };
+
+    use super::*;
+    use crate::{clock::TestClock, net::Options, oauth::Issuer};
+
+    /// Takes questions, and answers none before it is told to, or breaks off.
+    struct Slow {
+        questions: AtomicUsize,
+        may_answer: Semaphore,
+        answers: bool,
+    }
+
+    impl Slow {
+        async fn start(answers: bool) -> (Arc<Self>, Arc<Introspection>, Arc<TestClock>) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let url: Url = format!("http://{}/introspect", listener.local_addr().unwrap()).parse().unwrap();
+            let slow = Arc::new(Self { questions: AtomicUsize::new(0), may_answer: Semaphore::new(0), answers });
+            let running = Arc::clone(&slow);
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(Arc::clone(&running).answer(stream));
+                }
+            });
+            let source = Source { issuer: Issuer::parse("http://127.0.0.1").unwrap(), backchannel_url: None };
+            let client_secret = Secret::new("secret");
+            let who = Introspector { source, endpoint: Some(url), client_id: "us".to_owned(), client_secret };
+            let http = Http::new(&Options::with_timeout(Duration::from_mins(1))).unwrap();
+            let clock = TestClock::at(1_800_000_000);
+            let introspection = Introspection::new(who, http, clock.clone(), Metrics::default());
+            (slow, introspection, clock)
+        }
+
+        async fn answer(self: Arc<Self>, mut stream: TcpStream) {
+            let mut question = [0; 4096];
+            assert!(stream.read(&mut question).await.unwrap() > 0);
+            self.questions.fetch_add(1, Ordering::SeqCst);
+            self.may_answer.acquire().await.unwrap().forget();
+            if self.answers {
+                let body = r#"{"active":false}"#;
+                let answer =
+                    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }
+
+        fn questions(&self) -> usize {
+            self.questions.load(Ordering::SeqCst)
+        }
+
+        async fn until_asked(&self, questions: usize) {
+            while self.questions() < questions {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    /// Asks about this many tokens at once, and gives the verdicts as they come.
+    fn ask_about(introspection: &Arc<Introspection>, tokens: usize) -> JoinSet<Result<Told, Unavailable>> {
+        let mut asking = JoinSet::new();
+        for token in 0..tokens {
+            let introspection = Arc::clone(introspection);
+            asking.spawn(async move { introspection.ask(&token.to_string()).await });
+        }
+        asking
+    }
+
+    #[tokio::test]
+    async fn k13_a_flood_of_new_tokens_is_no_flood_of_questions() {
+        let (issuer, introspection, _clock) = Slow::start(true).await;
+        let mut asking = ask_about(&introspection, OPEN_QUESTIONS + 6);
+        issuer.until_asked(OPEN_QUESTIONS).await;
+        // Whoever comes now is behind all who could have come before.
+        let mut last =
+            TcpStream::connect(introspection.who.endpoint.as_ref().unwrap().socket_addrs(|| None).unwrap()[0])
+                .await
+                .unwrap();
+        last.write_all(b"?").await.unwrap();
+        issuer.until_asked(OPEN_QUESTIONS + 1).await;
+        assert_eq!(issuer.questions(), OPEN_QUESTIONS + 1, "the others wait");
+        issuer.may_answer.add_permits(OPEN_QUESTIONS + 7);
+        while let Some(told) = asking.join_next().await {
+            assert!(matches!(told.unwrap(), Ok(Told::Inactive)), "nobody is turned away");
+        }
+        assert_eq!(issuer.questions(), OPEN_QUESTIONS + 7);
+    }
+
+    #[tokio::test]
+    async fn k13_an_issuer_that_breaks_off_is_left_alone_for_a_while() {
+        let (issuer, introspection, clock) = Slow::start(false).await;
+        let mut asking = ask_about(&introspection, OPEN_QUESTIONS + 6);
+        issuer.until_asked(OPEN_QUESTIONS).await;
+        issuer.may_answer.add_permits(usize::from(u16::MAX));
+        while let Some(told) = asking.join_next().await {
+            assert!(told.unwrap().is_err());
+        }
+        assert_eq!(issuer.questions(), OPEN_QUESTIONS, "those who waited for their turn have learnt it meanwhile");
+        for wait in [Duration::ZERO, REST.saturating_sub(Duration::from_millis(1))] {
+            clock.advance(wait);
+            assert!(introspection.ask("token").await.is_err());
+            assert_eq!(issuer.questions(), OPEN_QUESTIONS, "after {wait:?}");
+        }
+        clock.advance(Duration::from_millis(1));
+        assert!(introspection.ask("token").await.is_err());
+        assert_eq!(issuer.questions(), OPEN_QUESTIONS + 1, "and is asked again then");
+    }
+}
