@@ -47,7 +47,7 @@ impl Call {
 
     /// The body as a form.
     pub(super) fn form(&self) -> Result<Form, RouteError> {
-        self.check_no_query()?;
+        self.check_plain()?;
         if !self.has_media_type("application/x-www-form-urlencoded") {
             return Err(RouteError::InvalidRequest(
                 "send the parameters as a form: Content-Type application/x-www-form-urlencoded",
@@ -58,7 +58,7 @@ impl Call {
 
     /// The body as JSON text.
     pub(super) fn json(&self) -> Result<&[u8], RouteError> {
-        self.check_no_query()?;
+        self.check_plain()?;
         if !self.has_media_type("application/json") {
             return Err(RouteError::InvalidRequest("send the metadata as JSON: Content-Type application/json"));
         }
@@ -98,10 +98,15 @@ impl Call {
         credentials.map(|credentials| credentials.client_id().to_owned()).unwrap_or_default()
     }
 
-    /// A URL ends up in logs and histories; nothing of a request belongs there.
-    fn check_no_query(&self) -> Result<(), RouteError> {
+    /// A URL ends up in logs and histories; nothing of a request belongs there. And nothing is decompressed.
+    fn check_plain(&self) -> Result<(), RouteError> {
         if self.has_query {
             return Err(RouteError::InvalidRequest("parameters belong into the body, not into the URL"));
+        }
+        if self.headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(RouteError::InvalidRequest(
+                "the body is not decompressed here; send it without Content-Encoding",
+            ));
         }
         Ok(())
     }

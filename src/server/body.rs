@@ -16,11 +16,15 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// Reads a body that says it is JSON, up to `max_bytes`.
 ///
 /// # Errors
-/// 415 for another type, 413 for a body that is too large (by its declared length before it is read), 408 for one that does
+/// 415 for another type or a compressed body, 413 for a body that is too large (by its declared length before it is read), 408 for one that does
 /// not come, 400 for one that breaks off.
 pub(super) async fn read_json(headers: &HeaderMap, body: Body, max_bytes: usize) -> Result<Bytes, Refusal> {
     if !is_json(headers) {
         let message = "Content-Type must be application/json";
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message));
+    }
+    if !is_plain(headers) {
+        let message = "the body is not decompressed here; send it without Content-Encoding";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message));
     }
     let too_large = || {
@@ -43,4 +47,9 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body, max_bytes: usize)
 fn is_json(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// Whether no coding was applied, or none that says so: `identity` is the word for it (RFC 9110 section 12.5.3).
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_ENCODING).iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }

@@ -46,11 +46,13 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     // The token has done its work: nothing behind this point sees it.
     parts.headers.remove(header::AUTHORIZATION);
     parts.extensions.insert(Arc::clone(&principal));
-    let response = match parts.method {
+    let mut response = match parts.method {
         Method::POST => post(&app, parts, body, &principal).await,
         Method::GET | Method::DELETE => without_body(&app, parts, &principal).await,
         _ => method_not_allowed(),
     };
+    // It was for this caller; rmcp says `no-cache` of its event streams, and nothing of the rest.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match in_flight {
         Some(guard) => held_until_sent(&app, response, guard),
         None => response,

@@ -503,6 +503,41 @@ async fn h28_every_answer_has_the_security_headers() {
 }
 
 #[tokio::test]
+async fn h19_a_body_that_says_it_is_compressed_is_refused() {
+    let guarded = Guarded::start().await;
+    let token = guarded.token(&json!({}));
+    for (coding, expected) in [("gzip", 415), ("identity, gzip", 415), ("br", 415), ("identity", 200)] {
+        let request = guarded.server.post(&token, echo_body()).header("content-encoding", coding);
+        let answer = with_mirrors(request, "tools/call", Some(ECHO)).send().await.expect("an answer");
+        assert_eq!(answer.status(), expected, "{coding}");
+        let request = guarded.server.request(Method::POST, "/api/v1/tools/echo").bearer_auth(&token);
+        let request = request.json(&json!({"message": "hi"})).header("content-encoding", coding);
+        assert_eq!(request.send().await.expect("an answer").status(), expected, "{coding} over REST");
+    }
+}
+
+#[tokio::test]
+async fn h28_no_answer_to_a_caller_may_be_kept() {
+    let guarded = Guarded::start().await;
+    let token = guarded.token(&json!({}));
+    let session = guarded.begin(&token).await;
+    let modern = |method: &str| {
+        let request = guarded.server.post(&token, stateless(method, json!({})));
+        with_mirrors(request, method, None).send()
+    };
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+    for answer in [
+        guarded.server.call(&token, ECHO, json!({"message": "hi"})).await,
+        modern("tools/list").await.expect("an answer"),
+        modern("no/such").await.expect("an answer"),
+        guarded.in_session(&token, &session, list).await,
+        guarded.in_session(&token, &session, "{".to_owned()).await,
+    ] {
+        assert_eq!(answer.headers()[header::CACHE_CONTROL], "no-store", "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn h29_h30_types_of_bodies_and_answers() {
     let guarded = Guarded::start().await;
     let token = guarded.token(&json!({}));

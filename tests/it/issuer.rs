@@ -91,6 +91,16 @@ async fn a15_a_client_speaks_for_itself_and_has_nothing_to_refresh() {
 }
 
 #[tokio::test]
+async fn h19_the_issuer_decompresses_nothing() {
+    let server = TestServer::start(&[]).await;
+    let client = server.registered("client_secret_post").await;
+    let proof = [GRANT, ("client_id", &client.id), ("client_secret", &client.secret)];
+    let compressed = server.form("/token", &proof).header(header::CONTENT_ENCODING, "gzip");
+    assert_eq!(refusal(compressed).await, refused(400, "invalid_request"));
+    assert_eq!(server.form("/token", &proof).send().await.expect("an answer").status(), 200, "the twin");
+}
+
+#[tokio::test]
 async fn a16_a_wrong_secret_tells_nothing() {
     let server = TestServer::start(&[]).await;
     let client = server.registered("client_secret_basic").await;

@@ -38,6 +38,21 @@ async fn discovery_names_every_revision() {
 }
 
 #[tokio::test]
+async fn a_session_begins_in_any_revision_that_has_them() {
+    let guarded = Guarded::start().await;
+    let token = guarded.token(&json!({}));
+    for version in ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"] {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": version,
+            "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}});
+        let answer = guarded.server.post(&token, body.to_string()).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{version}");
+        assert!(answer.headers().contains_key("mcp-session-id"), "{version}");
+        let text = answer.text().await.expect("a body");
+        assert!(text.contains(&format!(r#""protocolVersion":"{version}""#)), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn all_tools_are_listed_with_scopes_and_schemas() {
     let guarded = Guarded::start().await;
     let request =
