@@ -59,6 +59,26 @@ fn arguments_that_do_not_fit_end_with_2_and_the_usage() {
 }
 
 #[test]
+fn arguments_as_json_are_judged_like_words() {
+    let (account, _serving) = account();
+    let usage = "usage: securemcp call echo <message> [--uppercase] [--timestamp]";
+    for (tool, json, words) in [
+        ("echo", "{}", &["error: `message` is missing, expected a string", usage][..]),
+        ("echo", r#"{"message":5}"#, &["error: `message` is `5`, expected a string", usage]),
+        ("echo", r#"{"message":"hi","mesage":1}"#, &["`echo` has no argument `mesage`", "did you mean `message`?"]),
+        ("calculator", r#"{"operation":"ad","operands":[1]}"#, &["`operation` is `ad`, expected one of `add`,"]),
+    ] {
+        let ended = account.run(&["call", tool, "--json", json]);
+        ended.failed(2, words);
+        let ended = account.run(&["call", tool, "--json", json, "--output", "json"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:#?}");
+    }
+    // What fits, and the tool still refuses, is the tool's own error.
+    let divide = r#"{"operation":"divide","operands":[1,0]}"#;
+    account.run(&["call", "calculator", "--json", divide]).failed(1, &["division by zero"]);
+}
+
+#[test]
 fn what_a_tool_refuses_ends_with_1() {
     let (account, _serving) = account();
     let ended = account.run(&["call", "calculator", "divide", "1", "0"]);

@@ -51,6 +51,26 @@ fn c16_a_tool_whose_headers_have_bad_names_is_no_tool() {
 }
 
 #[test]
+fn arguments_as_json_cost_no_question_until_they_are_refused() {
+    let liar = Liar::start();
+    let account = account().with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["call", "echo", "hi"]).done();
+    liar.hits();
+    assert_eq!(account.run(&["call", "echo", "--json", r#"{"message":"hi"}"#]).done(), "hi\n");
+    let whats = |hits: Vec<Hit>| hits.into_iter().map(|hit| hit.what).collect::<Vec<_>>();
+    assert_eq!(whats(liar.hits()), ["POST /mcp tools/call"]);
+    let refused = json!({"isError": true, "content": [{"type": "text", "text": "no"}]});
+    liar.answer_calls(refused);
+    let ended = account.run(&["call", "echo", "--json", r#"{"message":5}"#]);
+    fails(&ended, 2, &["`message` is `5`, expected a string", "usage: securemcp call echo <message>"]);
+    assert_eq!(whats(liar.hits()), ["POST /mcp tools/call", "POST /mcp tools/list"]);
+    fails(&account.run(&["call", "echo", "--json", r#"{"message":"hi"}"#]), 1, &["error: no"]);
+    // A server that cannot say what it wants has the last word.
+    liar.lie("POST /mcp tools/list", Lie::Answer(500, Value::Null));
+    fails(&account.run(&["call", "echo", "--json", r#"{"message":5}"#]), 1, &["error: no"]);
+}
+
+#[test]
 fn scopes_that_the_issuer_leaves_out_are_named() {
     let liar = Liar::start();
     let account = account().with("SECUREMCP_SERVER", &liar.url);

@@ -73,6 +73,8 @@ struct Rules {
     call_scope: String,
     refuses_all: bool,
     tools: Value,
+    /// The result of every call, instead of its message.
+    call_result: Option<Value>,
 }
 
 impl Liar {
@@ -97,6 +99,7 @@ impl Liar {
             refuses_all: false,
             tools: json!([{"name": "echo", "inputSchema": {"type": "object",
                 "properties": {"message": {"type": "string"}}, "required": ["message"]}}]),
+            call_result: None,
         };
         let shared = Arc::new(Shared {
             origin: origin.clone(),
@@ -149,6 +152,11 @@ impl Liar {
     /// Lists these tools.
     pub(crate) fn offer(&self, tools: Value) {
         self.rules().tools = tools;
+    }
+
+    /// Answers every call with this result.
+    pub(crate) fn answer_calls(&self, result: Value) {
+        self.rules().call_result = Some(result);
     }
 
     pub(crate) fn refuse_all(&self) {
@@ -249,7 +257,8 @@ impl Shared {
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "liar", "version": "1"}}}),
             "tools/list" => json!({"tools": rules.tools}),
             "tools/call" => {
-                json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]})
+                let echo = || json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]});
+                rules.call_result.clone().unwrap_or_else(echo)
             }
             _ => return reply(202, &Value::Null),
         };
