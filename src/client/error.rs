@@ -247,6 +247,9 @@ impl Hint for ClientError {
             Self::NoRegistration { .. } => "register with `securemcp dcr register`",
             Self::UpstreamDown { .. } => "wait until it is up with `securemcp health --wait 60s`",
             Self::TimedOut { .. } => "check that the server is healthy, or give it longer with `--timeout`",
+            Self::Status { status: 413, .. } => {
+                "the server, or a proxy in front of it, takes no body of this size: send less at once"
+            }
             Self::Status { status: 404 | 405, .. } | Self::NotMcp { .. } => {
                 "check the path of the URL: MCP servers usually answer at `/mcp`"
             }

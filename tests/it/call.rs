@@ -79,6 +79,24 @@ fn arguments_as_json_are_judged_like_words() {
 }
 
 #[test]
+fn arguments_larger_than_the_servers_limit_end_with_1_and_name_it() {
+    let (account, _serving) = account();
+    let arguments = |name: &str, length: usize| {
+        std::fs::write(account.home().join(name), json!({"message": "x".repeat(length)}).to_string()).unwrap();
+        format!("@{name}")
+    };
+    let large = arguments("large.json", 10_000_000);
+    // Without a token the first answer is a 401, with one it is the 413: both come while the client still sends.
+    for _ in 0..2 {
+        let ended = account.run(&["call", "echo", "--json", &large]);
+        ended.failed(1, &["error: the body is larger than 4194304 bytes: send less at once"]);
+    }
+    let fits = arguments("fits.json", 4_000_000);
+    account.run(&["token", "revoke"]).done();
+    assert_eq!(account.run(&["call", "echo", "--json", &fits]).done().len(), 4_000_001);
+}
+
+#[test]
 fn what_a_tool_refuses_ends_with_1() {
     let (account, _serving) = account();
     let ended = account.run(&["call", "calculator", "divide", "1", "0"]);
