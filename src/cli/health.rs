@@ -50,7 +50,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
     /// Check again until nothing fails, for this long
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = span, allow_negative_numbers = true)]
     wait: Option<Duration>,
 }
 
