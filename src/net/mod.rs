@@ -107,6 +107,11 @@ impl NetError {
             Self::Broken { url, source }
         }
     }
+
+    /// Whether there is nobody at the address: what is there and not trusted is somebody.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if tls_error_in(source).is_none())
+    }
 }
 
 impl Hint for NetError {

@@ -49,6 +49,8 @@ pub(crate) struct Hit {
 #[derive(Clone, Debug)]
 pub(crate) enum Lie {
     Answer(u16, Value),
+    /// A page for people.
+    Page(u16, &'static str),
     Redirect(u16, String),
     /// Of this type: this first, then these bytes for ever.
     Endless(&'static str, &'static [u8], &'static [u8]),
@@ -272,6 +274,10 @@ impl Lie {
     fn tell(&self) -> Response<Body> {
         match self {
             Self::Answer(status, value) => reply(*status, value),
+            Self::Page(status, text) => {
+                let response = Response::builder().status(*status).header(header::CONTENT_TYPE, "text/html");
+                response.body(Body::from(*text)).expect("a response")
+            }
             Self::Redirect(status, to) => {
                 let mut response = reply(*status, &Value::Null);
                 response.headers_mut().insert(header::LOCATION, to.parse().expect("ASCII"));
