@@ -104,6 +104,8 @@ pub enum ClientError {
     NotPermitted {
         /// Who refused.
         server: String,
+        /// The scopes that were named for this run; they are all that was asked for.
+        named: Option<Scopes>,
         /// All scopes that the operation needs, if the server said.
         needed: Option<Scopes>,
         /// Scopes that the token's issuer has left out.
@@ -230,6 +232,10 @@ impl Hint for ClientError {
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"
+            }
+            Self::NotPermitted { named: Some(named), needed: Some(needed), .. } if !named.covers(needed) => {
+                let both = named.union(needed);
+                return Some(format!("ask for them too with `--scope \"{both}\"`, or leave `--scope` out"));
             }
             Self::TokenRefused { withheld, .. } | Self::NotPermitted { withheld, .. } if !withheld.is_empty() => {
                 return Some(withheld_hint(withheld));

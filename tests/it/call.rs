@@ -185,6 +185,25 @@ fn a_scope_that_is_not_to_be_had_ends_with_6() {
 }
 
 #[test]
+fn scopes_that_are_named_are_what_is_got_and_no_more() {
+    let (account, _serving) = account();
+    let get = |more: &[&str]| {
+        let got = account.run(&[&["token", "get", "--output", "json"], more].concat()).json();
+        (got["scope"].as_str().unwrap().to_owned(), got["access_token"].as_str().unwrap().to_owned())
+    };
+    let (scope, all) = get(&[]);
+    assert_eq!(scope, "mcp:read mcp:write mcp:infer");
+    assert_eq!(get(&["--scope", "mcp:read"]).0, "mcp:read");
+    assert_eq!(get(&[]), (scope, all), "without `--scope`, what the server asks for");
+    let add = ["call", "calculator", "add", "1", "2"];
+    let hint = "hint: ask for them too with `--scope \"mcp:read mcp:write\"`, or leave `--scope` out";
+    let words = ["does not permit this, it needs the scopes `mcp:write`", hint];
+    account.run(&[&add[..], &["--scope", "mcp:read"]].concat()).failed(6, &words);
+    assert_eq!(account.run(&add).done(), "3\n", "the twin");
+    assert_eq!(get(&["--scope", "mcp:read"]).0, "mcp:read");
+}
+
+#[test]
 fn inspect_tells_what_a_token_says_without_the_token() {
     let (account, serving) = account();
     account.run(&["token", "inspect"]).failed(4, &["no token is kept", "`securemcp token get`"]);
