@@ -256,6 +256,29 @@ fn a_registration_is_kept_and_its_secrets_are_not_shown() {
 }
 
 #[test]
+fn what_a_registration_lacks_is_named_before_anything_is_registered() {
+    let (account, _serving) = account();
+    let register = |more: &[&str]| account.run(&[&["dcr", "register"], more].concat());
+    let add = "hint: to have `ci.env` made, with the new client in it, add `--auto-update`";
+    register(&["--env-file", "ci.env"]).failed(3, &["env file `ci.env` does not exist", add]);
+    let missing = register(&["--env-file", "sub/ci.env", "--auto-update"]);
+    missing.failed(1, &["cannot write `sub/ci.env`: there is no directory `sub`", "hint: make its directory first"]);
+    assert_eq!(account.run(&["dcr", "show"]).code, Some(4), "nothing was registered");
+    register(&["--env-file", "ci.env", "--auto-update"]).done();
+    register(&["--env-file", "ci.env"]).done();
+    let codes = register(&["--grant", "authorization_code", "--redirect-uri", "http://127.0.0.1/"]);
+    codes.failed(1, &["does not offer the `authorization_code` grant", "with `--grant`: `client_credentials`"]);
+}
+
+#[test]
+fn an_empty_token_file_is_told_with_what_belongs_there() {
+    let account = Account::new();
+    std::fs::write(account.home().join("empty"), "\n").unwrap();
+    let hint = "hint: it has to hold the secret alone, such as a token as `securemcp token get` prints it";
+    account.run(&["tools", "--token-file", "empty"]).failed(2, &["`empty` does not hold a secret in one line", hint]);
+}
+
+#[test]
 fn a_registration_for_something_else_does_not_take_the_accounts_place() {
     let (account, _serving) = account();
     let ended = account.run(&["dcr", "register", "--name", "nightly", "--scope", "mcp:read", "--output", "json"]);

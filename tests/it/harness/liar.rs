@@ -49,6 +49,8 @@ pub(crate) struct Hit {
 #[derive(Clone, Debug)]
 pub(crate) enum Lie {
     Answer(u16, Value),
+    /// 429 with this `Retry-After`.
+    Busy(&'static str, Value),
     /// A page for people.
     Page(u16, &'static str),
     Redirect(u16, String),
@@ -274,6 +276,11 @@ impl Lie {
     fn tell(&self) -> Response<Body> {
         match self {
             Self::Answer(status, value) => reply(*status, value),
+            Self::Busy(wait, value) => {
+                let mut response = reply(429, value);
+                response.headers_mut().insert(header::RETRY_AFTER, wait.parse().expect("ASCII"));
+                response
+            }
             Self::Page(status, text) => {
                 let response = Response::builder().status(*status).header(header::CONTENT_TYPE, "text/html");
                 response.body(Body::from(*text)).expect("a response")
