@@ -140,7 +140,7 @@ async fn talk(
     Err(Failure::message(Exit::Failed, text).hint(hint))
 }
 
-/// Whether the arguments of a refused call fit the tool's schema. Without a schema to go by the server has the last word.
+/// Whether the arguments of a refused call fit the tool's schema. Without a schema the server has the last word.
 async fn judge(
     tool: &str,
     arguments: Map<String, Value>,

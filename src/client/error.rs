@@ -295,8 +295,8 @@ impl Hint for ClientError {
             Self::UpstreamDown { .. } => "wait until it is up with `securemcp health --wait 60s`",
             Self::TimedOut { .. } => "check that the server is healthy, or give it longer with `--timeout`",
             Self::Status { status: 300..=399, .. } => {
-                "no redirect is followed, since it could carry a secret elsewhere: the URL that answers itself has to be \
-                 named, be it with a flag or in the issuer's metadata"
+                "no redirect is followed, since it could carry a secret elsewhere: name the URL that answers itself, \
+                 or have the issuer's metadata name it"
             }
             Self::Status { status: 429, .. } => "it was asked too often: wait a while, then try again",
             Self::Status { status: 500..=599, .. } => {

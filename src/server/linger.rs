@@ -1,7 +1,7 @@
 //! The rest of a body that was answered before it was read.
 //!
-//! Whoever is still sending when the connection closes gets a reset, and with it often loses the answer: why the body was
-//! too large, or which token it wants. So what is left is read and thrown away, within bounds, before the connection closes.
+//! Whoever is still sending when the connection closes gets a reset, and with it often loses the answer: why the body
+//! was too large, or which token is wanted. So what is left is read and thrown away, within bounds, before that.
 
 use std::{
     pin::Pin,

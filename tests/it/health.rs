@@ -1,4 +1,4 @@
-//! `securemcp health` against servers and issuers that are not well, or not ours: what it says of each, and how it ends.
+//! `securemcp health` against servers and issuers that are not well, or not ours: what it says, and how it ends.
 
 use serde_json::{Value, json};
 
