@@ -5,13 +5,15 @@
 
 use std::fmt::Write as _;
 
+use jsonschema::{ValidationError, error::ValidationErrorKind};
 use serde_json::{Map, Value};
 
 use super::{
     separate::Flags,
-    shape::Shape,
+    shape::{Shape, plain},
     usage::{secret_advice, with_usage},
 };
+use crate::said::said;
 
 /// What a tool can be given.
 #[derive(Debug)]
@@ -122,9 +124,7 @@ impl<'a> Signature<'a> {
             match self.properties.iter().position(|property| property.name == name) {
                 Some(index) => given.texts[index].push(text),
                 None if self.schema.get("additionalProperties") == Some(&Value::Bool(false)) => {
-                    let similar = nearest(name, self.properties.iter().map(|property| property.name));
-                    let advice = similar.map(|similar| format!("did you mean `{similar}`?"));
-                    return Err(self.misfit(format!("`{}` has no argument `{name}`", self.tool), advice));
+                    return Err(self.unknown_argument(name));
                 }
                 None => {
                     let value = Shape::default().value(&[text]).unwrap_or_default();
@@ -135,10 +135,7 @@ impl<'a> Signature<'a> {
         self.place_positional(&mut given)?;
         for (property, texts) in self.properties.iter().zip(&given.texts) {
             match texts.as_slice() {
-                [] if property.is_required => {
-                    let expected = property.shape.words();
-                    return Err(self.misfit(format!("`{}` is missing, expected {expected}", property.name), None));
-                }
+                [] if property.is_required => return Err(self.missing(property)),
                 [] => {}
                 texts => {
                     arguments.insert(property.name.to_owned(), self.value(property, texts)?);
@@ -226,23 +223,65 @@ impl<'a> Signature<'a> {
         })
     }
 
-    /// The rest of what the schema says: ranges, lengths, patterns, what goes with what.
-    fn validate(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, Misfit> {
+    /// Judges arguments that were given whole, and what the schema says of others beyond their types: ranges, lengths,
+    /// patterns, what goes with what.
+    ///
+    /// # Errors
+    /// A [`Misfit`] that names the argument and what was expected.
+    pub(super) fn validate(&self, arguments: Map<String, Value>) -> Result<Map<String, Value>, Misfit> {
         // A pattern is a stranger's: only the engine without backtracking, so that it cannot take for ever.
         let options = jsonschema::options().offline().with_pattern_options(jsonschema::PatternOptions::regex());
         // A schema that cannot be used here is the server's business: it judges in any case.
         let Ok(validator) = options.build(self.schema) else { return Ok(arguments) };
         let arguments = Value::Object(arguments);
-        if let Some(error) = validator.iter_errors(&arguments).next() {
-            let path = error.instance_path().to_string();
-            let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            let message = if name.is_empty() { error.to_string() } else { format!("`{name}`: {error}") };
-            return Err(self.misfit(message, None));
+        if let Err(error) = validator.validate(&arguments) {
+            return Err(self.violation(&error));
         }
         match arguments {
             Value::Object(arguments) => Ok(arguments),
             _ => unreachable!("made of a map above"),
         }
+    }
+
+    /// A violation of the schema in the words that are used for words.
+    fn violation(&self, error: &ValidationError<'_>) -> Misfit {
+        let path = error.instance_path().to_string();
+        let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let property = |name: &str| self.properties.iter().find(|property| property.name == name);
+        match error.kind() {
+            ValidationErrorKind::Required { property: missing } if name.is_empty() => {
+                let missing = missing.as_str().unwrap_or_default();
+                match property(missing) {
+                    Some(property) => self.missing(property),
+                    None => self.misfit(format!("`{missing}` is missing"), None),
+                }
+            }
+            ValidationErrorKind::AdditionalProperties { unexpected } if name.is_empty() => {
+                self.unknown_argument(unexpected.first().map(String::as_str).unwrap_or_default())
+            }
+            ValidationErrorKind::Type { .. } | ValidationErrorKind::Enum { .. }
+                if let Some(property) = property(name) =>
+            {
+                let expected = property.shape.words();
+                let found = said(&plain(error.instance()));
+                self.misfit(format!("`{name}` is `{found}`, expected {expected}"), None)
+            }
+            _ => {
+                // An argument may be as long as a request.
+                let problem = said(&error.to_string());
+                self.misfit(if name.is_empty() { problem } else { format!("`{name}`: {problem}") }, None)
+            }
+        }
+    }
+
+    fn missing(&self, property: &Property<'_>) -> Misfit {
+        self.misfit(format!("`{}` is missing, expected {}", property.name, property.shape.words()), None)
+    }
+
+    fn unknown_argument(&self, name: &str) -> Misfit {
+        let similar = nearest(name, self.properties.iter().map(|property| property.name));
+        let advice = similar.map(|similar| format!("did you mean `{similar}`?"));
+        self.misfit(format!("`{}` has no argument `{}`", self.tool, said(name)), advice)
     }
 
     fn unknown_flag(&self, name: &str) -> Misfit {
@@ -407,6 +446,32 @@ mod tests {
         assert!(misfit(&calculator(), "add").starts_with("`operands` is missing, expected a list of numbers"));
         let eleven = "add 1 2 3 4 5 6 7 8 9 10 11";
         assert!(misfit(&calculator(), eleven).starts_with("`operands`: "), "{}", misfit(&calculator(), eleven));
+    }
+
+    #[test]
+    fn what_is_given_whole_is_judged_in_the_same_words() {
+        let judge = |schema: &Value, given: Value| {
+            let Value::Object(given) = given else { panic!("an object") };
+            let signature = Signature::of("tool", schema, &ours());
+            signature.validate(given).map(Value::Object).map_err(|misfit| format!("{misfit} | {}", misfit.hint))
+        };
+        let fits = json!({"message": "hi", "max_len": null});
+        assert_eq!(judge(&echo(), fits.clone()).unwrap(), fits);
+        let usage = "usage: securemcp call tool <message> [--uppercase] [--timestamp] [--max-len <integer>]";
+        for (given, message) in [
+            (json!({}), "`message` is missing, expected a string"),
+            (json!({"message": 5}), "`message` is `5`, expected a string"),
+            (json!({"message": "hi", "max_len": "x"}), "`max_len` is `x`, expected an integer"),
+            (json!({"message": "hi", "max_len": 0}), "`max_len`: 0 is less than the minimum of 1"),
+            (json!({"message": "hi", "mesage": "x"}), "`tool` has no argument `mesage` | did you mean `message`?"),
+        ] {
+            let misfit = judge(&echo(), given).unwrap_err();
+            assert!(misfit.starts_with(message) && misfit.ends_with(usage), "{misfit}");
+        }
+        let misfit = judge(&calculator(), json!({"operation": "ad", "operands": [1]})).unwrap_err();
+        assert!(misfit.starts_with("`operation` is `ad`, expected one of `add`,"), "{misfit}");
+        let misfit = judge(&echo(), json!({"message": ["x".repeat(10_000)]})).unwrap_err();
+        assert!(misfit.len() < 2500, "an argument may be as long as a request");
     }
 
     #[test]

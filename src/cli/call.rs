@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use super::{
-    arguments::{Signature, nearest},
+    arguments::{Misfit, Signature, nearest},
     exit::{Exit, Failure},
     sampling::SamplingCommand,
     surroundings::{Given, Surroundings, Wanted, input},
@@ -90,9 +90,9 @@ async fn talk(
     session: &Session,
     surroundings: &Surroundings,
 ) -> Result<Exit, Failure> {
-    let arguments = match given {
-        // The server judges; that spares asking it for the schema first.
-        Some(arguments) if !options.help => arguments,
+    // Kept for a closer look: what is given as JSON goes to the server without asking it for the schema first.
+    let (arguments, unjudged) = match given {
+        Some(arguments) if !options.help => (arguments.clone(), Some(arguments)),
         _ => {
             let tools = list(session).await?;
             let found = find(&tools, tool)?;
@@ -100,10 +100,7 @@ async fn talk(
                 return describe(found, surroundings);
             }
             let signature = Signature::of(tool, input_schema(found), &surroundings.own_flags);
-            signature.arguments(&options.words, &options.arg).map_err(|misfit| {
-                let hint = misfit.hint.clone();
-                Failure::new(Exit::Usage, misfit).hint(hint)
-            })?
+            (signature.arguments(&options.words, &options.arg).map_err(misfit)?, None)
         }
     };
     let call = session.call_tool(tool, arguments);
@@ -112,6 +109,13 @@ async fn talk(
         Some(_) => call.await,
         None => surroundings.waiting("waiting for the tool", call).await,
     };
+    let is_refusal = match &result {
+        Ok(result) => result.is_error == Some(true),
+        Err(error) => matches!(error, ClientError::Rpc { code: INVALID_PARAMS, .. }),
+    };
+    if is_refusal && let Some(arguments) = unjudged {
+        judge(tool, arguments, session, surroundings).await?;
+    }
     let result = result.map_err(|error| match error {
         ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error).hint(format!(
             "`securemcp tools` lists the server's tools, `securemcp call {tool} --help` the arguments of this one"
@@ -134,6 +138,24 @@ async fn talk(
     let hint =
         wants_model.then(|| "give it a model: `--sampling-command CMD` runs for each question it has".to_owned());
     Err(Failure::message(Exit::Failed, text).hint(hint))
+}
+
+/// Whether the arguments of a refused call fit the tool's schema. Without a schema the server has the last word.
+async fn judge(
+    tool: &str,
+    arguments: Map<String, Value>,
+    session: &Session,
+    surroundings: &Surroundings,
+) -> Result<(), Failure> {
+    let Ok(tools) = list(session).await else { return Ok(()) };
+    let Some(found) = tools.iter().find(|found| name(found) == tool) else { return Ok(()) };
+    let signature = Signature::of(tool, input_schema(found), &surroundings.own_flags);
+    signature.validate(arguments).map(drop).map_err(misfit)
+}
+
+fn misfit(misfit: Misfit) -> Failure {
+    let hint = misfit.hint.clone();
+    Failure::new(Exit::Usage, misfit).hint(hint)
 }
 
 fn find<'t>(tools: &'t [Value], wanted: &str) -> Result<&'t Value, Failure> {

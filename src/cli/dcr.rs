@@ -168,7 +168,9 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
     let is_new = env_file.as_ref().is_some_and(|file| file.text.is_none());
     let inputs = surroundings.inputs();
     let inputs = if is_new { Inputs { env_file: None, ..inputs } } else { inputs };
-    let config = surroundings.config_from(&inputs)?;
+    let config = surroundings
+        .config_from(&inputs)
+        .map_err(|failure| failure.hint(without_auto_update(command, surroundings)))?;
     let mut settings = surroundings.client_settings(&config, &Wanted::default())?;
     let printer = surroundings.printer;
     match command {
@@ -223,6 +225,14 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
     }
 }
 
+/// What is missing where an env file that is not there yet was meant to be written.
+fn without_auto_update(command: &Command, surroundings: &Surroundings) -> Option<String> {
+    let path = surroundings.globals.env_file.as_ref().filter(|path| !path.exists())?;
+    let is_meant_to_write = matches!(command, Command::Register(options) if !options.auto_update);
+    is_meant_to_write
+        .then(|| format!("to have `{}` made, with the new client in it, add `--auto-update`", path.display()))
+}
+
 /// The file that scripts read their settings from, and what is in it now.
 struct EnvFile {
     file: OwnFile,
@@ -238,6 +248,13 @@ impl EnvFile {
         };
         let file = OwnFile::at(path)?;
         let text = file.read()?;
+        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(missing) = directory.filter(|directory| !directory.is_dir()) {
+            let problem = format!("cannot write `{}`: there is no directory `{}`", path.display(), missing.display());
+            return Err(
+                Failure::message(Exit::Failed, problem).hint("make its directory first, or name another".to_owned())
+            );
+        }
         Ok(Self { file, text })
     }
 

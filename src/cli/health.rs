@@ -6,6 +6,7 @@ use chrono::DateTime;
 use clap::Args;
 use reqwest::{Method, StatusCode, header};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
@@ -22,6 +23,7 @@ use crate::{
     jose::KeySet,
     net::{Document, Http, NetError},
     oauth::{Challenge, Issuer, Resource, ResourceMetadata, ServerMetadata},
+    said,
     tls::Validity,
 };
 
@@ -38,6 +40,9 @@ const LATE_RENEWAL: Duration = Duration::from_hours(14 * 24);
 /// The most harmless request there is: a server that wants a token answers it with 401.
 const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
+/// Of a server without resource metadata.
+const OPEN: &str = "none: the server asks for no token";
+
 const EXAMPLES: &str = "Ends with 5 if something fails; a warning is no failure.
 
 Examples:
@@ -50,7 +55,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
     /// Check again until nothing fails, for this long
-    #[arg(long, value_name = "TIME", value_parser = span)]
+    #[arg(long, value_name = "TIME", value_parser = span, allow_negative_numbers = true)]
     wait: Option<Duration>,
 }
 
@@ -129,36 +134,50 @@ async fn checks(http: &Http, client: &ClientSettings) -> Vec<Check> {
 /// Whether it is there at all.
 async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, dates: &mut Vec<Skew>) -> bool {
     let (mut certificate, mut upstream) = (None, None);
-    for (subject, path) in [("server live", "health/live"), ("server ready", "health/ready")] {
+    for (subject, path, word) in [("server live", "health/live", "healthy"), ("server ready", "health/ready", "ready")]
+    {
         // Beside the MCP endpoint, so that a prefix in front of both is kept.
         let Ok(url) = server.url().join(path) else { continue };
-        checks.push(match http.get(&url).await {
+        match http.get(&url).await {
             Err(error) => {
-                let hint = "start it with `securemcp serve`, or name another with `--server`";
-                checks.push(Check { hint: Some(hint.to_owned()), ..unreachable(subject, &error) });
+                let start = "start it with `securemcp serve`, or name another with `--server`";
+                let hint = if error.is_nobody() { Some(start.to_owned()) } else { error.hint() };
+                checks.push(Check { hint, ..unreachable(subject, &error) });
                 return false;
             }
             Ok(document) => {
                 dates.extend(skew("the server", &document));
                 certificate = document.certificate_validity();
                 upstream = guarded_server(&document);
-                match document.status {
-                    StatusCode::OK => ok(subject, url.to_string()),
-                    StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNAUTHORIZED => {
-                        warn(subject, format!("`{url}` does not exist"), "nothing to do if the server is not securemcp")
-                    }
-                    status => {
-                        let text = String::from_utf8_lossy(&document.body).chars().take(200).collect::<String>();
-                        fail(subject, format!("HTTP {}: {}", status.as_u16(), text.trim()), "see what the server logs")
-                    }
-                }
+                checks.push(probe(subject, &url, word, &document));
             }
-        });
+        }
     }
     let now = SystemClock::shared().since_epoch();
     checks.extend(certificate.map(|validity| certificate_check(validity, now)));
     checks.extend(upstream);
     true
+}
+
+/// What a path of ours for probes answered. Servers of others need not have it.
+fn probe(subject: &'static str, url: &Url, word: &str, document: &Document) -> Check {
+    let said = document.json::<Value>().ok();
+    let says = said.as_ref().and_then(|said| said.get("status")?.as_str());
+    let foreign = |detail| warn(subject, detail, "nothing to do if the server is not securemcp");
+    match document.status {
+        StatusCode::OK if says == Some(word) => ok(subject, url.to_string()),
+        StatusCode::OK => foreign(format!("`{url}` answers, but does not say `\"status\":\"{word}\"`")),
+        StatusCode::NOT_FOUND => foreign(format!("`{url}` does not exist")),
+        status if status.is_redirection() || status.is_client_error() => foreign(answered(url, status)),
+        status => {
+            let text = String::from_utf8_lossy(&document.body).chars().take(200).collect::<String>();
+            fail(subject, format!("HTTP {}: {}", status.as_u16(), said::said(text.trim())), "see what the server logs")
+        }
+    }
+}
+
+fn answered(url: &Url, status: StatusCode) -> String {
+    format!("`{url}` answered with HTTP {}", status.as_u16())
 }
 
 /// How long the server's certificate is still good. One that is not is no longer answered: the server is unreachable.
@@ -177,7 +196,7 @@ fn certificate_check(validity: Validity, now: Duration) -> Check {
 /// The guarded server, if the answer about readiness speaks of one.
 fn guarded_server(ready: &Document) -> Option<Check> {
     const SUBJECT: &str = "upstream";
-    let said: serde_json::Value = ready.json().ok()?;
+    let said: Value = ready.json().ok()?;
     if said.get("upstream")? == "ready" {
         return Some(ok(SUBJECT, "the guarded server takes calls".to_owned()));
     }
@@ -193,15 +212,19 @@ async fn check_resource(http: &Http, server: &Resource, checks: &mut Vec<Check>)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "application/json, text/event-stream")
         .body(PING);
-    let (status, challenge) = match http.send(request).await {
-        Ok(document) => (document.status, challenge(&document)),
+    let answer = match http.send(request).await {
+        Ok(answer) => answer,
         Err(error) => {
             checks.push(unreachable(SUBJECT, &error));
             return None;
         }
     };
-    let is_open = status != StatusCode::UNAUTHORIZED;
-    let named = challenge.and_then(|challenge| Url::parse(&challenge.resource_metadata?).ok());
+    let is_open = answer.status != StatusCode::UNAUTHORIZED;
+    if is_open && !is_mcp(&answer) {
+        checks.push(no_mcp(&server.url(), answer.status));
+        return None;
+    }
+    let named = challenge(&answer).and_then(|challenge| Url::parse(&challenge.resource_metadata?).ok());
     if let Some(url) = named.as_ref().filter(|url| url.origin() != server.url().origin()) {
         let hint = "set the server's resource (`--resource`) to the URL that clients call";
         checks.push(fail(SUBJECT, format!("the server points to `{url}`, which is not of its own origin"), hint));
@@ -210,14 +233,14 @@ async fn check_resource(http: &Http, server: &Resource, checks: &mut Vec<Check>)
     let url = named.unwrap_or_else(|| server.metadata_url());
     let (check, metadata) = match http.get(&url).await {
         Err(error) => (unreachable(SUBJECT, &error), None),
-        Ok(document) if is_open && !document.status.is_success() => {
-            (ok(SUBJECT, "none: the server asks for no token".to_owned()), None)
-        }
+        Ok(document) if is_open && document.status.is_client_error() => (ok(SUBJECT, OPEN.to_owned()), None),
         Ok(document) => match document.json::<ResourceMetadata>() {
             _ if !document.status.is_success() => {
-                let detail = format!("`{url}` answered with HTTP {}", document.status.as_u16());
-                (fail(SUBJECT, detail, "see that a proxy in front passes `/.well-known/`"), None)
+                let hint = "see that a proxy in front passes `/.well-known/`";
+                (fail(SUBJECT, answered(&url, document.status), hint), None)
             }
+            // A page for whatever is asked, of a server that sends nobody there.
+            Err(_) if is_open => (ok(SUBJECT, OPEN.to_owned()), None),
             Err(error) => {
                 (fail(SUBJECT, format!("`{url}` is no RFC 9728 metadata: {error}"), "see what answers there"), None)
             }
@@ -231,6 +254,29 @@ async fn check_resource(http: &Http, server: &Resource, checks: &mut Vec<Check>)
     };
     checks.push(check);
     metadata
+}
+
+/// Whether somebody who speaks MCP has answered to [`PING`], be it that it is not the right beginning.
+fn is_mcp(answer: &Document) -> bool {
+    if answer.status.is_redirection() || answer.status.is_server_error() {
+        return false;
+    }
+    let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_event_stream = answer.status.is_success() && kind.starts_with("text/event-stream");
+    let asks_for_more = matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::NOT_ACCEPTABLE);
+    is_event_stream || asks_for_more || answer.json::<Value>().is_ok_and(|said| said.get("jsonrpc").is_some())
+}
+
+fn no_mcp(url: &Url, status: StatusCode) -> Check {
+    let hint = match status {
+        StatusCode::TOO_MANY_REQUESTS => "wait a moment, then check again",
+        status if status.is_server_error() => "see what the server logs, and a proxy in front of it",
+        status if status.is_redirection() => {
+            "name the URL that answers itself with `--server`: no redirect is followed"
+        }
+        _ => "check the path of the URL: MCP servers usually answer at `/mcp`",
+    };
+    fail("MCP endpoint", format!("no MCP: {}", answered(url, status)), hint)
 }
 
 fn challenge(document: &Document) -> Option<Challenge> {
@@ -272,7 +318,9 @@ async fn check_issuer(
 ) {
     const SUBJECT: &str = "issuer metadata";
     let base = client.issuer_backchannel_url.clone().unwrap_or_else(|| issuer.url());
-    let mut check = fail(SUBJECT, format!("`{base}` has no metadata"), "see that the issuer's name has its whole path");
+    let reached = client.issuer_backchannel_url.as_ref().map(|url| format!(" at `{url}`")).unwrap_or_default();
+    let nothing = format!("`{issuer}` has no metadata{reached}");
+    let mut check = fail(SUBJECT, nothing, "see that the issuer's name has its whole path");
     for url in Issuer::metadata_urls(&base) {
         match http.get(&url).await {
             Err(error) => {
@@ -294,7 +342,12 @@ async fn check_issuer(
                     }
                 }
             }
-            Ok(_) => {}
+            Ok(document) if document.status.is_client_error() && document.status != StatusCode::TOO_MANY_REQUESTS => {}
+            Ok(document) => {
+                let hint = "see what the issuer logs, and a proxy in front of it";
+                check = fail(SUBJECT, answered(&url, document.status), hint);
+                break;
+            }
         }
     }
     checks.push(check);
@@ -318,9 +371,7 @@ async fn check_keys(http: &Http, url: Option<&Url>) -> Check {
     };
     match http.get(url).await {
         Err(error) => unreachable(SUBJECT, &error),
-        Ok(document) if !document.status.is_success() => {
-            fail(SUBJECT, format!("`{url}` answered with HTTP {}", document.status.as_u16()), hint)
-        }
+        Ok(document) if !document.status.is_success() => fail(SUBJECT, answered(url, document.status), hint),
         Ok(document) => match KeySet::parse(&document.body) {
             Ok(keys) if !keys.is_empty() => ok(SUBJECT, format!("{} at `{url}`", keys.len())),
             Ok(_) => fail(SUBJECT, format!("no usable key at `{url}`"), hint),

@@ -96,7 +96,18 @@ async fn judge(
         leeway: LEEWAY,
     };
     let verdict = Unverified::parse(token.expose()).and_then(|token| token.verify(&keys, &expect, now));
-    Ok(Verdict { refused: verdict.err(), resource, keys_url: keys_url.to_string() })
+    let refused = verdict.err().map(|refused| expired_first(refused, token, now));
+    Ok(Verdict { refused, resource, keys_url: keys_url.to_string() })
+}
+
+/// The key of an old token may be gone from the key set: that it is old says more.
+fn expired_first(refused: Refused, token: &Secret, now: Duration) -> Refused {
+    let Refused::UnknownKey(_) = refused else { return refused };
+    let expiry = Contents::of(token).ok().and_then(|contents| contents.claims.get("exp")?.as_u64());
+    match expiry.and_then(|expiry| now.as_secs().checked_sub(expiry)) {
+        Some(ago) if ago >= LEEWAY.as_secs() => Refused::Expired(ago),
+        _ => refused,
+    }
 }
 
 fn refusal(server: &str, refused: Refused) -> Failure {
@@ -194,6 +205,20 @@ mod tests {
         ] {
             assert_eq!(in_words(name, &value, now), words);
         }
+    }
+
+    #[test]
+    fn an_expired_token_is_expired_whatever_became_of_its_key() {
+        let now = Duration::from_secs(1000);
+        let unknown = || Refused::UnknownKey("k".to_owned());
+        let of = |exp: u64, refused| {
+            let token = SigningKey::generate().sign("at+jwt", &json!({"iss": "https://i.example", "exp": exp}));
+            expired_first(refused, &token, now)
+        };
+        assert!(matches!(of(900, unknown()), Refused::Expired(100)));
+        assert!(matches!(of(990, unknown()), Refused::UnknownKey(_)), "it may be the clocks");
+        assert!(matches!(of(1300, unknown()), Refused::UnknownKey(_)));
+        assert!(matches!(of(900, Refused::Signature), Refused::Signature), "a forged token says nothing of its age");
     }
 
     #[test]

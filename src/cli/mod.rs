@@ -80,7 +80,14 @@ struct Globals {
     )]
     color: Colour,
     /// How long one request may take
-    #[arg(long, global = true, value_name = "TIME", value_parser = span, default_value = "30s")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        value_parser = span,
+        default_value = "30s",
+        allow_negative_numbers = true
+    )]
     timeout: Duration,
     /// Trust the certificates in this PEM file, beside the system's
     #[arg(long, global = true, value_name = "FILE")]

@@ -59,6 +59,11 @@ pub(super) fn separate(words: Vec<OsString>, flags: &Flags) -> Vec<OsString> {
         let text = word.to_str().unwrap_or_default();
         if let Some(count) = flags.words(text) {
             ours.push(word);
+            let value = words.as_slice().first().filter(|_| count > 1);
+            if count > 1 && value.is_none_or(is_flag) {
+                // The end, for clap to see that there is no value, whatever else was typed.
+                return ours;
+            }
             ours.extend(words.by_ref().take(count - 1));
         } else if tool.is_none() && text == "--" {
             tool = words.next();
@@ -83,6 +88,12 @@ pub(super) fn separate(words: Vec<OsString>, flags: &Flags) -> Vec<OsString> {
         ours.extend(theirs);
     }
     ours
+}
+
+/// Whether a word cannot be the value of a flag: it looks like one itself, and is neither `-` nor a number.
+fn is_flag(word: &OsString) -> bool {
+    let text = word.to_str().unwrap_or_default();
+    text.len() > 1 && text.starts_with('-') && text.parse::<f64>().is_err()
 }
 
 /// Where the subcommand is, if it is `call`. The first word is the program.
@@ -135,6 +146,19 @@ mod tests {
         assert_eq!(separated("s call echo -q -- --output json"), "s call -q echo -- -- --output json");
         assert_eq!(separated("s call -- echo --quiet"), "s call echo -- -- --quiet");
         assert_eq!(separated("s call echo --message=--quiet"), "s call echo -- --message=--quiet");
+    }
+
+    #[test]
+    fn a_flag_without_its_value_is_the_last_thing_that_clap_sees() {
+        for (typed, clear) in [
+            ("s call echo hi --server", "s call --server"),
+            ("s call echo --server --message hi", "s call --server"),
+            ("s call echo --server -q", "s call --server"),
+            ("s call echo --server -1", "s call --server -1 echo"),
+            ("s call echo --server=", "s call --server= echo"),
+        ] {
+            assert_eq!(separated(typed), clear);
+        }
     }
 
     #[test]

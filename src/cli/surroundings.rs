@@ -190,7 +190,8 @@ async fn secret(path: &Path) -> Result<Secret, Failure> {
     let secret = text.trim_end_matches(['\r', '\n']);
     if secret.is_empty() || secret.contains(char::is_whitespace) {
         let problem = format!("`{}` does not hold a secret in one line", path.display());
-        return Err(Failure::message(Exit::Usage, problem));
+        let hint = "it has to hold the secret alone, such as a token as `securemcp token get` prints it";
+        return Err(Failure::message(Exit::Usage, problem).hint(hint.to_owned()));
     }
     Ok(Secret::new(secret))
 }

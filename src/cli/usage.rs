@@ -74,9 +74,9 @@ fn missing(named: &str, argument: &str) -> String {
 fn failure(error: &clap::Error) -> Failure {
     let get = |kind| error.get(kind).map(text);
     let quoted = |kind| error.get(kind).map(|value| format!("`{}`", text(value).replace(", ", "`, `")));
-    let argument = get(ContextKind::InvalidArg).unwrap_or_default();
+    let written = get(ContextKind::InvalidArg).unwrap_or_default();
     // `--output <FORMAT>` is how the help says it.
-    let argument = argument.split_once(" <").map_or(argument.as_str(), |(flag, _)| flag);
+    let argument = written.split_once(" <").map_or(written.as_str(), |(flag, _)| flag);
     let value = get(ContextKind::InvalidValue).unwrap_or_default();
     let similar = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
     let similar = similar.into_iter().find_map(quoted).map(|similar| format!("did you mean {similar}?"));
@@ -89,7 +89,10 @@ fn failure(error: &clap::Error) -> Failure {
         ErrorKind::InvalidSubcommand => {
             (format!("unknown command {}", quoted(ContextKind::InvalidSubcommand).unwrap_or_default()), similar)
         }
-        ErrorKind::InvalidValue if value.is_empty() => (format!("`{argument}` needs a value"), None),
+        ErrorKind::InvalidValue if value.is_empty() => {
+            let advice = format!("write `{written}`; a value that begins with a dash as `{argument}=VALUE`");
+            (format!("`{argument}` needs a value"), Some(advice))
+        }
         ErrorKind::InvalidValue => {
             let valid = quoted(ContextKind::ValidValue).unwrap_or_default();
             (format!("`{argument}` is `{value}`, expected one of {valid}"), similar)
@@ -98,9 +101,7 @@ fn failure(error: &clap::Error) -> Failure {
             let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
             (format!("`{argument}` is `{value}`: {cause}"), None)
         }
-        ErrorKind::MissingRequiredArgument => {
-            (missing(&get(ContextKind::InvalidArg).unwrap_or_default(), argument), None)
-        }
+        ErrorKind::MissingRequiredArgument => (missing(&written, argument), None),
         ErrorKind::MissingSubcommand => {
             let valid = quoted(ContextKind::ValidSubcommand).unwrap_or_default();
             ("a command is missing".to_owned(), Some(format!("one of {valid}")))

@@ -148,13 +148,17 @@ impl Bearer {
             Some(TokenSourceKind::Fetched) => !asked.covers(needed),
             Some(TokenSourceKind::Given) | None => false,
         };
+        // What somebody has named is not widened behind his back.
+        let named = self.settings().scopes.clone();
+        let is_named_less = |needed: &Scopes| named.as_ref().is_some_and(|named| !named.covers(needed));
         match &needed {
-            Some(needed) if !tried.step_up && may_help(needed) => {
+            Some(needed) if !tried.step_up && !is_named_less(needed) && may_help(needed) => {
                 tried.step_up = true;
                 Ok(asked.union(needed))
             }
             _ => Err(ClientError::NotPermitted {
                 server: self.settings().server.to_string(),
+                named,
                 needed,
                 withheld: used.map(|held| held.token.withheld.clone()).unwrap_or_default(),
                 reason: reason(challenge),
@@ -204,6 +208,7 @@ mod tests {
             Kind,
             testing::{World, echo, field},
         },
+        hint::Hint as _,
         secret::Secret,
     };
 
@@ -271,6 +276,27 @@ mod tests {
         assert_eq!(asked, ["mcp:read", "mcp:read mcp:write"]);
         assert_eq!(echo(&world.client()).await.unwrap(), "hi");
         assert_eq!(world.whats(), ["POST /mcp tools/call"]);
+    }
+
+    #[tokio::test]
+    async fn scopes_that_somebody_has_named_are_not_widened() {
+        let world = World::new().await;
+        world.change(|rules| rules.call_scope = "mcp:read mcp:write".to_owned());
+        let with = |scopes: &str| {
+            let scopes = Scopes::parse(scopes).unwrap();
+            world.client_with(move |settings| settings.scopes = Some(scopes))
+        };
+        // Fresh, then kept.
+        for _ in 0..2 {
+            let error = echo(&with("mcp:read")).await.unwrap_err();
+            assert_eq!(error.kind(), Kind::NotPermitted);
+            assert!(error.to_string().contains("needs the scopes `mcp:read mcp:write`"), "{error}");
+            let hint = "ask for them too with `--scope \"mcp:read mcp:write\"`, or leave `--scope` out";
+            assert_eq!(error.hint().unwrap(), hint);
+        }
+        let asked: Vec<_> = world.seen().iter().filter_map(|seen| field(&seen.body, "scope")).collect();
+        assert_eq!(asked, ["mcp:read"]);
+        assert_eq!(echo(&with("mcp:read mcp:write")).await.unwrap(), "hi", "the twin");
     }
 
     #[tokio::test]

@@ -60,6 +60,20 @@ pub enum ClientError {
         code: ErrorCode,
         /// Code and description, escaped and capped.
         answer: String,
+        /// When to come back, as the issuer says it.
+        retry_after: Option<RetryAfter>,
+    },
+    /// A grant that the issuer did not register, and does not list.
+    #[error("issuer `{issuer}` does not offer the `{grant}` grant, and refused to register a client for it: {answer}")]
+    GrantNotOffered {
+        /// Who.
+        issuer: String,
+        /// The grant.
+        grant: String,
+        /// Those that its metadata lists.
+        offered: Vec<String>,
+        /// Code and description, escaped and capped.
+        answer: String,
     },
     /// An issuer whose URL is not that of a realm.
     #[error("`{issuer}` is not a realm of a Keycloak")]
@@ -104,6 +118,8 @@ pub enum ClientError {
     NotPermitted {
         /// Who refused.
         server: String,
+        /// The scopes that were named for this run; they are all that was asked for.
+        named: Option<Scopes>,
         /// All scopes that the operation needs, if the server said.
         needed: Option<Scopes>,
         /// Scopes that the token's issuer has left out.
@@ -126,6 +142,8 @@ pub enum ClientError {
         status: u16,
         /// The beginning of the answer, escaped and capped.
         body: Option<String>,
+        /// When to come back, as the server says it.
+        retry_after: Option<RetryAfter>,
     },
     /// A JSON-RPC error: the server or the tool said no.
     #[error("{message} (JSON-RPC {code})")]
@@ -157,6 +175,22 @@ pub enum ClientError {
         /// What came instead, escaped and capped.
         problem: String,
     },
+}
+
+/// The header of this name (RFC 9110 section 10.2.3): seconds or a date, escaped and capped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryAfter(String);
+
+impl RetryAfter {
+    pub(super) fn of(text: &str) -> Self {
+        Self(said(text))
+    }
+
+    fn hint(&self) -> String {
+        let is_seconds = !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_digit());
+        let when = if is_seconds { format!("in {} s", self.0) } else { format!("after {}", self.0) };
+        format!("try again {when}: so it says itself (`Retry-After`)")
+    }
 }
 
 /// What kind of failure it is: one for each exit code of the command line.
@@ -196,7 +230,8 @@ impl ClientError {
             {
                 Kind::NotPermitted
             }
-            Self::Refused { code: ErrorCode::InvalidClientMetadata | ErrorCode::InvalidRedirectUri, .. } => {
+            Self::GrantNotOffered { .. }
+            | Self::Refused { code: ErrorCode::InvalidClientMetadata | ErrorCode::InvalidRedirectUri, .. } => {
                 Kind::Server
             }
             Self::NoIdentity { .. }
@@ -226,10 +261,22 @@ impl Hint for ClientError {
             Self::NoProof { .. } => {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`"
             }
+            Self::Refused { retry_after: Some(retry_after), .. }
+            | Self::Status { retry_after: Some(retry_after), .. } => {
+                return Some(retry_after.hint());
+            }
+            Self::GrantNotOffered { offered, .. } => {
+                let offered = offered.iter().map(|grant| format!("`{}`", said(grant))).collect::<Vec<_>>().join(", ");
+                return Some(format!("ask for one that it offers with `--grant`: {offered}; or name another issuer"));
+            }
             Self::Refused { code, action, .. } => refused_hint(code, action)?,
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"
+            }
+            Self::NotPermitted { named: Some(named), needed: Some(needed), .. } if !named.covers(needed) => {
+                let both = named.union(needed);
+                return Some(format!("ask for them too with `--scope \"{both}\"`, or leave `--scope` out"));
             }
             Self::TokenRefused { withheld, .. } | Self::NotPermitted { withheld, .. } if !withheld.is_empty() => {
                 return Some(withheld_hint(withheld));
@@ -247,6 +294,17 @@ impl Hint for ClientError {
             Self::NoRegistration { .. } => "register with `securemcp dcr register`",
             Self::UpstreamDown { .. } => "wait until it is up with `securemcp health --wait 60s`",
             Self::TimedOut { .. } => "check that the server is healthy, or give it longer with `--timeout`",
+            Self::Status { status: 300..=399, .. } => {
+                "no redirect is followed, since it could carry a secret elsewhere: name the URL that answers itself, \
+                 or have the issuer's metadata name it"
+            }
+            Self::Status { status: 429, .. } => "it was asked too often: wait a while, then try again",
+            Self::Status { status: 500..=599, .. } => {
+                "try again later; its log, or that of a proxy in front, says more"
+            }
+            Self::Status { status: 413, .. } => {
+                "the server, or a proxy in front of it, takes no body of this size: send less at once"
+            }
             Self::Status { status: 404 | 405, .. } | Self::NotMcp { .. } => {
                 "check the path of the URL: MCP servers usually answer at `/mcp`"
             }

@@ -1,9 +1,14 @@
 //! Asking the token endpoint: the client credentials grant, RFC 6749 section 4.4 with RFC 8707.
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, header};
+use serde_json::Value;
 use url::Url;
 
-use super::{Client, ClientError, error::said, identity::Identity};
+use super::{
+    Client, ClientError,
+    error::{RetryAfter, said},
+    identity::Identity,
+};
 use crate::{
     net::{Document, Http},
     oauth::{ErrorResponse, Resource, Scopes, ServerMetadata, TokenResponse},
@@ -38,8 +43,7 @@ impl Client {
             url: url.to_string(),
             problem: problem.to_owned(),
         };
-        let response: TokenResponse =
-            document.json().map_err(|_| bad("it is no JSON object with `access_token` and `token_type`"))?;
+        let response: TokenResponse = document.json().map_err(|_| bad(misfit(&document)))?;
         if !response.token_type.eq_ignore_ascii_case("bearer") {
             return Err(bad(&format!("`token_type` is `{}`, expected `Bearer`", said(&response.token_type))));
         }
@@ -62,15 +66,28 @@ pub(super) async fn ask(
     if document.status.is_success() {
         return Ok(document);
     }
-    match document.json::<ErrorResponse>() {
-        Ok(refused) => Err(ClientError::Refused {
-            action,
-            url: url.to_string(),
-            answer: said(&refused.to_string()),
-            code: refused.error,
-        }),
-        Err(_) => Err(ClientError::Status { server: url.to_string(), status: document.status.as_u16(), body: None }),
+    let url = url.to_string();
+    let retry_after = document.headers.get(header::RETRY_AFTER).and_then(|text| text.to_str().ok()).map(RetryAfter::of);
+    Err(match document.json::<ErrorResponse>() {
+        Ok(refused) => {
+            let answer = said(&refused.to_string());
+            ClientError::Refused { action, url, answer, code: refused.error, retry_after }
+        }
+        Err(_) => ClientError::Status { server: url, status: document.status.as_u16(), body: None, retry_after },
+    })
+}
+
+/// Why an answer is no token response, without quoting it.
+fn misfit(document: &Document) -> &'static str {
+    let Ok(Value::Object(members)) = document.json::<Value>() else { return "it is no JSON object" };
+    let is_text = |name: &str| members.get(name).is_some_and(Value::is_string);
+    if !is_text("access_token") || !is_text("token_type") {
+        return "it is no JSON object with `access_token` and `token_type`";
     }
+    if members.get("expires_in").is_some_and(|life| !life.is_null() && !life.is_u64()) {
+        return "`expires_in` is no whole number of seconds (RFC 6749 section 5.1)";
+    }
+    "a member beside `access_token` and `token_type` is not what RFC 6749 section 5.1 says: see `scope`"
 }
 
 #[cfg(test)]
@@ -148,15 +165,19 @@ mod tests {
     #[tokio::test]
     async fn answers_that_are_no_bearer_tokens_are_refused_without_quoting_them() {
         let world = World::new().await;
-        for answer in [
-            json!({"access_token": "hush", "token_type": "DPoP", "expires_in": 60}),
-            json!({"access_token": "hush", "expires_in": 60}),
-            json!({"access_token": "hush", "token_type": "Bearer", "expires_in": "hush"}),
-            json!({"access_token": "hush\r\nX-Evil: 1", "token_type": "Bearer"}),
-            json!({"access_token": "", "token_type": "Bearer"}),
+        for (answer, problem) in [
+            (json!({"access_token": "hush", "token_type": "DPoP", "expires_in": 60}), "`token_type` is `DPoP`"),
+            (json!({"access_token": "hush", "expires_in": 60}), "no JSON object with `access_token` and `token_type`"),
+            (json!({"access_token": "hush", "token_type": "Bearer", "expires_in": "hush"}), "`expires_in` is no whole"),
+            (json!({"access_token": "hush", "token_type": "Bearer", "expires_in": "60"}), "`expires_in` is no whole"),
+            (json!({"access_token": "hush", "token_type": "Bearer", "scope": ["hush"]}), "see `scope`"),
+            (json!({"access_token": "hush\r\nX-Evil: 1", "token_type": "Bearer"}), "no header can carry"),
+            (json!({"access_token": "", "token_type": "Bearer"}), "no header can carry"),
+            (json!(["hush"]), "it is no JSON object"),
         ] {
             let error = refused(&world, 200, answer).await;
             assert!(matches!(error, ClientError::BadAnswer { .. }), "{error}");
+            assert!(error.to_string().contains(problem), "{error}");
             assert!(!format!("{error}{error:?}").contains("hush"), "{error}");
         }
         assert!(world.files("tokens").is_empty());

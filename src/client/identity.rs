@@ -84,7 +84,10 @@ impl Client {
             (None, None, Some(client_id)) => {
                 Ok(Identity { client_id, registered_method: None, registered_scopes: None, proof: Proof::Nothing })
             }
-            (None, None, None) => Err(ClientError::NoIdentity { issuer: issuer.to_string() }),
+            (None, None, None) => {
+                self.on_disk(LocalClient::require_whole).await?;
+                Err(ClientError::NoIdentity { issuer: issuer.to_string() })
+            }
         }
     }
 }
@@ -189,6 +192,22 @@ mod tests {
         let private_key = SigningKey::generate().to_pem();
         let issuer = Issuer::parse(issuer).unwrap();
         LocalClient { issuer, client_id: "local".to_owned(), private_key }.save(&state).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_damaged_client_of_the_account_is_told_as_such() {
+        let world = World::new().await;
+        save_local_client(&world, &world.origin);
+        nobody(&world).access_token(None).await.unwrap();
+        let path = world.state_dir().join("local-client.json");
+        std::fs::write(&path, "{\"issuer\": ").unwrap();
+        let forced = world.client_with(|settings| {
+            (settings.client_id, settings.client_secret, settings.force_new) = (None, None, true);
+        });
+        let error = forced.access_token(None).await.unwrap_err();
+        assert!(error.to_string().contains("local-client.json` is damaged: it holds no client"), "{error}");
+        std::fs::remove_file(path).unwrap();
+        assert!(matches!(forced.access_token(None).await, Err(ClientError::NoIdentity { .. })));
     }
 
     fn nobody(world: &World) -> Client {

@@ -278,6 +278,16 @@ impl Client {
                 let problem = InitialTokenProblem::of(token, &issuer.issuer, now);
                 ClientError::InitialTokenRefused { url, answer, problem }
             }
+            (ClientError::Refused { code: ErrorCode::InvalidClientMetadata, answer, .. }, _)
+                if let Some(grant) = metadata.grant_types.iter().find(|grant| !issuer.supports_grant(grant)) =>
+            {
+                ClientError::GrantNotOffered {
+                    issuer: issuer.issuer.to_string(),
+                    grant: grant.clone(),
+                    offered: issuer.grant_types_supported.clone(),
+                    answer,
+                }
+            }
             (error, _) => error,
         })?;
         // The parser's words would quote the answer, and with it perhaps the secret.

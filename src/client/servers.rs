@@ -23,6 +23,9 @@ pub(super) struct KnownServer {
     /// Which token was last got for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) token: Option<TokenKey>,
+    /// Which token was last got without anybody naming its scopes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) default_token: Option<TokenKey>,
     /// Which generation of the protocol it speaks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) era: Option<Era>,
@@ -55,7 +58,8 @@ impl KnownServer {
         let (folder, name) = (state.child(FOLDER)?, file_name(server));
         let _lock = folder.lock(&name)?;
         let before = Self::load(state, server)?;
-        let mut known = before.clone().unwrap_or_else(|| Self { server: server.clone(), token: None, era: None });
+        let unknown = || Self { server: server.clone(), token: None, default_token: None, era: None };
+        let mut known = before.clone().unwrap_or_else(unknown);
         change(&mut known);
         if before.as_ref() == Some(&known) {
             return Ok(());

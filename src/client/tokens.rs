@@ -174,13 +174,31 @@ impl Client {
         Ok(self.obtain(Need { challenge, ..Need::default() }).await?.token)
     }
 
-    /// The token that is given or kept and still good; nobody is asked for a new one.
+    /// The token that is given or was got last and is still good; nobody is asked for a new one.
     pub async fn kept_token(&self) -> Result<Option<AccessToken>, ClientError> {
-        Ok(self.recall().await?.0.map(|held| held.token))
+        let last = |client: &Self, known: &KnownServer| client.kept_key(known).or_else(|| known.token.clone());
+        Ok(self.recall_by(last).await?.0.map(|held| held.token))
     }
 
     /// The token to send first and how to begin, as far as they are known without asking anybody.
     pub(super) async fn recall(&self) -> Result<(Option<Held>, Option<Era>), ClientError> {
+        self.recall_by(Self::kept_key).await
+    }
+
+    /// Which kept token has the scopes of this run: those of its settings, else those of the last run without any.
+    fn kept_key(&self, known: &KnownServer) -> Option<TokenKey> {
+        match self.settings.scopes.clone() {
+            Some(scopes) => {
+                Some(TokenKey { scopes: Some(scopes).filter(|scopes| !scopes.is_empty()), ..known.token.clone()? })
+            }
+            None => known.default_token.clone(),
+        }
+    }
+
+    async fn recall_by(
+        &self,
+        choose: impl FnOnce(&Self, &KnownServer) -> Option<TokenKey> + Send + 'static,
+    ) -> Result<(Option<Held>, Option<Era>), ClientError> {
         if let Some(secret) = self.settings.token.clone() {
             let withheld = Scopes::none();
             let token =
@@ -195,7 +213,7 @@ impl Client {
             let Some(known) = KnownServer::load(state, &client.settings.server)? else {
                 return Ok((None, None));
             };
-            let held = match known.token.filter(|key| client.fits(key)) {
+            let held = match choose(&client, &known).filter(|key| client.fits(key)) {
                 Some(key) => key.read(&folder(state)?)?.filter(|kept| client.is_fresh(kept)),
                 None => None,
             };
@@ -212,7 +230,6 @@ impl Client {
             && self.reached_at(&key.issuer) == key.reached_at
             && settings.client_id.as_ref().is_none_or(|client_id| *client_id == key.client_id)
             && *settings.resource() == key.resource
-            && settings.scopes.as_ref().is_none_or(|scopes| Some(scopes) == key.scopes.as_ref())
     }
 
     fn is_fresh(&self, kept: &KeptToken) -> bool {
@@ -299,8 +316,15 @@ impl Client {
     }
 
     async fn note_token(&self, key: TokenKey) -> Result<(), ClientError> {
-        self.on_disk(move |state| KnownServer::update(state, &key.server.clone(), |known| known.token = Some(key)))
-            .await
+        let is_default = self.settings.scopes.is_none();
+        let note = move |known: &mut KnownServer| {
+            if is_default {
+                known.default_token = Some(key.clone());
+            }
+            known.token = Some(key);
+        };
+        let server = self.settings.server.clone();
+        self.on_disk(move |state| KnownServer::update(state, &server, note)).await
     }
 }
 
@@ -328,6 +352,26 @@ mod tests {
 
     use super::*;
     use crate::client::testing::{Seen, World, field};
+
+    #[tokio::test]
+    async fn without_scopes_of_its_own_a_run_gets_the_token_of_such_a_run() {
+        let world = World::new().await;
+        let with = |scopes: &str| {
+            let scopes = Scopes::parse(scopes).unwrap();
+            world.client_with(move |settings| settings.scopes = Some(scopes))
+        };
+        let secret = async |client: Client| client.access_token(None).await.unwrap().secret.expose().to_owned();
+        let narrow = secret(with("mcp:read")).await;
+        let default = secret(world.client()).await;
+        assert_ne!(default, narrow, "nobody has named its scopes");
+        let wide = secret(with("mcp:read mcp:write mcp:infer")).await;
+        world.seen();
+        assert_eq!(secret(world.client()).await, default);
+        assert_eq!(secret(with("mcp:read")).await, narrow);
+        assert_eq!(secret(with("mcp:infer mcp:write mcp:read")).await, wide, "in whatever order");
+        assert!(world.seen().is_empty(), "all of them without asking anybody");
+        assert_eq!(world.client().kept_token().await.unwrap().unwrap().secret.expose(), default);
+    }
 
     #[tokio::test]
     async fn a_registered_client_asks_for_no_more_than_it_was_registered_for() {

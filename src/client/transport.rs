@@ -16,7 +16,7 @@ use rmcp::{
 use super::{
     ClientError, Settings,
     bearer::{Bearer, Refusal, Tried},
-    error::said,
+    error::{RetryAfter, said},
 };
 use crate::net::{NetError, Streamable, status_in};
 
@@ -148,12 +148,13 @@ fn failed(settings: &Settings, error: StreamableHttpError<reqwest::Error>) -> St
         StreamableHttpError::InsufficientScope(error) => return StreamableHttpError::InsufficientScope(error),
         StreamableHttpError::Client(error) => NetError::of(error, settings.timeout).into(),
         StreamableHttpError::HttpStatus(error) => {
-            ClientError::Status { server: server(), status: error.status, body: None }
+            let retry_after = error.retry_after.as_deref().map(RetryAfter::of);
+            ClientError::Status { server: server(), status: error.status, body: None, retry_after }
         }
         StreamableHttpError::UnexpectedServerResponse(text) => match status_in(&text) {
             Some((status, body)) => {
                 let body = (!body.is_empty()).then(|| said(body));
-                ClientError::Status { server: server(), status, body }
+                ClientError::Status { server: server(), status, body, retry_after: None }
             }
             None => ClientError::NotMcp { server: server(), problem: said(&text) },
         },

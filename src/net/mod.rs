@@ -107,6 +107,11 @@ impl NetError {
             Self::Broken { url, source }
         }
     }
+
+    /// Whether there is nobody at the address: what is there and not trusted is somebody.
+    pub fn is_nobody(&self) -> bool {
+        matches!(self, Self::Unreachable { source, .. } if tls_error_in(source).is_none())
+    }
 }
 
 impl Hint for NetError {
@@ -128,13 +133,25 @@ impl Hint for NetError {
             Self::TooLarge(_) => {
                 Some("no issuer or server needs to say so much here: check that the address is right".to_owned())
             }
+            Self::Broken { url, source } if url.starts_with("http://") && is_no_http(source) => Some(
+                "what answers there does not speak HTTP: if it speaks TLS, begin the URL with https".to_owned(),
+            ),
             Self::Broken { .. } => None,
         }
     }
 }
 
+/// Whether the answer is none of HTTP's.
+fn is_no_http(error: &reqwest::Error) -> bool {
+    cause_in::<hyper::Error>(error).is_some_and(hyper::Error::is_parse)
+}
+
 /// What TLS says, if the peer was reached.
 fn tls_error_in(error: &reqwest::Error) -> Option<&rustls::Error> {
+    cause_in(error)
+}
+
+fn cause_in<E: Error + 'static>(error: &reqwest::Error) -> Option<&E> {
     let mut causes = std::iter::successors(Some(error as &(dyn Error + 'static)), |&cause| {
         // An `io::Error` does not name what it wraps among its sources.
         let wrapped = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -10,7 +10,7 @@ use std::{
 use futures_util::Stream;
 use http::{HeaderName, HeaderValue};
 use rmcp::{
-    model::ClientJsonRpcMessage,
+    model::{ClientJsonRpcMessage, JsonRpcMessage},
     transport::{
         common::client_side_sse::BoxedSseResponse,
         streamable_http_client::{
@@ -57,9 +57,18 @@ impl StreamableHttpClient for Streamable {
         custom_headers: HashMap<HeaderName, HeaderValue>,
         limits: StreamableHttpResponseLimits,
     ) -> Outcome<StreamableHttpPostResponse> {
+        let asked = match &message {
+            JsonRpcMessage::Request(request) => Some(request.id.clone()),
+            _ => None,
+        };
         let sent =
             self.0.post_message_with_response_limits(uri, message, session_id, auth_header, custom_headers, limits);
         Ok(match sent.await? {
+            // A server that did not read so far as the id leaves it out; rmcp would wait for another answer.
+            StreamableHttpPostResponse::Json(JsonRpcMessage::Error(mut error), session) => {
+                error.id = error.id.or(asked);
+                StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), session)
+            }
             StreamableHttpPostResponse::Sse(events, session) => {
                 StreamableHttpPostResponse::Sse(Box::pin(Tamed(events)), session)
             }

@@ -28,7 +28,9 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body, max_bytes: usize)
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message));
     }
     let too_large = || {
-        let message = format!("the body is larger than {max_bytes} bytes");
+        let message = format!(
+            "the body is larger than {max_bytes} bytes: send less at once, or have `server.max_body_bytes` raised"
+        );
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, REFUSED, message)
     };
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

@@ -22,7 +22,7 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{either::Either, sync::CancellationToken};
 
-use super::reload::Running;
+use super::{linger::Lingering, reload::Running};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,7 +106,7 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
     let service = service_fn(move |mut request: Request<Incoming>| {
         asks.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
-        let answer = running.routes().answer(request.map(Body::new));
+        let answer = running.routes().answer(Lingering::around(request).map(Body::new));
         async { Ok::<_, Infallible>(answer.await) }
     });
     let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();

@@ -18,6 +18,7 @@ mod handler;
 mod in_flight;
 mod layers;
 mod limiter;
+mod linger;
 mod listener;
 mod listing;
 mod mcp;

@@ -29,6 +29,20 @@ impl LocalClient {
         Ok(state.read(CLIENT_FILE)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
+    /// Says why there is none, if there is a file that should hold one.
+    pub fn require_whole(state: &PrivateDir) -> Result<(), StoreError> {
+        match state.read(CLIENT_FILE)? {
+            Some(bytes) if serde_json::from_slice::<Self>(&bytes).is_err() => {
+                let path = state.path().join(CLIENT_FILE);
+                Err(StoreError::Damaged {
+                    path,
+                    problem: "it holds no client; the server makes it anew when it starts",
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes the record.
     pub fn save(&self, state: &PrivateDir) -> Result<(), StoreError> {
         let text = serde_json::to_vec_pretty(self).expect("strings only");

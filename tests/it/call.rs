@@ -59,6 +59,44 @@ fn arguments_that_do_not_fit_end_with_2_and_the_usage() {
 }
 
 #[test]
+fn arguments_as_json_are_judged_like_words() {
+    let (account, _serving) = account();
+    let usage = "usage: securemcp call echo <message> [--uppercase] [--timestamp]";
+    for (tool, json, words) in [
+        ("echo", "{}", &["error: `message` is missing, expected a string", usage][..]),
+        ("echo", r#"{"message":5}"#, &["error: `message` is `5`, expected a string", usage]),
+        ("echo", r#"{"message":"hi","mesage":1}"#, &["`echo` has no argument `mesage`", "did you mean `message`?"]),
+        ("calculator", r#"{"operation":"ad","operands":[1]}"#, &["`operation` is `ad`, expected one of `add`,"]),
+    ] {
+        let ended = account.run(&["call", tool, "--json", json]);
+        ended.failed(2, words);
+        let ended = account.run(&["call", tool, "--json", json, "--output", "json"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:#?}");
+    }
+    // What fits, and the tool still refuses, is the tool's own error.
+    let divide = r#"{"operation":"divide","operands":[1,0]}"#;
+    account.run(&["call", "calculator", "--json", divide]).failed(1, &["division by zero"]);
+}
+
+#[test]
+fn arguments_larger_than_the_servers_limit_end_with_1_and_name_it() {
+    let (account, _serving) = account();
+    let arguments = |name: &str, length: usize| {
+        std::fs::write(account.home().join(name), json!({"message": "x".repeat(length)}).to_string()).unwrap();
+        format!("@{name}")
+    };
+    let large = arguments("large.json", 10_000_000);
+    // Without a token the first answer is a 401, with one it is the 413: both come while the client still sends.
+    for _ in 0..2 {
+        let ended = account.run(&["call", "echo", "--json", &large]);
+        ended.failed(1, &["error: the body is larger than 4194304 bytes: send less at once"]);
+    }
+    let fits = arguments("fits.json", 4_000_000);
+    account.run(&["token", "revoke"]).done();
+    assert_eq!(account.run(&["call", "echo", "--json", &fits]).done().len(), 4_000_001);
+}
+
+#[test]
 fn what_a_tool_refuses_ends_with_1() {
     let (account, _serving) = account();
     let ended = account.run(&["call", "calculator", "divide", "1", "0"]);
@@ -147,6 +185,25 @@ fn a_scope_that_is_not_to_be_had_ends_with_6() {
 }
 
 #[test]
+fn scopes_that_are_named_are_what_is_got_and_no_more() {
+    let (account, _serving) = account();
+    let get = |more: &[&str]| {
+        let got = account.run(&[&["token", "get", "--output", "json"], more].concat()).json();
+        (got["scope"].as_str().unwrap().to_owned(), got["access_token"].as_str().unwrap().to_owned())
+    };
+    let (scope, all) = get(&[]);
+    assert_eq!(scope, "mcp:read mcp:write mcp:infer");
+    assert_eq!(get(&["--scope", "mcp:read"]).0, "mcp:read");
+    assert_eq!(get(&[]), (scope, all), "without `--scope`, what the server asks for");
+    let add = ["call", "calculator", "add", "1", "2"];
+    let hint = "hint: ask for them too with `--scope \"mcp:read mcp:write\"`, or leave `--scope` out";
+    let words = ["does not permit this, it needs the scopes `mcp:write`", hint];
+    account.run(&[&add[..], &["--scope", "mcp:read"]].concat()).failed(6, &words);
+    assert_eq!(account.run(&add).done(), "3\n", "the twin");
+    assert_eq!(get(&["--scope", "mcp:read"]).0, "mcp:read");
+}
+
+#[test]
 fn inspect_tells_what_a_token_says_without_the_token() {
     let (account, serving) = account();
     account.run(&["token", "inspect"]).failed(4, &["no token is kept", "`securemcp token get`"]);
@@ -196,6 +253,29 @@ fn a_registration_is_kept_and_its_secrets_are_not_shown() {
     let secret = again.json()["client_secret"].as_str().unwrap().to_owned();
     assert!(!ended.stdout.contains(&secret));
     assert!(account.run(&["dcr", "show"]).done().contains(again.json()["client_id"].as_str().unwrap()));
+}
+
+#[test]
+fn what_a_registration_lacks_is_named_before_anything_is_registered() {
+    let (account, _serving) = account();
+    let register = |more: &[&str]| account.run(&[&["dcr", "register"], more].concat());
+    let add = "hint: to have `ci.env` made, with the new client in it, add `--auto-update`";
+    register(&["--env-file", "ci.env"]).failed(3, &["env file `ci.env` does not exist", add]);
+    let missing = register(&["--env-file", "sub/ci.env", "--auto-update"]);
+    missing.failed(1, &["cannot write `sub/ci.env`: there is no directory `sub`", "hint: make its directory first"]);
+    assert_eq!(account.run(&["dcr", "show"]).code, Some(4), "nothing was registered");
+    register(&["--env-file", "ci.env", "--auto-update"]).done();
+    register(&["--env-file", "ci.env"]).done();
+    let codes = register(&["--grant", "authorization_code", "--redirect-uri", "http://127.0.0.1/"]);
+    codes.failed(1, &["does not offer the `authorization_code` grant", "with `--grant`: `client_credentials`"]);
+}
+
+#[test]
+fn an_empty_token_file_is_told_with_what_belongs_there() {
+    let account = Account::new();
+    std::fs::write(account.home().join("empty"), "\n").unwrap();
+    let hint = "hint: it has to hold the secret alone, such as a token as `securemcp token get` prints it";
+    account.run(&["tools", "--token-file", "empty"]).failed(2, &["`empty` does not hold a secret in one line", hint]);
 }
 
 #[test]

@@ -50,6 +50,32 @@ fn usage_errors_end_with_2_and_say_what_was_meant() {
 }
 
 #[test]
+fn a_flag_without_its_value_is_named_wherever_it_stands() {
+    let account = Account::new();
+    for (arguments, flag, written) in [
+        (&["call", "echo", "--scope"][..], "--scope", "--scope <SCOPES>"),
+        (&["call", "echo", "hi", "--scope", "--uppercase"], "--scope", "--scope <SCOPES>"),
+        (&["call", "echo", "--timeout"], "--timeout", "--timeout <TIME>"),
+        (&["call", "echo", "--json"], "--json", "--json <JSON>"),
+        (&["call", "--ca"], "--ca", "--ca <FILE>"),
+        (&["tools", "--scope"], "--scope", "--scope <SCOPES>"),
+        (&["tools", "--timeout", "--quiet"], "--timeout", "--timeout <TIME>"),
+        (&["token", "get", "--scope", "--header"], "--scope", "--scope <SCOPES>"),
+        (&["dcr", "register", "--name"], "--name", "--name <NAME>"),
+        (&["serve", "--listen"], "--listen", "--listen <ADDRESS>"),
+        (&["--config"], "--config", "--config <FILE>"),
+    ] {
+        let hint = format!("hint: write `{written}`; a value that begins with a dash as `{flag}=VALUE`");
+        account.run(arguments).failed(2, &[&format!("error: `{flag}` needs a value"), &hint]);
+    }
+    for arguments in
+        [&["call", "echo", "--timeout", "-1"][..], &["tools", "--timeout", "-1"], &["tools", "--timeout=-1"]]
+    {
+        account.run(arguments).failed(2, &["error: `--timeout` is `-1`: expected a time such as"]);
+    }
+}
+
+#[test]
 fn no_flag_takes_a_secret_and_the_hint_leads_elsewhere() {
     let account = Account::new();
     account.run(&["tools", "--token", "hunter2"]).failed(2, &["unknown flag `--token`", "`SECUREMCP_TOKEN`"]);

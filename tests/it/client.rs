@@ -51,6 +51,72 @@ fn c16_a_tool_whose_headers_have_bad_names_is_no_tool() {
 }
 
 #[test]
+fn arguments_as_json_cost_no_question_until_they_are_refused() {
+    let liar = Liar::start();
+    let account = account().with("SECUREMCP_SERVER", &liar.url);
+    account.run(&["call", "echo", "hi"]).done();
+    liar.hits();
+    assert_eq!(account.run(&["call", "echo", "--json", r#"{"message":"hi"}"#]).done(), "hi\n");
+    let whats = |hits: Vec<Hit>| hits.into_iter().map(|hit| hit.what).collect::<Vec<_>>();
+    assert_eq!(whats(liar.hits()), ["POST /mcp tools/call"]);
+    let refused = json!({"isError": true, "content": [{"type": "text", "text": "no"}]});
+    liar.answer_calls(refused);
+    let ended = account.run(&["call", "echo", "--json", r#"{"message":5}"#]);
+    fails(&ended, 2, &["`message` is `5`, expected a string", "usage: securemcp call echo <message>"]);
+    assert_eq!(whats(liar.hits()), ["POST /mcp tools/call", "POST /mcp tools/list"]);
+    fails(&account.run(&["call", "echo", "--json", r#"{"message":"hi"}"#]), 1, &["error: no"]);
+    // A server that cannot say what it wants has the last word.
+    liar.lie("POST /mcp tools/list", Lie::Answer(500, Value::Null));
+    fails(&account.run(&["call", "echo", "--json", r#"{"message":5}"#]), 1, &["error: no"]);
+}
+
+#[test]
+fn an_endpoint_that_does_not_answer_in_oauth_is_told_with_what_to_do() {
+    let liar = Liar::start();
+    let account = account().with("SECUREMCP_SERVER", &liar.url);
+    let busy = || json!({"error": "temporarily_unavailable", "error_description": "too many"});
+    for (what, arguments) in [("POST /token", &["token", "get"][..]), ("POST /register", &["dcr", "register"])] {
+        for (lie, code, words) in [
+            (
+                Lie::Redirect(302, "/elsewhere".to_owned()),
+                1,
+                &["answered with HTTP 302", "hint: no redirect is followed"],
+            ),
+            (Lie::Answer(500, Value::Null), 1, &["answered with HTTP 500", "hint: try again later"]),
+            (Lie::Answer(429, Value::Null), 1, &["answered with HTTP 429", "hint: it was asked too often"]),
+            (Lie::Busy("41", Value::Null), 1, &["answered with HTTP 429", "hint: try again in 41 s"]),
+            (Lie::Busy("41", busy()), 5, &["was refused by", "hint: try again in 41 s"]),
+            (
+                Lie::Busy("Mon, 23 Nov 2026 17:00:00 GMT", busy()),
+                5,
+                &["temporarily_unavailable", "hint: try again after Mon, 23 Nov 2026 17:00:00 GMT"],
+            ),
+        ] {
+            liar.repent();
+            liar.lie(what, lie);
+            fails(&account.run(arguments), code, words);
+        }
+    }
+    liar.repent();
+    account.run(&["token", "get"]).done();
+    account.run(&["dcr", "register"]).done();
+}
+
+#[test]
+fn http_to_a_port_that_speaks_tls_is_told_as_such() {
+    let (account, free) = (account(), Account::new());
+    let serving = free.serve_with(&["--tls-self-signed"]);
+    let plain = serving.url.replace("https://", "http://");
+    let hint = "hint: what answers there does not speak HTTP: if it speaks TLS, begin the URL with https";
+    for command in [&["tools"][..], &["token", "get"]] {
+        let ended = account.run(&[command, &["--server", &plain]].concat());
+        fails(&ended, 5, &["broke off", hint]);
+    }
+    let ended = account.run(&["health", "--server", &plain]);
+    assert!(ended.code == Some(5) && ended.stdout.contains(hint), "{ended:#?}");
+}
+
+#[test]
 fn scopes_that_the_issuer_leaves_out_are_named() {
     let liar = Liar::start();
     let account = account().with("SECUREMCP_SERVER", &liar.url);

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use reqwest::{Method, header};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::harness::{
     raw::{exchange, status},
@@ -362,6 +365,33 @@ async fn h12_bodies_have_a_limit_whatever_they_declare() {
 }
 
 #[tokio::test]
+async fn h12_a_refused_body_is_read_on_until_the_answer_has_arrived() {
+    let guarded = Guarded::start().await;
+    let body = "x".repeat(10 << 20);
+    let large = guarded.raw_post(&guarded.good_lines(&body), &body).replace("Connection: close\r\n", "");
+    let next = guarded.raw_post(&guarded.good_lines(&echo_body()), &echo_body());
+    // Whole before anything is read, as a simple client does it; then the connection still is one.
+    let text = exchange(guarded.server.address, format!("{large}{next}").as_bytes()).await;
+    let answers: Vec<_> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(answers, ["413", "200"]);
+}
+
+#[tokio::test]
+async fn h12_a_refused_body_is_not_read_on_for_ever() {
+    let guarded = Guarded::start().await;
+    let mut lines = guarded.good_lines("");
+    *lines.last_mut().expect("a length") = "Content-Length: 9999999999".to_owned();
+    let mut stream = TcpStream::connect(guarded.server.address).await.expect("it listens");
+    stream.write_all(guarded.raw_post(&lines, "").as_bytes()).await.expect("a head");
+    let piece = vec![b'x'; 1 << 20];
+    let mut sent = 0;
+    while sent < 1000 && stream.write_all(&piece).await.is_ok() {
+        sent += 1;
+    }
+    assert!((1..100).contains(&sent), "{sent} MiB");
+}
+
+#[tokio::test]
 async fn h12_lengths_that_contradict_each_other_are_refused() {
     let guarded = Guarded::start().await;
     let body = echo_body();
@@ -599,7 +629,7 @@ async fn h17_who_connects_and_asks_nothing_is_not_waited_for() {
     // `P` may still become `POST` or the preface of HTTP/2.
     for said in ["", "P", "PRI * HT", "G", "GET /health HTTP/1.1\r\nHost: "] {
         let began = tokio::time::Instant::now();
-        let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+        let mut stream = TcpStream::connect(server.address).await.expect("it listens");
         stream.write_all(said.as_bytes()).await.expect("it is open");
         let mut answer = Vec::new();
         let _ = tokio::time::timeout(Duration::from_mins(1), stream.read_to_end(&mut answer)).await.expect("an end");
@@ -607,7 +637,7 @@ async fn h17_who_connects_and_asks_nothing_is_not_waited_for() {
         assert!((9..=11).contains(&seconds), "{said:?}: {seconds} s");
     }
     // The twin: who has asked may be silent for a while.
-    let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("it listens");
+    let mut stream = TcpStream::connect(server.address).await.expect("it listens");
     for pause in [0, 9] {
         tokio::time::sleep(Duration::from_secs(pause)).await;
         stream.write_all(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").await.expect("it is open");

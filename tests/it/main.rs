@@ -13,6 +13,7 @@ mod gateway;
 mod gateway_cli;
 mod gateway_stdio;
 mod harness;
+mod health;
 mod http;
 mod init;
 mod introspection;

@@ -89,7 +89,13 @@ impl Account {
 
     /// Runs the server on a free port, and waits until it listens.
     pub(crate) fn serve(&self) -> Serving {
-        let mut child = self.command(&["serve", "--listen", "127.0.0.1:0"]).spawn().expect("starts");
+        self.serve_with(&[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn serve_with(&self, flags: &[&str]) -> Serving {
+        let arguments = [&["serve", "--listen", "127.0.0.1:0"], flags].concat();
+        let mut child = self.command(&arguments).spawn().expect("starts");
         let mut said = BufReader::new(child.stderr.take().expect("it is piped")).lines();
         let url = said.by_ref().map_while(Result::ok).find_map(|line| {
             let event: Value = serde_json::from_str(&line).ok()?;

@@ -49,6 +49,10 @@ pub(crate) struct Hit {
 #[derive(Clone, Debug)]
 pub(crate) enum Lie {
     Answer(u16, Value),
+    /// 429 with this `Retry-After`.
+    Busy(&'static str, Value),
+    /// A page for people.
+    Page(u16, &'static str),
     Redirect(u16, String),
     /// Of this type: this first, then these bytes for ever.
     Endless(&'static str, &'static [u8], &'static [u8]),
@@ -73,6 +77,8 @@ struct Rules {
     call_scope: String,
     refuses_all: bool,
     tools: Value,
+    /// The result of every call, instead of its message.
+    call_result: Option<Value>,
 }
 
 impl Liar {
@@ -97,6 +103,7 @@ impl Liar {
             refuses_all: false,
             tools: json!([{"name": "echo", "inputSchema": {"type": "object",
                 "properties": {"message": {"type": "string"}}, "required": ["message"]}}]),
+            call_result: None,
         };
         let shared = Arc::new(Shared {
             origin: origin.clone(),
@@ -149,6 +156,11 @@ impl Liar {
     /// Lists these tools.
     pub(crate) fn offer(&self, tools: Value) {
         self.rules().tools = tools;
+    }
+
+    /// Answers every call with this result.
+    pub(crate) fn answer_calls(&self, result: Value) {
+        self.rules().call_result = Some(result);
     }
 
     pub(crate) fn refuse_all(&self) {
@@ -249,7 +261,8 @@ impl Shared {
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "liar", "version": "1"}}}),
             "tools/list" => json!({"tools": rules.tools}),
             "tools/call" => {
-                json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]})
+                let echo = || json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]});
+                rules.call_result.clone().unwrap_or_else(echo)
             }
             _ => return reply(202, &Value::Null),
         };
@@ -263,6 +276,15 @@ impl Lie {
     fn tell(&self) -> Response<Body> {
         match self {
             Self::Answer(status, value) => reply(*status, value),
+            Self::Busy(wait, value) => {
+                let mut response = reply(429, value);
+                response.headers_mut().insert(header::RETRY_AFTER, wait.parse().expect("ASCII"));
+                response
+            }
+            Self::Page(status, text) => {
+                let response = Response::builder().status(*status).header(header::CONTENT_TYPE, "text/html");
+                response.body(Body::from(*text)).expect("a response")
+            }
             Self::Redirect(status, to) => {
                 let mut response = reply(*status, &Value::Null);
                 response.headers_mut().insert(header::LOCATION, to.parse().expect("ASCII"));
