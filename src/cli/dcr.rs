@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{
     exit::{Exit, Failure},
     print::Printer,
+    prune,
     settings::Setting,
     surroundings::{Surroundings, Wanted},
 };
@@ -24,6 +25,8 @@ use crate::{
 /// Settings that have a flag at `register`.
 pub(super) const SETTINGS: &[Setting] =
     &[("client.initial_access_token", "FILE"), ("client.keycloak_admin_password", "FILE")];
+/// Settings that have a flag where an administrator of a Keycloak is needed.
+pub(super) const ADMIN: &[Setting] = &[("client.keycloak_admin_password", "FILE")];
 /// Settings that have a flag where a registration is chosen.
 pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 
@@ -58,13 +61,14 @@ const SHOW_EXAMPLES: &str = "Examples:
   securemcp dcr show
   securemcp dcr show --show-secrets --output json";
 
-/// Register a client with the issuer, look at it, change it, delete it
+/// Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Register(Register),
     Show(Show),
     Update(Update),
     Delete(Delete),
+    Prune(prune::Options),
 }
 
 /// Register a client and keep it for later commands
@@ -176,7 +180,8 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             settings.force_new = options.new;
             let client = Client::new(settings)?;
             let mut request = request(options);
-            request.keycloak_admin = admin(options, &config, surroundings)?;
+            request.keycloak_admin =
+                options.keycloak_admin.as_ref().map(|user| admin(user, &config, surroundings)).transpose()?;
             if request.keycloak_admin.is_none() {
                 request.initial_access_token = opener(&config, &client).await?;
             }
@@ -219,6 +224,10 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
                 printer.note(&format!("{verb} the client `{client_id}`"));
             }
             Ok(Exit::Done)
+        }
+        Command::Prune(options) => {
+            let admin = admin(&options.keycloak_admin, &config, surroundings)?;
+            prune::run(options, &Client::new(settings)?, &admin, surroundings).await
         }
     }
 }
@@ -292,10 +301,10 @@ fn request(options: &Register) -> RegistrationRequest {
 }
 
 /// Who registers at a Keycloak; a person is asked for the password.
-fn admin(options: &Register, config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
-    let Some(user) = options.keycloak_admin.clone() else { return Ok(None) };
+fn admin(user: &str, config: &Config, surroundings: &Surroundings) -> Result<KeycloakAdmin, Failure> {
+    let user = user.to_owned();
     if let Some(password) = config.client.keycloak_admin_password.clone() {
-        return Ok(Some(KeycloakAdmin { user, password }));
+        return Ok(KeycloakAdmin { user, password });
     }
     if !surroundings.printer.asks() || !io::stdin().is_terminal() || surroundings.environment.is_ci() {
         let missing = format!("the password of Keycloak's administrator `{user}` is missing");
@@ -305,7 +314,7 @@ fn admin(options: &Register, config: &Config, surroundings: &Surroundings) -> Re
     let prompt = format!("Password of Keycloak's administrator `{user}`");
     let password = Password::with_theme(&SimpleTheme).with_prompt(prompt).interact_on(&Term::stderr());
     let password = Secret::new(password.context("nobody answers")?);
-    Ok(Some(KeycloakAdmin { user, password }))
+    Ok(KeycloakAdmin { user, password })
 }
 
 /// What opens the registration endpoint: the token that was given, or the embedded issuer's own if that is where this goes.

@@ -13,6 +13,7 @@ mod memory;
 #[cfg(test)]
 mod pages;
 mod print;
+mod prune;
 mod sampling;
 mod separate;
 mod serve;
@@ -184,6 +185,7 @@ fn command() -> clap::Command {
                 .mut_subcommand("show", with_choice)
                 .mut_subcommand("update", with_choice)
                 .mut_subcommand("delete", with_choice)
+                .mut_subcommand("prune", |command| settings::with_flags(command, dcr::ADMIN))
         })
 }
 

@@ -67,6 +67,12 @@ pub enum ClientError {
         /// The issuer.
         issuer: String,
     },
+    /// A realm whose events do not tell which clients are used.
+    #[error("cannot tell which clients are used: {problem}")]
+    CannotTell {
+        /// What is missing.
+        problem: String,
+    },
     /// The registration endpoint did not take the initial access token.
     #[error("the registration was refused by `{url}`: {answer}")]
     InitialTokenRefused {
@@ -208,7 +214,7 @@ impl ClientError {
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
-            Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } => Kind::Server,
+            Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } | Self::CannotTell { .. } => Kind::Server,
         }
     }
 }
@@ -228,6 +234,10 @@ impl Hint for ClientError {
             }
             Self::Refused { code, action, .. } => refused_hint(code, action)?,
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
+            Self::CannotTell { .. } => {
+                "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or look \
+                 at fewer days with `--unused-days`"
+            }
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"
             }

@@ -25,6 +25,7 @@ mod mcp;
 mod metrics;
 mod openapi;
 mod panic;
+mod prune;
 mod readme;
 mod registration;
 mod reload;

@@ -1,8 +1,9 @@
 //! The realm that ships, in a real Keycloak: static and registered clients, scopes behind roles, introspection, every
 //! signature algorithm, and what goes wrong.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use securemcp::{client::StaleClient, clock::TestClock};
 use serde_json::{Value, json};
 
 use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
@@ -50,6 +51,7 @@ fn the_realm_that_ships() {
         a_registered_client_lives(&desk);
         an_administrator_registers_a_machine(&desk);
         initial_access_tokens_are_told_apart(&desk);
+        stale_clients_are_found_and_deleted(&desk);
         tokens_of_others_are_refused(&desk);
     }
     every_algorithm_is_verified(&keycloak);
@@ -194,6 +196,50 @@ fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {
     assert!(!got.json()["scope"].as_str().expect("scopes").contains("mcp:"), "{got:#?}");
     desk.run(&[], &["call", "echo", "hi"]).failed(4, &["left `mcp:write` out"]);
     desk.run(&[], &["dcr", "delete"]).done();
+}
+
+/// Nobody waits for a month: the clock of who looks is set to one after the first of two registrations, and before the second.
+fn stale_clients_are_found_and_deleted(desk: &Desk<'_>) {
+    let keycloak = desk.keycloak;
+    let register = |name: &str| {
+        let made = desk.registered(&["--new", "--name", name, "--scope", "mcp:read"]);
+        made["client_id"].as_str().expect("an id").to_owned()
+    };
+    let (first, second) = (register("first"), register("second"));
+    let issuer = keycloak.issuer();
+    let cli = [("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD), ("SECUREMCP_ISSUER", issuer.as_str())];
+    let young = desk.run(&cli, &["dcr", "prune", "--keycloak-admin", "admin", "--delete"]);
+    young.failed(1, &["cannot tell which clients are used: the oldest event of the realm is of 20", "--unused-days"]);
+
+    let newest = |client_id: &str| {
+        let events = format!("/realms/mcp-realm/events?client={client_id}&max=1");
+        keycloak.admin("GET", &events, None).expect("a list")[0]["time"].as_u64().expect("a time")
+    };
+    let unused_for = Duration::from_hours(30 * 24);
+    let pruning = |at: u64, delete: bool| {
+        let clock = TestClock::at(0);
+        clock.advance(unused_for + Duration::from_millis(at));
+        keycloak.prune(clock, unused_for, delete)
+    };
+    assert!(newest(&first) < newest(&second));
+    let ids = |stale: &[StaleClient]| stale.iter().map(|client| client.client_id.clone()).collect::<Vec<_>>();
+    let found = ids(&pruning(newest(&second), false));
+    assert!(found.contains(&first) && !found.contains(&second), "{found:?}");
+    // A token shows that somebody wants it.
+    keycloak.grant(&first, "mcp-reader");
+    desk.run(&[("SECUREMCP_CLIENT_ID", &first)], &["token", "get", "--new"]).done();
+    let found = ids(&pruning(newest(&first), false));
+    assert!(found.contains(&second) && !found.contains(&first), "{found:?}");
+    let deleted = pruning(newest(&first), true);
+    assert_eq!(ids(&deleted), found);
+    let left = keycloak.admin("GET", "/realms/mcp-realm/clients", None).expect("a list");
+    let left: Vec<_> = left.as_array().expect("a list").iter().map(|client| &client["clientId"]).collect();
+    assert!(left.contains(&&json!(first)) && !left.contains(&&json!(second)), "{left:?}");
+    for by_hand in ["mcp-server", "mcp-resource", "securemcp-cli", "account", "admin-cli"] {
+        assert!(left.contains(&&json!(by_hand)), "{left:?}");
+    }
+    desk.run(&[("SECUREMCP_CLIENT_ID", &first)], &["dcr", "delete"]).done();
+    desk.run(&[("SECUREMCP_CLIENT_ID", &second)], &["dcr", "delete", "--forget"]).done();
 }
 
 fn tokens_of_others_are_refused(desk: &Desk<'_>) {

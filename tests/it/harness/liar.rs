@@ -38,7 +38,7 @@ pub(crate) struct Liar {
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
-    /// `POST /mcp tools/call`, `POST /token`, ..
+    /// `POST /mcp tools/call`, `POST /token`, `GET /clients?first=0`, ..
     pub(crate) what: String,
     pub(crate) authorization: Option<String>,
     pub(crate) headers: HeaderMap,
@@ -191,7 +191,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let message: Value = serde_json::from_str(&body).unwrap_or_default();
     let path = parts.uri.path();
     let method = message["method"].as_str().map(|method| format!(" {method}")).unwrap_or_default();
-    let what = format!("{} {path}{method}", parts.method);
+    let target = parts.uri.path_and_query().map_or(path, |target| target.as_str());
+    let what = format!("{} {target}{method}", parts.method);
     let authorization = parts.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(|value| value.to_str().expect("ASCII").to_owned());
     let hit = Hit {
