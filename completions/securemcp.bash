@@ -745,17 +745,17 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__dcr__subcmd__prune)
-            opts="-q -v -h --keycloak-admin --unused-days --delete --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --unused-days --delete --keycloak-admin --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --keycloak-admin)
+                --unused-days)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --unused-days)
+                --keycloak-admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -811,7 +811,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__dcr__subcmd__register)
-            opts="-q -v -h --name --grant --redirect-uri --scope --auth-method --keycloak-admin --new --auto-update --show-secrets --initial-access-token-file --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --name --grant --redirect-uri --scope --auth-method --new --auto-update --show-secrets --initial-access-token-file --keycloak-admin --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -837,11 +837,11 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_secret_basic client_secret_post private_key_jwt none" -- "${cur}"))
                     return 0
                     ;;
-                --keycloak-admin)
+                --initial-access-token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --initial-access-token-file)
+                --keycloak-admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -364,9 +364,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 client_secret_post\t''
 private_key_jwt\t''
 none\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'Have this administrator of a Keycloak make the initial access token, and give the client the roles of its scopes' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l initial-access-token-file -d 'A file with the token that opens the issuer\'s registration endpoint [env: SECUREMCP_INITIAL_ACCESS_TOKEN]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `--keycloak-admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients the roles of their scopes [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -446,9 +446,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin -d 'The administrator of the Keycloak who looks' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l unused-days -d 'For how many days nobody has registered, changed or used them' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin-password-file -d 'A file with the password of `--keycloak-admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients the roles of their scopes [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l output -d 'What stdout carries' -r -f -a "text\t''

@@ -23,10 +23,13 @@ use crate::{
 };
 
 /// Settings that have a flag at `register`.
-pub(super) const SETTINGS: &[Setting] =
-    &[("client.initial_access_token", "FILE"), ("client.keycloak_admin_password", "FILE")];
+pub(super) const SETTINGS: &[Setting] = &[
+    ("client.initial_access_token", "FILE"),
+    ("client.keycloak_admin", "USER"),
+    ("client.keycloak_admin_password", "FILE"),
+];
 /// Settings that have a flag where an administrator of a Keycloak is needed.
-pub(super) const ADMIN: &[Setting] = &[("client.keycloak_admin_password", "FILE")];
+pub(super) const ADMIN: &[Setting] = &[("client.keycloak_admin", "USER"), ("client.keycloak_admin_password", "FILE")];
 /// Settings that have a flag where a registration is chosen.
 pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 
@@ -90,9 +93,6 @@ pub(super) struct Register {
     /// How the client proves itself
     #[arg(long, value_enum, default_value_t)]
     auth_method: Method,
-    /// Have this administrator of a Keycloak make the initial access token, and give the client the roles of its scopes
-    #[arg(long, value_name = "USER")]
-    keycloak_admin: Option<String>,
     /// Register anew although a working registration is kept
     #[arg(long)]
     new: bool,
@@ -180,8 +180,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             settings.force_new = options.new;
             let client = Client::new(settings)?;
             let mut request = request(options);
-            request.keycloak_admin =
-                options.keycloak_admin.as_ref().map(|user| admin(user, &config, surroundings)).transpose()?;
+            request.keycloak_admin = admin(&config, surroundings)?;
             if request.keycloak_admin.is_none() {
                 request.initial_access_token = opener(&config, &client).await?;
             }
@@ -226,7 +225,10 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             Ok(Exit::Done)
         }
         Command::Prune(options) => {
-            let admin = admin(&options.keycloak_admin, &config, surroundings)?;
+            let Some(admin) = admin(&config, surroundings)? else {
+                let missing = "an administrator of the Keycloak has to look, and none is named";
+                return Err(Failure::message(Exit::Usage, missing).hint("add `--keycloak-admin USER`".to_owned()));
+            };
             prune::run(options, &Client::new(settings)?, &admin, surroundings).await
         }
     }
@@ -297,14 +299,15 @@ fn request(options: &Register) -> RegistrationRequest {
         },
         initial_access_token: None,
         keycloak_admin: None,
+        takes_over: true,
     }
 }
 
 /// Who registers at a Keycloak; a person is asked for the password.
-fn admin(user: &str, config: &Config, surroundings: &Surroundings) -> Result<KeycloakAdmin, Failure> {
-    let user = user.to_owned();
+fn admin(config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
+    let Some(user) = config.client.keycloak_admin.clone() else { return Ok(None) };
     if let Some(password) = config.client.keycloak_admin_password.clone() {
-        return Ok(KeycloakAdmin { user, password });
+        return Ok(Some(KeycloakAdmin { user, password }));
     }
     if !surroundings.printer.asks() || !io::stdin().is_terminal() || surroundings.environment.is_ci() {
         let missing = format!("the password of Keycloak's administrator `{user}` is missing");
@@ -314,7 +317,7 @@ fn admin(user: &str, config: &Config, surroundings: &Surroundings) -> Result<Key
     let prompt = format!("Password of Keycloak's administrator `{user}`");
     let password = Password::with_theme(&SimpleTheme).with_prompt(prompt).interact_on(&Term::stderr());
     let password = Secret::new(password.context("nobody answers")?);
-    Ok(KeycloakAdmin { user, password })
+    Ok(Some(KeycloakAdmin { user, password }))
 }
 
 /// What opens the registration endpoint: the token that was given, or the embedded issuer's own if that is where this goes.

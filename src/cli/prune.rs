@@ -22,9 +22,6 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
-    /// The administrator of the Keycloak who looks
-    #[arg(long, value_name = "USER")]
-    pub(super) keycloak_admin: String,
     /// For how many days nobody has registered, changed or used them
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     unused_days: u16,

@@ -183,6 +183,12 @@ pub enum Kind {
 }
 
 impl ClientError {
+    /// Whether it must not be tried again unasked: a password that is wrong too often closes the account.
+    pub fn is_final(&self) -> bool {
+        let may_pass = |code: &ErrorCode| matches!(code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable);
+        matches!(self, Self::Refused { action: ADMIN_LOGIN, code, .. } if !may_pass(code))
+    }
+
     /// Which exit code it is.
     pub fn kind(&self) -> Kind {
         match self {

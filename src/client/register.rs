@@ -47,6 +47,8 @@ pub struct RegistrationRequest {
     pub initial_access_token: Option<Secret>,
     /// Whoever makes such a token at a Keycloak, and gives the new client's service account the roles of its scopes.
     pub keycloak_admin: Option<KeycloakAdmin>,
+    /// Whether later commands use this client from now on, also if it was kept from before.
+    pub takes_over: bool,
 }
 
 /// A registration that is safe on disk.
@@ -210,7 +212,8 @@ impl Client {
                 let realm = Realm::open(self, &issuer.issuer, admin).await?;
                 grant_roles(&realm, &requested, &kept.client).await?;
             }
-            return Ok(self.registered(self.make_newest(kept).await?, true));
+            let kept = if request.takes_over { self.make_newest(kept).await? } else { kept };
+            return Ok(self.registered(kept, true));
         }
         let realm = match &request.keycloak_admin {
             Some(admin) => Some(Realm::open(self, &issuer.issuer, admin).await?),
@@ -368,6 +371,7 @@ mod tests {
             auth_method: AuthMethod::ClientSecretBasic,
             initial_access_token: Some(Secret::new("iat")),
             keycloak_admin: None,
+            takes_over: true,
         }
     }
 

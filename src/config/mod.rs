@@ -233,6 +233,10 @@ pub struct ClientSettings {
     pub keeps_tokens: bool,
     /// What opens an issuer's registration endpoint.
     pub initial_access_token: Option<Secret>,
+    /// Whether the server registers a client for its deployment.
+    pub use_dcr: bool,
+    /// Who administers a Keycloak.
+    pub keycloak_admin: Option<String>,
     /// The password of a Keycloak's administrator.
     pub keycloak_admin_password: Option<Secret>,
     /// The only issuer that may be used, if one is named.

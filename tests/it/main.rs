@@ -7,6 +7,7 @@ mod client;
 mod configuration;
 mod crash;
 mod dcr;
+mod deployment;
 mod drain;
 mod files;
 mod gateway;

@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use securemcp::{client::StaleClient, clock::TestClock};
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
+use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server, free_port};
 
 /// The client that the realm has.
 const STATIC: [(&str, &str); 2] = [("SECUREMCP_CLIENT_ID", "mcp-server"), ("SECUREMCP_CLIENT_SECRET", SERVER_SECRET)];
@@ -54,6 +54,7 @@ fn the_realm_that_ships() {
         stale_clients_are_found_and_deleted(&desk);
         tokens_of_others_are_refused(&desk);
     }
+    a_deployment_registers_itself_once(&keycloak);
     every_algorithm_is_verified(&keycloak);
     introspection_ends_a_revoked_token(&keycloak);
     known_keys_outlive_keycloak(keycloak);
@@ -240,6 +241,49 @@ fn stale_clients_are_found_and_deleted(desk: &Desk<'_>) {
     }
     desk.run(&[("SECUREMCP_CLIENT_ID", &first)], &["dcr", "delete"]).done();
     desk.run(&[("SECUREMCP_CLIENT_ID", &second)], &["dcr", "delete", "--forget"]).done();
+}
+
+fn a_deployment_registers_itself_once(keycloak: &Keycloak) {
+    let account = Account::new();
+    let issuer = keycloak.issuer();
+    let ours = || {
+        let clients = keycloak.admin("GET", "/realms/mcp-realm/clients?max=1000", None).expect("a list");
+        let clients = clients.as_array().expect("a list").clone();
+        let ours = clients.into_iter().filter(|client| client["name"] == "securemcp server");
+        ours.map(|client| client["id"].clone()).collect::<Vec<_>>()
+    };
+    let admin =
+        [("USE_DCR", "true"), ("SECUREMCP_KEYCLOAK_ADMIN", "admin"), ("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD)];
+    let registered = "the client of this deployment";
+    let ports = [keycloak.resource_port, free_port()];
+    let replicas = std::thread::scope(|scope| {
+        let start = |port| account.serve_at(port, &admin, &["--issuer", &issuer]);
+        let started = ports.map(|port| scope.spawn(move || start(port)));
+        started.map(|replica| replica.join().expect("it starts").saying(registered))
+    });
+    let made = ours();
+    assert_eq!(made.len(), 1, "{made:#?}");
+    // The roles of its scopes came with it.
+    let [first, second] = replicas;
+    let echoed = account.securemcp(&["call", "calculator", "add", "1", "2", "--server", &first.url()]);
+    assert_eq!(echoed.done(), "3\n");
+    for replica in [&first, &second] {
+        assert!(!replica.log().contains(ADMIN_PASSWORD), "{}", replica.log());
+    }
+    drop((first, second));
+    // The next start needs nobody to open the door.
+    let again = account.serve_at(ports[0], &admin[..1], &["--issuer", &issuer]).saying("is the one that was kept");
+    assert_eq!(ours(), made);
+    drop(again);
+    // One that has only an initial access token gets a client without roles.
+    let other = Account::new();
+    let token = keycloak.initial_access_token(1);
+    let by_token = [("USE_DCR", "true"), ("DCR_INITIAL_ACCESS_TOKEN", token.as_str())];
+    let server = other.serve_at(ports[0], &by_token, &["--issuer", &issuer]).saying("registered the client of this");
+    assert_eq!(ours().len(), 2);
+    other
+        .securemcp(&["call", "echo", "hi", "--server", &server.url()])
+        .failed(4, &["the issuer left `mcp:read mcp:write mcp:infer` out", "Keycloak: the roles"]);
 }
 
 fn tokens_of_others_are_refused(desk: &Desk<'_>) {
