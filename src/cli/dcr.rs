@@ -8,6 +8,7 @@ use dialoguer::{Password, console::Term, theme::SimpleTheme};
 use serde_json::{Value, json};
 
 use super::{
+    env_file::{self, EnvFile},
     exit::{Exit, Failure},
     print::Printer,
     prune,
@@ -16,10 +17,10 @@ use super::{
 };
 use crate::{
     client::{Client, KeycloakAdmin, RegistrationChange, RegistrationRequest},
-    config::{self, Config, Inputs},
+    config::{Config, Inputs},
     oauth::{AuthMethod, RegisteredClient, Scopes},
     secret::Secret,
-    store::{LocalClient, OwnFile, PrivateDir, initial_access_token},
+    store::{LocalClient, PrivateDir, initial_access_token},
 };
 
 /// Settings that have a flag at `register`.
@@ -55,7 +56,7 @@ const UPDATE_EXAMPLES: &str = "What is not named stays as it is. Scopes can be g
 Examples:
   securemcp dcr update --scope mcp:read
   securemcp dcr update --client-id client-x --name nightly";
-const DELETE_EXAMPLES: &str = "Its tokens end with it.
+const DELETE_EXAMPLES: &str = "Its tokens end with it, and so do its lines in the file of `--env-file`.
 
 Examples:
   securemcp dcr delete
@@ -169,7 +170,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
         _ => None,
     };
     // One that is not there yet says nothing; one that is, is read like any other.
-    let is_new = env_file.as_ref().is_some_and(|file| file.text.is_none());
+    let is_new = env_file.as_ref().is_some_and(EnvFile::is_new);
     let inputs = surroundings.inputs();
     let inputs = if is_new { Inputs { env_file: None, ..inputs } } else { inputs };
     let config = surroundings.config_from(&inputs)?;
@@ -190,7 +191,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
             if let Some(env_file) = env_file {
                 env_file.keep(&registered.client)?;
-                printer.note(&format!("wrote its id and secret into `{}`", env_file.file.path().display()));
+                printer.note(&format!("wrote its id and secret into `{}`", env_file.path().display()));
             }
             print(&registered.client, options.show_secrets, printer)
         }
@@ -217,6 +218,14 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             } else {
                 (surroundings.waiting(ASKING, client.delete_registration()).await?, "deleted")
             };
+            if let Some(path) = &surroundings.globals.env_file {
+                // The client is gone, whatever becomes of the file.
+                match env_file::forget(path, &client_id) {
+                    Ok(true) => printer.note(&format!("took its id and secret out of `{}`", path.display())),
+                    Ok(false) => {}
+                    Err(problem) => printer.warning(&format!("the env file still names it: {problem}")),
+                }
+            }
             if printer.is_json() {
                 printer.document(&json!({"client_id": client_id, "deleted": !options.forget}))?;
             } else {
@@ -231,41 +240,6 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             };
             prune::run(options, &Client::new(settings)?, &admin, surroundings).await
         }
-    }
-}
-
-/// The file that scripts read their settings from, and what is in it now.
-struct EnvFile {
-    file: OwnFile,
-    text: Option<String>,
-}
-
-impl EnvFile {
-    /// The file of `--env-file`. What cannot be written is refused before a client is registered for it.
-    fn of(surroundings: &Surroundings) -> Result<Self, Failure> {
-        let Some(path) = &surroundings.globals.env_file else {
-            let missing = "`--auto-update` needs the file that it is to write into";
-            return Err(Failure::message(Exit::Usage, missing).hint("add `--env-file .env`".to_owned()));
-        };
-        let file = OwnFile::at(path)?;
-        let text = file.read()?;
-        Ok(Self { file, text })
-    }
-
-    /// Writes who the client is. A secret that it does not have is taken out.
-    fn keep(&self, client: &RegisteredClient) -> Result<(), Failure> {
-        let secret = client.client_secret.as_ref().map(Secret::expose);
-        let mut text = self.text.clone().unwrap_or_default();
-        for (path, value) in [("client.id", Some(client.client_id.as_str())), ("client.secret", secret)] {
-            let key = config::keys().iter().find(|key| key.path == path);
-            let names: Vec<_> =
-                key.into_iter().flat_map(|key| key.variable.iter().chain(key.original)).copied().collect();
-            text = config::assign(&text, &names, value).map_err(|error| Failure::new(Exit::Failed, error))?;
-        }
-        if self.text.as_ref() != Some(&text) {
-            self.file.write(&text)?;
-        }
-        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod dcr;
 mod deployment;
+mod env_file;
 mod exit;
 mod health;
 mod init;

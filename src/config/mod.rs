@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use jsonwebtoken::Algorithm;
 use url::Url;
 
-pub use dotenv::{Unwritable, assign};
+pub use dotenv::{Unwritable, assign, assigned};
 pub use effective::{Effective, Shown};
 pub use environment::Environment;
 pub use keys::{Fallback, Key, keys};

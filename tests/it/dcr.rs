@@ -230,6 +230,60 @@ fn an_env_file_gets_the_client_and_keeps_its_other_lines() {
 }
 
 #[test]
+fn an_env_file_loses_a_client_that_is_deleted_and_nothing_else() {
+    let liar = Liar::start();
+    liar.lie("DELETE /register/", Lie::Answer(200, json!({})));
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    let path = account.home().join(".env");
+    let register = || account.run(&["dcr", "register"]).done().to_owned();
+    // Before and after, by each name that a client goes by.
+    for (before, after) in [
+        ("A=1\nSECUREMCP_CLIENT_ID=registered\nSECUREMCP_CLIENT_SECRET=x\n# end\n", "A=1\n# end\n"),
+        ("KEYCLOAK_CLIENT_ID='registered'\r\nexport KEYCLOAK_CLIENT_SECRET=x\r\nB=2\r\n", "B=2\r\n"),
+        (
+            "SECUREMCP_CLIENT_ID=registered\nKEYCLOAK_CLIENT_ID=mcp-server\nKEYCLOAK_CLIENT_SECRET=y\n",
+            "KEYCLOAK_CLIENT_ID=mcp-server\nKEYCLOAK_CLIENT_SECRET=y\n",
+        ),
+    ] {
+        register();
+        fs::write(&path, before).expect("the home is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let ended = account.run(&["dcr", "delete", "--env-file", ".env"]);
+        ended.done();
+        assert!(ended.stderr.contains("took its id and secret out of `.env`"), "{ended:#?}");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), after);
+    }
+    // Another client's lines are not ours to take, and neither is anything when the issuer refuses.
+    let other = "SECUREMCP_CLIENT_ID=other\nSECUREMCP_CLIENT_SECRET=x\n";
+    register();
+    fs::write(&path, other).expect("the home is ours");
+    let arguments = ["dcr", "delete", "--env-file", ".env", "--client-id", "registered"];
+    assert!(!account.run(&arguments).done().contains("took"));
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), other);
+    register();
+    let ours = other.replace("other", "registered");
+    fs::write(&path, &ours).expect("the home is ours");
+    liar.repent();
+    liar.lie("DELETE /register/", Lie::Answer(401, json!({"error": "invalid_token"})));
+    account.run(&arguments).failed(4, &["invalid_token"]);
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), ours);
+    // Without the issuer it is forgotten here and there.
+    account.run(&[&arguments[..], &["--forget"]].concat()).done();
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), "");
+    // A file that is not the person's own stays as it is, and the client is gone all the same.
+    register();
+    let victim = account.home().join("victim");
+    fs::write(&victim, &ours).expect("the home is ours");
+    fs::remove_file(&path).expect("it is there");
+    symlink(&victim, &path).expect("nothing is there");
+    let ended = account.run(&[&arguments[..], &["--forget"]].concat());
+    ended.done();
+    assert!(ended.stderr.contains("warning: the env file still names it: `./.env` is a symbolic link"), "{ended:#?}");
+    assert_eq!(fs::read_to_string(&victim).expect("it is there"), ours);
+    assert!(registrations(&account).is_empty());
+}
+
+#[test]
 fn an_env_file_that_is_not_the_persons_own_is_refused_before_anything_is_asked() {
     let account = Account::new();
     let liar = Liar::start();
