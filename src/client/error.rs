@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError};
+use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError, quirks};
 pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
@@ -238,7 +238,9 @@ impl Hint for ClientError {
             Self::NoProof { .. } => {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`"
             }
-            Self::Refused { code, action, .. } => refused_hint(code, action)?,
+            Self::Refused { code, action, answer, .. } => {
+                quirks::hint(action, answer).or_else(|| refused_hint(code, action))?
+            }
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
             Self::CannotTell { .. } => {
                 "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or look \

@@ -13,6 +13,7 @@ mod keycloak;
 mod manage;
 mod mcp;
 mod prune;
+mod quirks;
 mod reach;
 mod register;
 mod sampling;

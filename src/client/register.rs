@@ -177,7 +177,8 @@ impl RegistrationRequest {
             response_types: codes.then(|| "code".to_owned()).into_iter().collect(),
             redirect_uris: self.redirect_uris.clone(),
             token_endpoint_auth_method: Some(self.auth_method),
-            scope: self.scopes.clone(),
+            // Keycloak takes an empty list for good: the client could never ask for a scope.
+            scope: self.scopes.clone().filter(|scopes| !scopes.is_empty()),
             application_type: Some("native".to_owned()),
             jwks: key.map(|key| json!({ "keys": [key.public_jwk()] })),
             jwks_uri: None,
@@ -278,7 +279,7 @@ impl Client {
         let document = ask(http, REGISTRATION, &url, request).await.map_err(|error| match (error, &token) {
             (ClientError::Refused { code: ErrorCode::InvalidToken, url, answer, .. }, Some(token)) => {
                 let now = self.settings.clock.since_epoch();
-                let problem = InitialTokenProblem::of(token, &issuer.issuer, now);
+                let problem = InitialTokenProblem::of(token, &issuer.issuer, &answer, now);
                 ClientError::InitialTokenRefused { url, answer, problem }
             }
             (error, _) => error,

@@ -77,6 +77,108 @@ fn why_an_issuer_does_not_register_is_told() {
     assert!(registrations(&account).is_empty());
 }
 
+/// Status, code and description of Keycloak 26.7.3, word for word, and what a person is told to do.
+#[test]
+fn what_keycloak_refuses_is_told_with_its_cause() {
+    let liar = Liar::start();
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    let policy = |name: &str, details: &str| {
+        format!("Policy '{name}' rejected request to client-registration service. Details: {details}")
+    };
+    for (status, error, description, code, hint) in [
+        (
+            403,
+            "insufficient_scope",
+            policy("Trusted Hosts", "Host not trusted."),
+            6,
+            "hint: this realm registers nobody without",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Trusted Hosts", "URI doesn't match any trusted host or trusted domain"),
+            6,
+            "hint: name addresses with `--redirect-uri`",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Trusted Hosts", "URL doesn't match any trusted host or trusted domain"),
+            6,
+            "hint: name addresses with `--redirect-uri`",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Allowed Client Scopes", "Not permitted to use specified clientScope"),
+            6,
+            "`openid` too must be listed",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Max Clients Limit", "It's allowed to have max 3 clients per realm"),
+            6,
+            "hint: the realm is full: see who is unused with `securemcp dcr prune",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Of our own", "no"),
+            6,
+            "hint: the issuer's registration policy does not permit",
+        ),
+        (403, "insufficient_scope", "Forbidden".to_owned(), 6, "hint: that is an access token"),
+        (401, "invalid_token", "No remaining count on initial access token".to_owned(), 4, "has no uses left"),
+        (401, "invalid_token", "Initial Access Token not found".to_owned(), 4, "was taken back at the issuer"),
+    ] {
+        liar.repent();
+        let answer = json!({"error": error, "error_description": description});
+        liar.lie("POST /register", Lie::Answer(status, answer));
+        let mut command = account.command(&["dcr", "register"]);
+        command.env("SECUREMCP_INITIAL_ACCESS_TOKEN", "an-initial-access-token");
+        Running::start(command).ended().failed(code, &[&description, hint]);
+    }
+    // Without a description: the code says it all.
+    liar.repent();
+    let unknown =
+        "Invalid json representation for OIDCClientRepresentation. Unrecognized field \"x_foo\" at line 1 column 66.";
+    liar.lie("POST /register", Lie::Answer(400, json!({ "error": unknown })));
+    account.run(&["dcr", "register"]).failed(4, &["Unrecognized field", "hint: this Keycloak does not know a member"]);
+    assert!(registrations(&account).is_empty());
+}
+
+#[test]
+fn what_keycloak_says_of_tokens_and_names_is_told_with_its_cause() {
+    let liar = Liar::start();
+    let variables = [("SECUREMCP_CLIENT_ID", "c"), ("SECUREMCP_CLIENT_SECRET", "s")];
+    let [id, secret] = variables;
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url).with(id.0, id.1).with(secret.0, secret.1);
+    let offline =
+        json!({"error": "not_allowed", "error_description": "Offline tokens not allowed for the user or client"});
+    liar.lie("POST /token", Lie::Answer(400, offline));
+    account.run(&["token", "get"]).failed(4, &["Offline tokens not allowed", "hint: take `offline_access` out"]);
+    liar.repent();
+    let slashes = format!("{}//realms/mcp", liar.origin);
+    let refused = json!({"error": "missingNormalization", "error_description": "Request path not normalized"});
+    liar.lie("GET //realms", Lie::Answer(400, refused.clone()));
+    liar.lie("GET /.well-known/", Lie::Answer(400, refused));
+    account
+        .run(&["dcr", "register", "--issuer", &slashes])
+        .failed(4, &["publishes no metadata", "hint: take the `//` out of the path of the issuer's URL"]);
+}
+
+#[test]
+fn an_empty_list_of_scopes_is_not_registered_for_good() {
+    let liar = Liar::start();
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    for scope in ["", "mcp:read"] {
+        account.run(&["dcr", "register", "--new", "--scope", scope]).done();
+        let sent: Value = serde_json::from_str(&only(&liar.hits(), "POST /register")[0].body).expect("JSON");
+        assert_eq!(sent.get("scope"), (!scope.is_empty()).then(|| json!(scope)).as_ref());
+    }
+}
+
 #[test]
 fn an_administrator_of_keycloak_needs_a_password_and_a_realm() {
     let liar = Liar::start();

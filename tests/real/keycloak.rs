@@ -131,6 +131,9 @@ fn refusals_name_their_cause(desk: &Desk<'_>) {
     }
     let realm = desk.run(&[("SECUREMCP_ISSUER", &elsewhere)], &["dcr", "register"]);
     realm.failed(4, &["publishes no metadata", "for Keycloak it ends in `/realms/<name>`"]);
+    let slashes = issuer.replace("/realms/", "//realms/");
+    let refused = desk.run(&[("SECUREMCP_ISSUER", &slashes)], &["dcr", "register"]);
+    refused.failed(4, &["publishes no metadata", "hint: take the `//` out"]);
 }
 
 fn a_registered_client_lives(desk: &Desk<'_>) {
@@ -185,7 +188,17 @@ fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {
     register("garbage", &[]).failed(4, &["invalid_token", "does not look like a token of Keycloak"]);
     let used_up = desk.keycloak.initial_access_token(1);
     register(&used_up, &[]).done();
-    register(&used_up, &[]).failed(4, &["invalid_token", "have the issuer make another initial access token"]);
+    register(&used_up, &[]).failed(4, &["invalid_token", "hint: the initial access token has no uses left"]);
+    let tokens = "/realms/mcp-realm/clients-initial-access";
+    let revoked = desk.keycloak.initial_access_token(7);
+    for made in desk.keycloak.admin("GET", tokens, None).expect("a list").as_array().expect("a list") {
+        desk.keycloak.admin("DELETE", &format!("{tokens}/{}", made["id"].as_str().expect("an id")), None);
+    }
+    register(&revoked, &[]).failed(4, &["invalid_token", "hint: the initial access token was taken back"]);
+    let access_token = desk.run(&STATIC, &["token", "get"]).done().trim_end().to_owned();
+    register(&access_token, &[]).failed(6, &["insufficient_scope", "hint: that is an access token"]);
+    let elsewhere = ["dcr", "register", "--new", "--redirect-uri", "https://evil.example/cb", "--auth-method", "none"];
+    desk.run(&[], &elsewhere).failed(6, &["match any trusted host", "hint: name addresses with `--redirect-uri`"]);
     let (unsigned, _) = used_up.rsplit_once('.').expect("three parts");
     register(&format!("{unsigned}.AAAA"), &[]).failed(4, &["invalid_token", "hint: "]);
     let token = desk.keycloak.initial_access_token(1);
