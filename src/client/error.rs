@@ -61,6 +61,14 @@ pub enum ClientError {
         /// Code and description, escaped and capped.
         answer: String,
     },
+    /// An administrator's password would go to whom a server names.
+    #[error(
+        "an administrator's password goes only to an issuer that you name yourself, and `{issuer}` was named by the server"
+    )]
+    IssuerNotNamed {
+        /// The issuer.
+        issuer: String,
+    },
     /// An issuer whose URL is not that of a realm.
     #[error("`{issuer}` is not a realm of a Keycloak")]
     NotKeycloak {
@@ -192,7 +200,7 @@ impl ClientError {
     /// Which exit code it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Net(NetError::Setup(_)) => Kind::Usage,
+            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } => Kind::Usage,
             Self::Net(NetError::TooLarge(_)) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
@@ -245,6 +253,9 @@ impl Hint for ClientError {
             Self::CannotTell { .. } => {
                 "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or look \
                  at fewer days with `--unused-days`"
+            }
+            Self::IssuerNotNamed { issuer } => {
+                return Some(format!("if that is your Keycloak, add `--issuer {issuer}`"));
             }
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"

@@ -59,8 +59,12 @@ impl<'a> Realm<'a> {
     /// Logs in at the Keycloak of this issuer.
     ///
     /// # Errors
-    /// The issuer's URL is not that of a realm, or the login fails.
+    /// The issuer was named by a server only, its URL is not that of a realm, or the login fails.
     pub(super) async fn open(client: &'a Client, issuer: &Issuer, admin: &KeycloakAdmin) -> Result<Self, ClientError> {
+        // A server must not choose who gets an administrator's password.
+        if client.settings.issuer.is_none() {
+            return Err(ClientError::IssuerNotNamed { issuer: issuer.to_string() });
+        }
         let reached_at = client.reached_at(issuer);
         let not_a_realm = || ClientError::NotKeycloak { issuer: issuer.to_string() };
         let (before, name) = reached_at.path().rsplit_once("/realms/").ok_or_else(not_a_realm)?;

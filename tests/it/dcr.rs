@@ -188,7 +188,26 @@ fn an_administrator_of_keycloak_needs_a_password_and_a_realm() {
         .run(&arguments)
         .failed(2, &["password of Keycloak's administrator `admin` is missing", "KEYCLOAK_ADMIN_PASSWORD"]);
     let account = account.with("KEYCLOAK_ADMIN_PASSWORD", "admin-password");
-    account.run(&arguments).failed(4, &["is not a realm of a Keycloak", "hint: leave `--keycloak-admin` out"]);
+    // A server may send its clients to a realm of its own, which would like to know the password.
+    let realm = format!("{}/realms/mcp", liar.origin);
+    liar.claim(RESOURCE, "authorization_servers", json!([realm]));
+    let metadata = json!({"issuer": realm, "registration_endpoint": format!("{}/register", liar.origin)});
+    liar.lie("GET /.well-known/oauth-authorization-server/realms/mcp", Lie::Answer(200, metadata));
+    liar.lie("POST /realms/master/", Lie::Answer(401, json!({"error": "invalid_grant"})));
+    let name_it = format!("hint: if that is your Keycloak, add `--issuer {realm}`");
+    for command in [&arguments[..], &["dcr", "prune", "--keycloak-admin", "admin"]] {
+        account.run(command).failed(2, &["an administrator's password goes only to an issuer that you name", &name_it]);
+    }
+    let hits = liar.hits();
+    assert!(only(&hits, "POST").is_empty(), "nobody was told the password: {hits:?}");
+    account.run(&[&arguments[..], &["--issuer", &realm]].concat()).failed(4, &["the login as Keycloak's admin"]);
+    let hits = liar.hits();
+    assert!(only(&hits, "POST")[0].body.contains("password=admin-password"), "the twin: {hits:?}");
+    liar.claim(RESOURCE, "authorization_servers", json!([liar.origin]));
+    let named = ["--issuer", liar.origin.as_str()];
+    account
+        .run(&[&arguments[..], &named].concat())
+        .failed(4, &["is not a realm of a Keycloak", "hint: leave `--keycloak-admin` out"]);
     let hits = liar.hits();
     assert!(only(&hits, "POST").is_empty(), "nobody was told the password: {hits:?}");
 }

@@ -166,7 +166,8 @@ fn a_registered_client_lives(desk: &Desk<'_>) {
 fn an_administrator_registers_a_machine(desk: &Desk<'_>) {
     let register = |password: &str, more: &[&str]| {
         let arguments = [&["dcr", "register", "--name", "nightly", "--keycloak-admin", "admin"], more].concat();
-        desk.run(&[("KEYCLOAK_ADMIN_PASSWORD", password)], &arguments)
+        let issuer = desk.keycloak.issuer();
+        desk.run(&[("KEYCLOAK_ADMIN_PASSWORD", password), ("SECUREMCP_ISSUER", &issuer)], &arguments)
     };
     let scopes = ["--scope", "mcp:read mcp:write"];
     register("wrong", &scopes).failed(4, &["the login as Keycloak's admin", "hint: check `--keycloak-admin`"]);
