@@ -365,7 +365,7 @@ client_secret_post\t''
 private_key_jwt\t''
 none\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l initial-access-token-file -d 'A file with the token that opens the issuer\'s registration endpoint [env: SECUREMCP_INITIAL_ACCESS_TOKEN]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients the roles of their scopes [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients their roles [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
@@ -447,7 +447,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l unused-days -d 'For how many days nobody has registered, changed or used them' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients the roles of their scopes [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients their roles [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F

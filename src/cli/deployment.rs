@@ -1,8 +1,8 @@
 //! The client of a deployment: registered by `serve`, once, and kept in the state directory.
 //!
-//! Whoever runs commands with the same state directory gets tokens as this client. The server has no use for it: it judges
-//! tokens by the issuer's keys, or asks as the client of `issuer.introspection`, since Keycloak calls each token inactive
-//! that is not also for the client that asks.
+//! Whoever runs commands with the same state directory gets tokens as this client. The server has no use for it: it
+//! judges tokens by the issuer's keys, or asks as the client of `issuer.introspection`, since Keycloak calls each token
+//! inactive that is not also for the client that asks.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! A client in the env file that scripts read their settings from: written by `dcr register --auto-update`, taken out by
-//! `dcr delete`.
+//! A client in the env file that scripts read their settings from: written by `dcr register --auto-update`, taken out
+//! by `dcr delete`.
 
 use std::path::{Path, PathBuf};
 

@@ -62,9 +62,7 @@ pub enum ClientError {
         answer: String,
     },
     /// An administrator's password would go to whom a server names.
-    #[error(
-        "an administrator's password goes only to an issuer that you name yourself, and `{issuer}` was named by the server"
-    )]
+    #[error("an administrator's password goes only to an issuer that you name, and `{issuer}` was named by the server")]
     IssuerNotNamed {
         /// The issuer.
         issuer: String,
@@ -251,8 +249,8 @@ impl Hint for ClientError {
             }
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
             Self::CannotTell { .. } => {
-                "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or look \
-                 at fewer days with `--unused-days`"
+                "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or \
+                 look at fewer days with `--unused-days`"
             }
             Self::IssuerNotNamed { issuer } => {
                 return Some(format!("if that is your Keycloak, add `--issuer {issuer}`"));

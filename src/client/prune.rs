@@ -48,8 +48,8 @@ pub struct StaleClient {
     pub last_seen: Option<Duration>,
 }
 
-/// What is kept of events. The realm itself names no types when it keeps Keycloak's choice, which lacks `REFRESH_TOKEN`;
-/// `events/config` names them.
+/// What is kept of events. The realm itself names no types when it keeps Keycloak's choice, which lacks
+/// `REFRESH_TOKEN`; `events/config` names them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Kept {
@@ -92,7 +92,8 @@ impl Listed {
 }
 
 impl Client {
-    /// Finds the clients that registered themselves and have shown no sign of life for so long, and with `delete` deletes them.
+    /// Finds the clients that registered themselves and have shown no sign of life for so long, and with `delete`
+    /// deletes them.
     ///
     /// # Errors
     /// [`ClientError::CannotTell`] if the realm does not keep the events that would tell, or not for so long. Then, and

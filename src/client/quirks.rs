@@ -7,8 +7,8 @@ use crate::{
     secret::Secret,
 };
 
-/// Words of an answer to a registration, and what to do about them. The names of its policies may be anybody's; these are
-/// the policies' own words.
+/// Words of an answer to a registration, and what to do about them. The names of its policies may be anybody's; these
+/// are the policies' own words.
 const AT_REGISTRATION: [(&str, &str); 7] = [
     (
         "Host not trusted",
@@ -17,18 +17,18 @@ const AT_REGISTRATION: [(&str, &str); 7] = [
     ),
     (
         "match any trusted host",
-        "name addresses with `--redirect-uri` that the realm's registration policy \"Trusted Hosts\" has, have these added \
-         there, or bring an initial access token with `--initial-access-token-file`",
+        "name addresses with `--redirect-uri` that the realm's registration policy \"Trusted Hosts\" has, have these \
+         added there, or bring an initial access token with `--initial-access-token-file`",
     ),
     (
         "Not permitted to use specified clientScope",
-        "ask with `--scope` for scopes of this realm only; `openid` too must be listed in its registration policy \"Allowed \
-         Client Scopes\"",
+        "ask with `--scope` for scopes of this realm only; `openid` too must be listed in its registration policy \
+         \"Allowed Client Scopes\"",
     ),
     (
         "clients per realm",
-        "the realm is full: see who is unused with `securemcp dcr prune --keycloak-admin USER`, have \"Max Clients Limit\" \
-         raised, or bring an initial access token with `--initial-access-token-file`",
+        "the realm is full: see who is unused with `securemcp dcr prune --keycloak-admin USER`, have \"Max Clients \
+         Limit\" raised, or bring an initial access token with `--initial-access-token-file`",
     ),
     (
         "insufficient_scope`: Forbidden",

@@ -515,7 +515,7 @@ const KEYS: &[Key] = &[
         path: "client.keycloak_admin",
         variable: Some("SECUREMCP_KEYCLOAK_ADMIN"),
         flag: Some("--keycloak-admin"),
-        doc: "the administrator of a Keycloak who opens its registration endpoint and gives clients the roles of their scopes",
+        doc: "the administrator of a Keycloak who opens its registration endpoint and gives clients their roles",
         for_clients: true,
         ..PLAIN
     },

@@ -189,13 +189,13 @@ fn check_registration(client: &ClientSettings, reader: &mut Reader<'_>) {
     let origin = &reader.values["client.use_dcr"].origin;
     if reader.is_unset("issuer.url") {
         reader.report.warn(format!(
-            "{origin}: `client.use_dcr` has no effect with the embedded issuer, which makes this account's client by itself"
+            "{origin}: `client.use_dcr` has no effect: the embedded issuer makes this account's client by itself"
         ));
     } else if client.keycloak_admin.is_some() && reader.is_unset("client.keycloak_admin_password") {
         reader.report.problem_with_hint(
             format!("{origin}: `client.use_dcr` is to use `client.keycloak_admin`, which has no password"),
-            "set `SECUREMCP_KEYCLOAK_ADMIN_PASSWORD` or `SECUREMCP_KEYCLOAK_ADMIN_PASSWORD_FILE`, or bring an initial access \
-             token and unset `SECUREMCP_KEYCLOAK_ADMIN`",
+            "set `SECUREMCP_KEYCLOAK_ADMIN_PASSWORD` or `SECUREMCP_KEYCLOAK_ADMIN_PASSWORD_FILE`, or bring an initial \
+             access token and unset `SECUREMCP_KEYCLOAK_ADMIN`",
         );
     }
 }

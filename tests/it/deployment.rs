@@ -1,4 +1,5 @@
-//! `USE_DCR=true securemcp serve`: the client of a deployment, registered once at an issuer that lies, is down or forgets.
+//! `USE_DCR=true securemcp serve`: the client of a deployment, registered once at an issuer that lies, is down or
+//! forgets.
 
 use std::{fs, os::unix::fs::MetadataExt as _};
 
@@ -44,7 +45,8 @@ fn registrations(hits: &[Hit]) -> Vec<&Hit> {
 /// What a liar answers about the client that it has registered.
 fn known(liar: &Liar) -> Lie {
     let client = json!({"client_id": "registered", "client_secret": "secret-of-the-registered",
-        "registration_access_token": "next-token", "registration_client_uri": format!("{}/register/registered", liar.origin)});
+        "registration_access_token": "next-token",
+        "registration_client_uri": format!("{}/register/registered", liar.origin)});
     Lie::Answer(200, client)
 }
 
@@ -256,7 +258,7 @@ fn the_embedded_issuer_registers_nobody() {
     let account = Account::new().with("USE_DCR", "true");
     let mut serve = account.start(&[]);
     let said = serve.process.stderr_so_far();
-    assert!(said.contains("`USE_DCR`: `client.use_dcr` has no effect with the embedded issuer"), "{said}");
+    assert!(said.contains("`USE_DCR`: `client.use_dcr` has no effect: the embedded issuer"), "{said}");
     let clients = fs::read_dir(account.state().join("clients"));
     assert!(clients.is_err(), "nothing is kept as registered");
     assert_eq!(account.run(&["call", "echo", "hi", "--server", &serve.url]).done(), "hi\n");

@@ -213,7 +213,8 @@ fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {
     desk.run(&[], &["dcr", "delete"]).done();
 }
 
-/// Nobody waits for a month: the clock of who looks is set to one after the first of two registrations, and before the second.
+/// Nobody waits for a month: the clock of who looks is set to one after the first of two registrations, and before the
+/// second.
 fn stale_clients_are_found_and_deleted(desk: &Desk<'_>) {
     let keycloak = desk.keycloak;
     let register = |name: &str| {
