@@ -64,6 +64,9 @@ _securemcp() {
             securemcp__subcmd__dcr,help)
                 cmd="securemcp__subcmd__dcr__subcmd__help"
                 ;;
+            securemcp__subcmd__dcr,prune)
+                cmd="securemcp__subcmd__dcr__subcmd__prune"
+                ;;
             securemcp__subcmd__dcr,register)
                 cmd="securemcp__subcmd__dcr__subcmd__register"
                 ;;
@@ -78,6 +81,9 @@ _securemcp() {
                 ;;
             securemcp__subcmd__dcr__subcmd__help,help)
                 cmd="securemcp__subcmd__dcr__subcmd__help__subcmd__help"
+                ;;
+            securemcp__subcmd__dcr__subcmd__help,prune)
+                cmd="securemcp__subcmd__dcr__subcmd__help__subcmd__prune"
                 ;;
             securemcp__subcmd__dcr__subcmd__help,register)
                 cmd="securemcp__subcmd__dcr__subcmd__help__subcmd__register"
@@ -123,6 +129,9 @@ _securemcp() {
                 ;;
             securemcp__subcmd__help__subcmd__dcr,delete)
                 cmd="securemcp__subcmd__help__subcmd__dcr__subcmd__delete"
+                ;;
+            securemcp__subcmd__help__subcmd__dcr,prune)
+                cmd="securemcp__subcmd__help__subcmd__dcr__subcmd__prune"
                 ;;
             securemcp__subcmd__help__subcmd__dcr,register)
                 cmd="securemcp__subcmd__help__subcmd__dcr__subcmd__register"
@@ -526,7 +535,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__dcr)
-            opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help register show update delete help"
+            opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help register show update delete prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -638,7 +647,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__dcr__subcmd__help)
-            opts="register show update delete help"
+            opts="register show update delete prune help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -666,6 +675,20 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__dcr__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__dcr__subcmd__help__subcmd__prune)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -721,8 +744,74 @@ _securemcp() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        securemcp__subcmd__dcr__subcmd__prune)
+            opts="-q -v -h --unused-days --delete --keycloak-admin --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --unused-days)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keycloak-admin)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keycloak-admin-password-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         securemcp__subcmd__dcr__subcmd__register)
-            opts="-q -v -h --name --grant --redirect-uri --scope --auth-method --keycloak-admin --new --auto-update --show-secrets --initial-access-token-file --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --name --grant --redirect-uri --scope --auth-method --new --auto-update --show-secrets --initial-access-token-file --keycloak-admin --keycloak-admin-password-file --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -748,11 +837,11 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_secret_basic client_secret_post private_key_jwt none" -- "${cur}"))
                     return 0
                     ;;
-                --keycloak-admin)
+                --initial-access-token-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --initial-access-token-file)
+                --keycloak-admin)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1068,7 +1157,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__help__subcmd__dcr)
-            opts="register show update delete"
+            opts="register show update delete prune"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1082,6 +1171,20 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__help__subcmd__dcr__subcmd__delete)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__dcr__subcmd__prune)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -49,7 +49,7 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "init" -d 'Write
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "call" -d 'Call a tool on any MCP server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l wait -d 'Check again until nothing fails, for this long' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l config -d 'Read settings from this file' -r -F
@@ -332,27 +332,28 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "revoke" -d 'Revoke the kept token at its issuer, and forget it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "forget" -d 'Forget the kept tokens of the server, without telling the issuer'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l output -d 'What stdout carries' -r -f -a "text\t''
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l output -d 'What stdout carries' -r -f -a "text\t''
 json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -f -a "register" -d 'Register a client and keep it for later commands'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -f -a "show" -d 'Show the kept registration, as the issuer has it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -f -a "update" -d 'Change the kept registration at its issuer'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -f -a "register" -d 'Register a client and keep it for later commands'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -f -a "show" -d 'Show the kept registration, as the issuer has it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -f -a "update" -d 'Change the kept registration at its issuer'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l name -d 'The client\'s name, for people' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l grant -d 'A grant the client will use; repeatable [default: `client_credentials`, or with `--redirect-uri` those of a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
@@ -363,9 +364,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 client_secret_post\t''
 private_key_jwt\t''
 none\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'Have this administrator of a Keycloak make the initial access token, and give the client the roles of its scopes' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l initial-access-token-file -d 'A file with the token that opens the issuer\'s registration endpoint [env: SECUREMCP_INITIAL_ACCESS_TOKEN]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `--keycloak-admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients their roles [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -445,10 +446,31 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l unused-days -d 'For how many days nobody has registered, changed or used them' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients their roles [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l delete -d 'Delete them'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "register" -d 'Register a client and keep it for later commands'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show the kept registration, as the issuer has it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "update" -d 'Change the kept registration at its issuer'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
@@ -458,7 +480,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "get" -d 'Print an access token for the server, and nothing else'
@@ -469,3 +491,4 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_see
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "show" -d 'Show the kept registration, as the issuer has it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "update" -d 'Change the kept registration at its issuer'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'

@@ -1,4 +1,4 @@
-//! What to do next: the line that follows an error.
+//! Errors in words: all causes in one line, and the line that follows, which says what to do next.
 
 /// An error that knows what a person can do about it.
 pub trait Hint: std::error::Error {
@@ -6,4 +6,10 @@ pub trait Hint: std::error::Error {
     fn hint(&self) -> Option<String> {
         None
     }
+}
+
+/// An error and its causes in one line, for logs.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

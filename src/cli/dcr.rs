@@ -8,22 +8,29 @@ use dialoguer::{Password, console::Term, theme::SimpleTheme};
 use serde_json::{Value, json};
 
 use super::{
+    env_file::{self, EnvFile},
     exit::{Exit, Failure},
     print::Printer,
+    prune,
     settings::Setting,
     surroundings::{Surroundings, Wanted},
 };
 use crate::{
     client::{Client, KeycloakAdmin, RegistrationChange, RegistrationRequest},
-    config::{self, Config, Inputs},
+    config::{Config, Inputs},
     oauth::{AuthMethod, RegisteredClient, Scopes},
     secret::Secret,
-    store::{LocalClient, OwnFile, PrivateDir, initial_access_token},
+    store::{LocalClient, PrivateDir, initial_access_token},
 };
 
 /// Settings that have a flag at `register`.
-pub(super) const SETTINGS: &[Setting] =
-    &[("client.initial_access_token", "FILE"), ("client.keycloak_admin_password", "FILE")];
+pub(super) const SETTINGS: &[Setting] = &[
+    ("client.initial_access_token", "FILE"),
+    ("client.keycloak_admin", "USER"),
+    ("client.keycloak_admin_password", "FILE"),
+];
+/// Settings that have a flag where an administrator of a Keycloak is needed.
+pub(super) const ADMIN: &[Setting] = &[("client.keycloak_admin", "USER"), ("client.keycloak_admin_password", "FILE")];
 /// Settings that have a flag where a registration is chosen.
 pub(super) const CHOICE: &[Setting] = &[("client.id", "ID")];
 
@@ -49,7 +56,7 @@ const UPDATE_EXAMPLES: &str = "What is not named stays as it is. Scopes can be g
 Examples:
   securemcp dcr update --scope mcp:read
   securemcp dcr update --client-id client-x --name nightly";
-const DELETE_EXAMPLES: &str = "Its tokens end with it.
+const DELETE_EXAMPLES: &str = "Its tokens end with it, and so do its lines in the file of `--env-file`.
 
 Examples:
   securemcp dcr delete
@@ -58,13 +65,14 @@ const SHOW_EXAMPLES: &str = "Examples:
   securemcp dcr show
   securemcp dcr show --show-secrets --output json";
 
-/// Register a client with the issuer, look at it, change it, delete it
+/// Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     Register(Register),
     Show(Show),
     Update(Update),
     Delete(Delete),
+    Prune(prune::Options),
 }
 
 /// Register a client and keep it for later commands
@@ -86,9 +94,6 @@ pub(super) struct Register {
     /// How the client proves itself
     #[arg(long, value_enum, default_value_t)]
     auth_method: Method,
-    /// Have this administrator of a Keycloak make the initial access token, and give the client the roles of its scopes
-    #[arg(long, value_name = "USER")]
-    keycloak_admin: Option<String>,
     /// Register anew although a working registration is kept
     #[arg(long)]
     new: bool,
@@ -165,7 +170,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
         _ => None,
     };
     // One that is not there yet says nothing; one that is, is read like any other.
-    let is_new = env_file.as_ref().is_some_and(|file| file.text.is_none());
+    let is_new = env_file.as_ref().is_some_and(EnvFile::is_new);
     let inputs = surroundings.inputs();
     let inputs = if is_new { Inputs { env_file: None, ..inputs } } else { inputs };
     let config = surroundings
@@ -178,7 +183,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             settings.force_new = options.new;
             let client = Client::new(settings)?;
             let mut request = request(options);
-            request.keycloak_admin = admin(options, &config, surroundings)?;
+            request.keycloak_admin = admin(&config, surroundings)?;
             if request.keycloak_admin.is_none() {
                 request.initial_access_token = opener(&config, &client).await?;
             }
@@ -188,7 +193,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             printer.note(&format!("{verb} in `{file}`, registered at `{}`", registered.issuer));
             if let Some(env_file) = env_file {
                 env_file.keep(&registered.client)?;
-                printer.note(&format!("wrote its id and secret into `{}`", env_file.file.path().display()));
+                printer.note(&format!("wrote its id and secret into `{}`", env_file.path().display()));
             }
             print(&registered.client, options.show_secrets, printer)
         }
@@ -215,12 +220,27 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             } else {
                 (surroundings.waiting(ASKING, client.delete_registration()).await?, "deleted")
             };
+            if let Some(path) = &surroundings.globals.env_file {
+                // The client is gone, whatever becomes of the file.
+                match env_file::forget(path, &client_id) {
+                    Ok(true) => printer.note(&format!("took its id and secret out of `{}`", path.display())),
+                    Ok(false) => {}
+                    Err(problem) => printer.warning(&format!("the env file still names it: {problem}")),
+                }
+            }
             if printer.is_json() {
                 printer.document(&json!({"client_id": client_id, "deleted": !options.forget}))?;
             } else {
                 printer.note(&format!("{verb} the client `{client_id}`"));
             }
             Ok(Exit::Done)
+        }
+        Command::Prune(options) => {
+            let Some(admin) = admin(&config, surroundings)? else {
+                let missing = "an administrator of the Keycloak has to look, and none is named";
+                return Err(Failure::message(Exit::Usage, missing).hint("add `--keycloak-admin USER`".to_owned()));
+            };
+            prune::run(options, &Client::new(settings)?, &admin, surroundings).await
         }
     }
 }
@@ -231,48 +251,6 @@ fn without_auto_update(command: &Command, surroundings: &Surroundings) -> Option
     let is_meant_to_write = matches!(command, Command::Register(options) if !options.auto_update);
     is_meant_to_write
         .then(|| format!("to have `{}` made, with the new client in it, add `--auto-update`", path.display()))
-}
-
-/// The file that scripts read their settings from, and what is in it now.
-struct EnvFile {
-    file: OwnFile,
-    text: Option<String>,
-}
-
-impl EnvFile {
-    /// The file of `--env-file`. What cannot be written is refused before a client is registered for it.
-    fn of(surroundings: &Surroundings) -> Result<Self, Failure> {
-        let Some(path) = &surroundings.globals.env_file else {
-            let missing = "`--auto-update` needs the file that it is to write into";
-            return Err(Failure::message(Exit::Usage, missing).hint("add `--env-file .env`".to_owned()));
-        };
-        let file = OwnFile::at(path)?;
-        let text = file.read()?;
-        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        if let Some(missing) = directory.filter(|directory| !directory.is_dir()) {
-            let problem = format!("cannot write `{}`: there is no directory `{}`", path.display(), missing.display());
-            return Err(
-                Failure::message(Exit::Failed, problem).hint("make its directory first, or name another".to_owned())
-            );
-        }
-        Ok(Self { file, text })
-    }
-
-    /// Writes who the client is. A secret that it does not have is taken out.
-    fn keep(&self, client: &RegisteredClient) -> Result<(), Failure> {
-        let secret = client.client_secret.as_ref().map(Secret::expose);
-        let mut text = self.text.clone().unwrap_or_default();
-        for (path, value) in [("client.id", Some(client.client_id.as_str())), ("client.secret", secret)] {
-            let key = config::keys().iter().find(|key| key.path == path);
-            let names: Vec<_> =
-                key.into_iter().flat_map(|key| key.variable.iter().chain(key.original)).copied().collect();
-            text = config::assign(&text, &names, value).map_err(|error| Failure::new(Exit::Failed, error))?;
-        }
-        if self.text.as_ref() != Some(&text) {
-            self.file.write(&text)?;
-        }
-        Ok(())
-    }
 }
 
 impl Grant {
@@ -305,12 +283,13 @@ fn request(options: &Register) -> RegistrationRequest {
         },
         initial_access_token: None,
         keycloak_admin: None,
+        takes_over: true,
     }
 }
 
 /// Who registers at a Keycloak; a person is asked for the password.
-fn admin(options: &Register, config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
-    let Some(user) = options.keycloak_admin.clone() else { return Ok(None) };
+fn admin(config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
+    let Some(user) = config.client.keycloak_admin.clone() else { return Ok(None) };
     if let Some(password) = config.client.keycloak_admin_password.clone() {
         return Ok(Some(KeycloakAdmin { user, password }));
     }

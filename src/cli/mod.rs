@@ -5,6 +5,8 @@ mod call;
 mod completions;
 mod config;
 mod dcr;
+mod deployment;
+mod env_file;
 mod exit;
 mod health;
 mod init;
@@ -13,6 +15,7 @@ mod memory;
 #[cfg(test)]
 mod pages;
 mod print;
+mod prune;
 mod sampling;
 mod separate;
 mod serve;
@@ -191,6 +194,7 @@ fn command() -> clap::Command {
                 .mut_subcommand("show", with_choice)
                 .mut_subcommand("update", with_choice)
                 .mut_subcommand("delete", with_choice)
+                .mut_subcommand("prune", |command| settings::with_flags(command, dcr::ADMIN))
         })
 }
 

@@ -10,8 +10,10 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    deployment::Registration,
     exit::{Exit, Failure},
     print::Printer,
     settings::Setting,
@@ -20,7 +22,7 @@ use super::{
 use crate::{
     clock::{SharedClock, SystemClock},
     config::{self, Config, Inputs, IssuerChoice, Purpose},
-    hint::Hint as _,
+    hint::{Hint as _, chain},
     server::{self, Reloader, Server},
     telemetry::logs::{self, Logs},
     tools::Tools,
@@ -88,9 +90,12 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         // Who guards a server serves that server's tools.
         let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
         let server = Server::bind(&config, tools, Arc::clone(&clock)).await?;
+        let registration = Registration::of(&config, &server, Arc::clone(&clock))?;
         let mut signals = Signals::new().context("cannot listen for signals")?;
         announce(&server, &config, printer, logs.is_json());
         let reloading = Reloading { reloader: server.reloader(), logs, inputs: surroundings.inputs(), clock };
+        let stop_registering = CancellationToken::new();
+        let registering = registration.map(|wanted| tokio::spawn(wanted.run(stop_registering.clone())));
         let (stop, stopped) = oneshot::channel();
         let mut serving = tokio::spawn(server.run(async {
             // The sender is dropped only when this function has returned.
@@ -107,8 +112,18 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
             }
         };
         let _ = stop.send(());
+        stop_registering.cancel();
+        let both = async {
+            // What an issuer has answered once must reach the disk.
+            let registered = async {
+                if let Some(task) = registering {
+                    let _ = tokio::time::timeout(config.server.drain_timeout, task).await;
+                }
+            };
+            tokio::join!(&mut serving, registered).0
+        };
         tokio::select! {
-            ended = &mut serving => ended.context("the server broke").map(|()| exit).map_err(Failure::from),
+            ended = both => ended.context("the server broke").map(|()| exit).map_err(Failure::from),
             () = signals.end() => Err(Failure::message(Exit::Interrupted, "interrupted before calls under way had ended")),
         }
     });
@@ -167,12 +182,6 @@ impl Reloading {
             }
         }
     }
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Says where the server is and how to call it: in lines for people, or as one log event where logs are JSON.

@@ -107,7 +107,7 @@ fn scopes(tool: &Value) -> String {
 }
 
 /// Rows with aligned columns; a column that is empty everywhere is left out.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].chars().count());
         let longest_padded = widths.clone().filter(|width| *width <= MAX_COLUMN).max().unwrap_or_default();

@@ -140,6 +140,10 @@ impl Hint for DiscoverError {
             Self::Inward { .. } => {
                 Some("if that is where you want to get tokens, name the issuer yourself with `--issuer`".to_owned())
             }
+            // Keycloak 26.7 answers 400 `missingNormalization`.
+            Self::NoIssuerMetadata { issuer, .. } if issuer.url().path().contains("//") => {
+                Some("take the `//` out of the path of the issuer's URL".to_owned())
+            }
             Self::NoIssuerMetadata { .. } => {
                 Some("check the issuer's URL; for Keycloak it ends in `/realms/<name>`".to_owned())
             }

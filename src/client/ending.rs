@@ -78,6 +78,7 @@ mod tests {
             auth_method: AuthMethod::ClientSecretBasic,
             initial_access_token: None,
             keycloak_admin: None,
+            takes_over: true,
         };
         client.register(request).await.unwrap();
         client

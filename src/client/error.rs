@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError};
+use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError, quirks};
 pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
@@ -75,11 +75,23 @@ pub enum ClientError {
         /// Code and description, escaped and capped.
         answer: String,
     },
+    /// An administrator's password would go to whom a server names.
+    #[error("an administrator's password goes only to an issuer that you name, and `{issuer}` was named by the server")]
+    IssuerNotNamed {
+        /// The issuer.
+        issuer: String,
+    },
     /// An issuer whose URL is not that of a realm.
     #[error("`{issuer}` is not a realm of a Keycloak")]
     NotKeycloak {
         /// The issuer.
         issuer: String,
+    },
+    /// A realm whose events do not tell which clients are used.
+    #[error("cannot tell which clients are used: {problem}")]
+    CannotTell {
+        /// What is missing.
+        problem: String,
     },
     /// The registration endpoint did not take the initial access token.
     #[error("the registration was refused by `{url}`: {answer}")]
@@ -211,10 +223,16 @@ pub enum Kind {
 }
 
 impl ClientError {
+    /// Whether it must not be tried again unasked: a password that is wrong too often closes the account.
+    pub fn is_final(&self) -> bool {
+        let may_pass = |code: &ErrorCode| matches!(code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable);
+        matches!(self, Self::Refused { action: ADMIN_LOGIN, code, .. } if !may_pass(code))
+    }
+
     /// Which exit code it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Net(NetError::Setup(_)) => Kind::Usage,
+            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } => Kind::Usage,
             Self::Net(NetError::TooLarge(_)) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
@@ -243,7 +261,7 @@ impl ClientError {
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
-            Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } => Kind::Server,
+            Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } | Self::CannotTell { .. } => Kind::Server,
         }
     }
 }
@@ -269,8 +287,17 @@ impl Hint for ClientError {
                 let offered = offered.iter().map(|grant| format!("`{}`", said(grant))).collect::<Vec<_>>().join(", ");
                 return Some(format!("ask for one that it offers with `--grant`: {offered}; or name another issuer"));
             }
-            Self::Refused { code, action, .. } => refused_hint(code, action)?,
+            Self::Refused { code, action, answer, .. } => {
+                quirks::hint(action, answer).or_else(|| refused_hint(code, action))?
+            }
             Self::InitialTokenRefused { problem, .. } => return Some(problem.hint()),
+            Self::CannotTell { .. } => {
+                "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or \
+                 look at fewer days with `--unused-days`"
+            }
+            Self::IssuerNotNamed { issuer } => {
+                return Some(format!("if that is your Keycloak, add `--issuer {issuer}`"));
+            }
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"
             }

@@ -8,6 +8,7 @@ use super::{
     Client, ClientError,
     error::{RetryAfter, said},
     identity::Identity,
+    quirks::{is_for, may_be_about_the_resource},
 };
 use crate::{
     net::{Document, Http},
@@ -25,18 +26,35 @@ impl Client {
         resource: &Resource,
         scopes: Option<&Scopes>,
     ) -> Result<TokenResponse, ClientError> {
-        const ACTION: &str = "the token request";
         let url = self.endpoint(&issuer.issuer, "token", issuer.token_endpoint.as_ref())?;
         if !issuer.supports_grant(CLIENT_CREDENTIALS) {
             let what = "the `client_credentials` grant".to_owned();
             return Err(ClientError::NotOffered { issuer: issuer.issuer.to_string(), what });
         }
-        let mut form = vec![("grant_type", CLIENT_CREDENTIALS.to_owned()), ("resource", resource.to_string())];
+        let mut form = vec![("grant_type", CLIENT_CREDENTIALS.to_owned())];
         form.extend(scopes.map(|scopes| ("scope", scopes.to_string())));
-        let http = self.web.at(&url)?;
-        let request = http.request(Method::POST, &url).header("accept", "application/json");
+        let named = [form.as_slice(), &[("resource", resource.to_string())]].concat();
+        match self.request_token(&url, issuer, identity, named).await {
+            Err(error) if may_be_about_the_resource(&error) => {
+                let without = self.request_token(&url, issuer, identity, form).await;
+                without.ok().filter(|token| is_for(&token.access_token, resource)).ok_or(error)
+            }
+            answered => answered,
+        }
+    }
+
+    async fn request_token(
+        &self,
+        url: &Url,
+        issuer: &ServerMetadata,
+        identity: &Identity,
+        form: Vec<(&'static str, String)>,
+    ) -> Result<TokenResponse, ClientError> {
+        const ACTION: &str = "the token request";
+        let http = self.web.at(url)?;
+        let request = http.request(Method::POST, url).header("accept", "application/json");
         let request = identity.prove(request, form, issuer, self.settings.clock.since_epoch())?;
-        let document = ask(http, ACTION, &url, request).await?;
+        let document = ask(http, ACTION, url, request).await?;
         // The parser's words would quote the answer, and with it perhaps the token.
         let bad = |problem: &str| ClientError::BadAnswer {
             action: ACTION,

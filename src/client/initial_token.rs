@@ -16,9 +16,15 @@ pub enum InitialTokenProblem {
     Expired(u64),
     /// `iss` names another issuer.
     OtherIssuer(String),
+    /// The issuer says that it was used as often as it may be.
+    UsedUp,
+    /// The issuer says that it was taken back.
+    Revoked,
+    /// `typ` names a token of another kind.
+    OtherKind(String),
     /// It is no JWT; that is only a problem at an issuer whose tokens are.
     Opaque,
-    /// Nothing: it is used up, revoked, or of another kind.
+    /// Nothing.
     NotSeen,
 }
 
@@ -26,14 +32,26 @@ pub enum InitialTokenProblem {
 struct Claims {
     iss: Option<String>,
     exp: Option<u64>,
+    typ: Option<String>,
 }
 
+/// The words of Keycloak 26.7.3 for what it does tell.
+const USED_UP: &str = "No remaining count";
+const REVOKED: &str = "Initial Access Token not found";
+
 impl InitialTokenProblem {
-    /// Looks at a token that this issuer has refused.
-    pub(super) fn of(token: &Secret, issuer: &Issuer, now: Duration) -> Self {
+    /// Looks at a token that this issuer has refused with these words.
+    pub(super) fn of(token: &Secret, issuer: &Issuer, answer: &str, now: Duration) -> Self {
+        if answer.contains(USED_UP) {
+            return Self::UsedUp;
+        }
+        if answer.contains(REVOKED) {
+            return Self::Revoked;
+        }
         let claims = Jws::parse(token.expose()).and_then(|token| token.claims::<Claims>());
         match claims {
             Ok(Claims { iss: Some(found), .. }) if found != issuer.as_str() => Self::OtherIssuer(said(&found)),
+            Ok(Claims { typ: Some(found), .. }) if found != "InitialAccessToken" => Self::OtherKind(said(&found)),
             Ok(Claims { exp: Some(exp), .. }) if exp != 0 && exp <= now.as_secs() => Self::Expired(now.as_secs() - exp),
             Ok(_) => Self::NotSeen,
             Err(_) => Self::Opaque,
@@ -48,6 +66,16 @@ impl InitialTokenProblem {
             }
             Self::OtherIssuer(found) => format!(
                 "the initial access token is of issuer `{found}`: have it made at this issuer, under the same host name"
+            ),
+            Self::UsedUp => {
+                "the initial access token has no uses left: have the issuer make another, with a count of more \
+                             than 1 for several clients"
+                    .to_owned()
+            }
+            Self::Revoked => "the initial access token was taken back at the issuer: have it make another".to_owned(),
+            Self::OtherKind(found) => format!(
+                "that is a token of type `{found}`, not an initial access token: have the issuer make one, or name an \
+                 administrator of a Keycloak with `--keycloak-admin`"
             ),
             Self::Opaque => {
                 "check the initial access token (`--initial-access-token-file`): it was not taken, and does not \
@@ -71,7 +99,9 @@ mod tests {
     #[test]
     fn a_token_tells_what_an_issuer_does_not() {
         let issuer = Issuer::parse("https://kc.example/realms/mcp").unwrap();
-        let look = |token: &Secret| InitialTokenProblem::of(token, &issuer, Duration::from_secs(1000));
+        let told =
+            |token: &Secret, answer: &str| InitialTokenProblem::of(token, &issuer, answer, Duration::from_secs(1000));
+        let look = |token: &Secret| told(token, "`invalid_token`: Failed decode token");
         let signed = |claims: Value| SigningKey::generate().sign("JWT", &claims);
         let of = |exp: u64| look(&signed(json!({"iss": "https://kc.example/realms/mcp", "exp": exp})));
         assert_eq!(of(993), InitialTokenProblem::Expired(7));
@@ -80,5 +110,12 @@ mod tests {
         let other = signed(json!({"iss": "https://kc.example/realms/mcp/", "exp": 1}));
         assert_eq!(look(&other), InitialTokenProblem::OtherIssuer("https://kc.example/realms/mcp/".to_owned()));
         assert_eq!(look(&Secret::new("garbage")), InitialTokenProblem::Opaque);
+        let bearer = signed(json!({"iss": "https://kc.example/realms/mcp", "exp": 1001, "typ": "Bearer"}));
+        assert_eq!(look(&bearer), InitialTokenProblem::OtherKind("Bearer".to_owned()));
+        let good = signed(json!({"iss": "https://kc.example/realms/mcp", "exp": 1001, "typ": "InitialAccessToken"}));
+        assert_eq!(look(&good), InitialTokenProblem::NotSeen);
+        let used_up = told(&good, "`invalid_token`: No remaining count on initial access token");
+        assert_eq!(used_up, InitialTokenProblem::UsedUp);
+        assert_eq!(told(&good, "`invalid_token`: Initial Access Token not found"), InitialTokenProblem::Revoked);
     }
 }

@@ -1,5 +1,7 @@
 //! Keycloak's admin API, as far as registering a machine needs it: an initial access token before, and afterwards the roles
-//! without which Keycloak leaves the client's scopes out of its tokens and says nothing.
+//! without which Keycloak leaves the client's scopes out of its tokens and says nothing; and what `prune` looks at.
+
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -19,6 +21,9 @@ use crate::{
 /// How long the initial access token can be used, in seconds: it is used at once.
 const INITIAL_TOKEN_LIFE: u32 = 300;
 
+/// How long an administrator's token lives if Keycloak does not say.
+const ADMIN_TOKEN_LIFE: Duration = Duration::from_mins(1);
+
 /// An administrator of a Keycloak.
 #[derive(Clone, Debug)]
 pub struct KeycloakAdmin {
@@ -34,6 +39,8 @@ pub(super) struct Realm<'a> {
     /// `../admin/realms/<name>`.
     admin: Url,
     token: Secret,
+    /// By the stopwatch: from then on the token may end between two questions.
+    fresh_until: Duration,
 }
 
 #[derive(Deserialize)]
@@ -52,8 +59,12 @@ impl<'a> Realm<'a> {
     /// Logs in at the Keycloak of this issuer.
     ///
     /// # Errors
-    /// The issuer's URL is not that of a realm, or the login fails.
+    /// The issuer was named by a server only, its URL is not that of a realm, or the login fails.
     pub(super) async fn open(client: &'a Client, issuer: &Issuer, admin: &KeycloakAdmin) -> Result<Self, ClientError> {
+        // A server must not choose who gets an administrator's password.
+        if client.settings.issuer.is_none() {
+            return Err(ClientError::IssuerNotNamed { issuer: issuer.to_string() });
+        }
         let reached_at = client.reached_at(issuer);
         let not_a_realm = || ClientError::NotKeycloak { issuer: issuer.to_string() };
         let (before, name) = reached_at.path().rsplit_once("/realms/").ok_or_else(not_a_realm)?;
@@ -74,7 +85,14 @@ impl<'a> Realm<'a> {
         let answer = ask(http, ADMIN_LOGIN, &url, request).await?;
         let answer: TokenResponse = answer.json().map_err(|_| bad(&url))?;
         let admin = at(&format!("{before}/admin/realms/{}", name.trim_end_matches('/')));
-        Ok(Self { client, admin, token: answer.access_token })
+        let life = answer.expires_in.map_or(ADMIN_TOKEN_LIFE, Duration::from_secs);
+        let fresh_until = client.settings.clock.monotonic() + life / 2;
+        Ok(Self { client, admin, token: answer.access_token, fresh_until })
+    }
+
+    /// Whether the login is good for another few questions.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.client.settings.clock.monotonic() < self.fresh_until
     }
 
     /// What opens the registration endpoint, once.
@@ -100,6 +118,23 @@ impl<'a> Realm<'a> {
         let user: Named = self.send(Method::GET, &["clients", client_id, "service-account-user"], None).await?;
         let url = self.url(&["users", &user.id, "role-mappings", "realm"]);
         self.ask(&url, self.request(Method::POST, &url)?.json(&roles)).await.map(drop)
+    }
+
+    /// What is found there by this query.
+    pub(super) async fn find<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, ClientError> {
+        let mut url = self.url(path);
+        url.query_pairs_mut().extend_pairs(query);
+        self.ask(&url, self.request(Method::GET, &url)?).await?.json().map_err(|_| bad(&url))
+    }
+
+    /// Deletes what is there.
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<(), ClientError> {
+        let url = self.url(path);
+        self.ask(&url, self.request(Method::DELETE, &url)?).await.map(drop)
     }
 
     async fn send<T: DeserializeOwned>(

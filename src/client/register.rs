@@ -47,6 +47,8 @@ pub struct RegistrationRequest {
     pub initial_access_token: Option<Secret>,
     /// Whoever makes such a token at a Keycloak, and gives the new client's service account the roles of its scopes.
     pub keycloak_admin: Option<KeycloakAdmin>,
+    /// Whether later commands use this client from now on, also if it was kept from before.
+    pub takes_over: bool,
 }
 
 /// A registration that is safe on disk.
@@ -175,7 +177,8 @@ impl RegistrationRequest {
             response_types: codes.then(|| "code".to_owned()).into_iter().collect(),
             redirect_uris: self.redirect_uris.clone(),
             token_endpoint_auth_method: Some(self.auth_method),
-            scope: self.scopes.clone(),
+            // Keycloak takes an empty list for good: the client could never ask for a scope.
+            scope: self.scopes.clone().filter(|scopes| !scopes.is_empty()),
             application_type: Some("native".to_owned()),
             jwks: key.map(|key| json!({ "keys": [key.public_jwk()] })),
             jwks_uri: None,
@@ -210,7 +213,8 @@ impl Client {
                 let realm = Realm::open(self, &issuer.issuer, admin).await?;
                 grant_roles(&realm, &requested, &kept.client).await?;
             }
-            return Ok(self.registered(self.make_newest(kept).await?, true));
+            let kept = if request.takes_over { self.make_newest(kept).await? } else { kept };
+            return Ok(self.registered(kept, true));
         }
         let realm = match &request.keycloak_admin {
             Some(admin) => Some(Realm::open(self, &issuer.issuer, admin).await?),
@@ -275,7 +279,7 @@ impl Client {
         let document = ask(http, REGISTRATION, &url, request).await.map_err(|error| match (error, &token) {
             (ClientError::Refused { code: ErrorCode::InvalidToken, url, answer, .. }, Some(token)) => {
                 let now = self.settings.clock.since_epoch();
-                let problem = InitialTokenProblem::of(token, &issuer.issuer, now);
+                let problem = InitialTokenProblem::of(token, &issuer.issuer, &answer, now);
                 ClientError::InitialTokenRefused { url, answer, problem }
             }
             (ClientError::Refused { code: ErrorCode::InvalidClientMetadata, answer, .. }, _)
@@ -378,6 +382,7 @@ mod tests {
             auth_method: AuthMethod::ClientSecretBasic,
             initial_access_token: Some(Secret::new("iat")),
             keycloak_admin: None,
+            takes_over: true,
         }
     }
 

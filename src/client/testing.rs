@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::{Client, ClientError, Settings};
 use crate::{
     clock::TestClock,
+    jose::SigningKey,
     oauth::{Resource, Scopes},
     secret::Secret,
 };
@@ -53,6 +54,10 @@ pub(super) struct Rules {
     pub(super) expires_in: Option<u64>,
     /// Whether every token is refused.
     pub(super) refuses_all: bool,
+    /// What a token request with `resource` is answered.
+    pub(super) refuses_resource: Option<(u16, Value)>,
+    /// Tokens are JWTs with this `aud`.
+    pub(super) audience: Option<Value>,
     /// `tools/call` asks for the model first: over an event stream, or by `input_required`.
     pub(super) samples: bool,
     /// This method is never answered.
@@ -109,6 +114,8 @@ impl World {
             answers: HashMap::new(),
             expires_in: Some(300),
             refuses_all: false,
+            refuses_resource: None,
+            audience: None,
             samples: false,
             hangs_on: "",
             circles: false,
@@ -257,8 +264,18 @@ fn reply(status: u16, value: &Value) -> Response {
 
 fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
     let scope = field(body, "scope").unwrap_or_default();
+    if let Some((status, answer)) = rules.refuses_resource.as_ref().filter(|_| field(body, "resource").is_some()) {
+        return reply(*status, answer);
+    }
     let mut tokens = world.tokens.lock().unwrap();
-    let token = Secret::random().expose().to_owned();
+    let token = match &rules.audience {
+        Some(audience) => {
+            let claims = json!({"iss": world.origin, "aud": audience, "sub": "cli", "exp": NOW + 300, "iat": NOW});
+            SigningKey::generate().sign("JWT", &claims)
+        }
+        None => Secret::random(),
+    };
+    let token = token.expose().to_owned();
     tokens.insert(token.clone(), scope.clone());
     let mut answer = json!({"access_token": token, "token_type": "Bearer", "scope": scope});
     if let Some(seconds) = rules.expires_in {

@@ -34,6 +34,12 @@ fn unquote(value: &str) -> Option<&str> {
     (after.is_empty() || after.starts_with('#')).then_some(inside)
 }
 
+/// What the text sets a variable to: the last line that does counts.
+pub fn assigned<'a>(text: &'a str, wanted: &str) -> Option<&'a str> {
+    let set = parse(text).flatten().filter(|(_, name, _)| *name == wanted);
+    set.last().map(|(_, _, value)| value)
+}
+
 /// A value that no line of an env file can hold.
 #[derive(Debug, thiserror::Error)]
 #[error("a value with line breaks or with both kinds of quotes cannot be written into an env file")]

@@ -500,6 +500,14 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "client.use_dcr",
+        variable: Some("SECUREMCP_USE_DCR"),
+        original: &["USE_DCR"],
+        default: Fallback::Value("false"),
+        doc: "have the server register a client for this deployment, once, and keep it",
+        ..PLAIN
+    },
+    Key {
         path: "client.initial_access_token",
         variable: Some("SECUREMCP_INITIAL_ACCESS_TOKEN"),
         original: &["DCR_INITIAL_ACCESS_TOKEN"],
@@ -510,11 +518,19 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "client.keycloak_admin",
+        variable: Some("SECUREMCP_KEYCLOAK_ADMIN"),
+        flag: Some("--keycloak-admin"),
+        doc: "the administrator of a Keycloak who opens its registration endpoint and gives clients their roles",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
         path: "client.keycloak_admin_password",
         variable: Some("SECUREMCP_KEYCLOAK_ADMIN_PASSWORD"),
         original: &["KEYCLOAK_ADMIN_PASSWORD"],
         flag: Some("--keycloak-admin-password-file"),
-        doc: "the password of `--keycloak-admin`",
+        doc: "the password of `client.keycloak_admin`",
         for_clients: true,
         secret: true,
         ..PLAIN

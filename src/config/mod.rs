@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use jsonwebtoken::Algorithm;
 use url::Url;
 
-pub use dotenv::{Unwritable, assign};
+pub use dotenv::{Unwritable, assign, assigned};
 pub use effective::{Effective, Shown};
 pub use environment::Environment;
 pub use keys::{Fallback, Key, keys};
@@ -235,6 +235,10 @@ pub struct ClientSettings {
     pub keeps_tokens: bool,
     /// What opens an issuer's registration endpoint.
     pub initial_access_token: Option<Secret>,
+    /// Whether the server registers a client for its deployment.
+    pub use_dcr: bool,
+    /// Who administers a Keycloak.
+    pub keycloak_admin: Option<String>,
     /// The password of a Keycloak's administrator.
     pub keycloak_admin_password: Option<Secret>,
     /// The only issuer that may be used, if one is named.

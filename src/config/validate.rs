@@ -39,6 +39,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         if purpose == Purpose::Serve {
             check_exposure(&config, &mut reader);
             check_metrics(&config.server, &mut reader);
+            check_registration(&config.client, &mut reader);
         }
     }
     config
@@ -154,6 +155,8 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
+        use_dcr: reader.required("client.use_dcr", values::switch),
+        keycloak_admin: reader.optional("client.keycloak_admin", values::text),
         keycloak_admin_password: reader.optional("client.keycloak_admin_password", secret),
         issuer: reader.quietly("issuer.url", values::issuer),
         issuer_backchannel_url: reader.quietly("issuer.backchannel_url", values::http_url),
@@ -176,6 +179,25 @@ fn is_loopback_address(address: SocketAddr) -> bool {
 
 fn is_remote(resource: &Resource) -> bool {
     !is_loopback(&resource.url())
+}
+
+/// What the server needs to register a client for itself; nobody is there to be asked for a password.
+fn check_registration(client: &ClientSettings, reader: &mut Reader<'_>) {
+    if !client.use_dcr {
+        return;
+    }
+    let origin = &reader.values["client.use_dcr"].origin;
+    if reader.is_unset("issuer.url") {
+        reader.report.warn(format!(
+            "{origin}: `client.use_dcr` has no effect: the embedded issuer makes this account's client by itself"
+        ));
+    } else if client.keycloak_admin.is_some() && reader.is_unset("client.keycloak_admin_password") {
+        reader.report.problem_with_hint(
+            format!("{origin}: `client.use_dcr` is to use `client.keycloak_admin`, which has no password"),
+            "set `SECUREMCP_KEYCLOAK_ADMIN_PASSWORD` or `SECUREMCP_KEYCLOAK_ADMIN_PASSWORD_FILE`, or bring an initial \
+             access token and unset `SECUREMCP_KEYCLOAK_ADMIN`",
+        );
+    }
 }
 
 /// Two listeners cannot share a port.

@@ -35,7 +35,8 @@ pub(super) fn bearer_token(text: &str) -> Result<String, Refusal> {
 }
 
 pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
-    text.parse().map_err(|_| expected(text, "`true` or `false`"))
+    // `True` is how the original's settings were often written.
+    text.to_ascii_lowercase().parse().map_err(|_| expected(text, "`true` or `false`"))
 }
 
 pub(super) fn number_from_1(text: &str) -> Result<usize, Refusal> {

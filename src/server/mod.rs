@@ -270,6 +270,11 @@ impl Server {
         &self.running.lasting.tools
     }
 
+    /// What its tools need.
+    pub fn tool_scopes(&self) -> &Scopes {
+        &self.running.lasting.tool_scopes
+    }
+
     /// What changes its settings while it runs.
     pub fn reloader(&self) -> Reloader {
         Reloader::of(&self.running)

@@ -77,6 +77,108 @@ fn why_an_issuer_does_not_register_is_told() {
     assert!(registrations(&account).is_empty());
 }
 
+/// Status, code and description of Keycloak 26.7.3, word for word, and what a person is told to do.
+#[test]
+fn what_keycloak_refuses_is_told_with_its_cause() {
+    let liar = Liar::start();
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    let policy = |name: &str, details: &str| {
+        format!("Policy '{name}' rejected request to client-registration service. Details: {details}")
+    };
+    for (status, error, description, code, hint) in [
+        (
+            403,
+            "insufficient_scope",
+            policy("Trusted Hosts", "Host not trusted."),
+            6,
+            "hint: this realm registers nobody without",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Trusted Hosts", "URI doesn't match any trusted host or trusted domain"),
+            6,
+            "hint: name addresses with `--redirect-uri`",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Trusted Hosts", "URL doesn't match any trusted host or trusted domain"),
+            6,
+            "hint: name addresses with `--redirect-uri`",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Allowed Client Scopes", "Not permitted to use specified clientScope"),
+            6,
+            "`openid` too must be listed",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Max Clients Limit", "It's allowed to have max 3 clients per realm"),
+            6,
+            "hint: the realm is full: see who is unused with `securemcp dcr prune",
+        ),
+        (
+            403,
+            "insufficient_scope",
+            policy("Of our own", "no"),
+            6,
+            "hint: the issuer's registration policy does not permit",
+        ),
+        (403, "insufficient_scope", "Forbidden".to_owned(), 6, "hint: that is an access token"),
+        (401, "invalid_token", "No remaining count on initial access token".to_owned(), 4, "has no uses left"),
+        (401, "invalid_token", "Initial Access Token not found".to_owned(), 4, "was taken back at the issuer"),
+    ] {
+        liar.repent();
+        let answer = json!({"error": error, "error_description": description});
+        liar.lie("POST /register", Lie::Answer(status, answer));
+        let mut command = account.command(&["dcr", "register"]);
+        command.env("SECUREMCP_INITIAL_ACCESS_TOKEN", "an-initial-access-token");
+        Running::start(command).ended().failed(code, &[&description, hint]);
+    }
+    // Without a description: the code says it all.
+    liar.repent();
+    let unknown =
+        "Invalid json representation for OIDCClientRepresentation. Unrecognized field \"x_foo\" at line 1 column 66.";
+    liar.lie("POST /register", Lie::Answer(400, json!({ "error": unknown })));
+    account.run(&["dcr", "register"]).failed(4, &["Unrecognized field", "hint: this Keycloak does not know a member"]);
+    assert!(registrations(&account).is_empty());
+}
+
+#[test]
+fn what_keycloak_says_of_tokens_and_names_is_told_with_its_cause() {
+    let liar = Liar::start();
+    let variables = [("SECUREMCP_CLIENT_ID", "c"), ("SECUREMCP_CLIENT_SECRET", "s")];
+    let [id, secret] = variables;
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url).with(id.0, id.1).with(secret.0, secret.1);
+    let offline =
+        json!({"error": "not_allowed", "error_description": "Offline tokens not allowed for the user or client"});
+    liar.lie("POST /token", Lie::Answer(400, offline));
+    account.run(&["token", "get"]).failed(4, &["Offline tokens not allowed", "hint: take `offline_access` out"]);
+    liar.repent();
+    let slashes = format!("{}//realms/mcp", liar.origin);
+    let refused = json!({"error": "missingNormalization", "error_description": "Request path not normalized"});
+    liar.lie("GET //realms", Lie::Answer(400, refused.clone()));
+    liar.lie("GET /.well-known/", Lie::Answer(400, refused));
+    account
+        .run(&["dcr", "register", "--issuer", &slashes])
+        .failed(4, &["publishes no metadata", "hint: take the `//` out of the path of the issuer's URL"]);
+}
+
+#[test]
+fn an_empty_list_of_scopes_is_not_registered_for_good() {
+    let liar = Liar::start();
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    for scope in ["", "mcp:read"] {
+        account.run(&["dcr", "register", "--new", "--scope", scope]).done();
+        let sent: Value = serde_json::from_str(&only(&liar.hits(), "POST /register")[0].body).expect("JSON");
+        assert_eq!(sent.get("scope"), (!scope.is_empty()).then(|| json!(scope)).as_ref());
+    }
+}
+
 #[test]
 fn an_administrator_of_keycloak_needs_a_password_and_a_realm() {
     let liar = Liar::start();
@@ -86,7 +188,26 @@ fn an_administrator_of_keycloak_needs_a_password_and_a_realm() {
         .run(&arguments)
         .failed(2, &["password of Keycloak's administrator `admin` is missing", "KEYCLOAK_ADMIN_PASSWORD"]);
     let account = account.with("KEYCLOAK_ADMIN_PASSWORD", "admin-password");
-    account.run(&arguments).failed(4, &["is not a realm of a Keycloak", "hint: leave `--keycloak-admin` out"]);
+    // A server may send its clients to a realm of its own, which would like to know the password.
+    let realm = format!("{}/realms/mcp", liar.origin);
+    liar.claim(RESOURCE, "authorization_servers", json!([realm]));
+    let metadata = json!({"issuer": realm, "registration_endpoint": format!("{}/register", liar.origin)});
+    liar.lie("GET /.well-known/oauth-authorization-server/realms/mcp", Lie::Answer(200, metadata));
+    liar.lie("POST /realms/master/", Lie::Answer(401, json!({"error": "invalid_grant"})));
+    let name_it = format!("hint: if that is your Keycloak, add `--issuer {realm}`");
+    for command in [&arguments[..], &["dcr", "prune", "--keycloak-admin", "admin"]] {
+        account.run(command).failed(2, &["an administrator's password goes only to an issuer that you name", &name_it]);
+    }
+    let hits = liar.hits();
+    assert!(only(&hits, "POST").is_empty(), "nobody was told the password: {hits:?}");
+    account.run(&[&arguments[..], &["--issuer", &realm]].concat()).failed(4, &["the login as Keycloak's admin"]);
+    let hits = liar.hits();
+    assert!(only(&hits, "POST")[0].body.contains("password=admin-password"), "the twin: {hits:?}");
+    liar.claim(RESOURCE, "authorization_servers", json!([liar.origin]));
+    let named = ["--issuer", liar.origin.as_str()];
+    account
+        .run(&[&arguments[..], &named].concat())
+        .failed(4, &["is not a realm of a Keycloak", "hint: leave `--keycloak-admin` out"]);
     let hits = liar.hits();
     assert!(only(&hits, "POST").is_empty(), "nobody was told the password: {hits:?}");
 }
@@ -227,6 +348,60 @@ fn an_env_file_gets_the_client_and_keeps_its_other_lines() {
     let names = fs::read_dir(account.home()).expect("a home").map(|entry| entry.expect("an entry").file_name());
     assert!(names.into_iter().all(|name| name == ".env" || name == ".local"), "nothing is left beside it");
     account.run(&["dcr", "register", "--auto-update"]).failed(2, &["--env-file"]);
+}
+
+#[test]
+fn an_env_file_loses_a_client_that_is_deleted_and_nothing_else() {
+    let liar = Liar::start();
+    liar.lie("DELETE /register/", Lie::Answer(200, json!({})));
+    let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
+    let path = account.home().join(".env");
+    let register = || account.run(&["dcr", "register"]).done().to_owned();
+    // Before and after, by each name that a client goes by.
+    for (before, after) in [
+        ("A=1\nSECUREMCP_CLIENT_ID=registered\nSECUREMCP_CLIENT_SECRET=x\n# end\n", "A=1\n# end\n"),
+        ("KEYCLOAK_CLIENT_ID='registered'\r\nexport KEYCLOAK_CLIENT_SECRET=x\r\nB=2\r\n", "B=2\r\n"),
+        (
+            "SECUREMCP_CLIENT_ID=registered\nKEYCLOAK_CLIENT_ID=mcp-server\nKEYCLOAK_CLIENT_SECRET=y\n",
+            "KEYCLOAK_CLIENT_ID=mcp-server\nKEYCLOAK_CLIENT_SECRET=y\n",
+        ),
+    ] {
+        register();
+        fs::write(&path, before).expect("the home is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+        let ended = account.run(&["dcr", "delete", "--env-file", ".env"]);
+        ended.done();
+        assert!(ended.stderr.contains("took its id and secret out of `.env`"), "{ended:#?}");
+        assert_eq!(fs::read_to_string(&path).expect("it is there"), after);
+    }
+    // Another client's lines are not ours to take, and neither is anything when the issuer refuses.
+    let other = "SECUREMCP_CLIENT_ID=other\nSECUREMCP_CLIENT_SECRET=x\n";
+    register();
+    fs::write(&path, other).expect("the home is ours");
+    let arguments = ["dcr", "delete", "--env-file", ".env", "--client-id", "registered"];
+    assert!(!account.run(&arguments).done().contains("took"));
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), other);
+    register();
+    let ours = other.replace("other", "registered");
+    fs::write(&path, &ours).expect("the home is ours");
+    liar.repent();
+    liar.lie("DELETE /register/", Lie::Answer(401, json!({"error": "invalid_token"})));
+    account.run(&arguments).failed(4, &["invalid_token"]);
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), ours);
+    // Without the issuer it is forgotten here and there.
+    account.run(&[&arguments[..], &["--forget"]].concat()).done();
+    assert_eq!(fs::read_to_string(&path).expect("it is there"), "");
+    // A file that is not the person's own stays as it is, and the client is gone all the same.
+    register();
+    let victim = account.home().join("victim");
+    fs::write(&victim, &ours).expect("the home is ours");
+    fs::remove_file(&path).expect("it is there");
+    symlink(&victim, &path).expect("nothing is there");
+    let ended = account.run(&[&arguments[..], &["--forget"]].concat());
+    ended.done();
+    assert!(ended.stderr.contains("warning: the env file still names it: `./.env` is a symbolic link"), "{ended:#?}");
+    assert_eq!(fs::read_to_string(&victim).expect("it is there"), ours);
+    assert!(registrations(&account).is_empty());
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! The realm that ships, in a real Keycloak: static and registered clients, scopes behind roles, introspection, every
 //! signature algorithm, and what goes wrong.
 
-use std::fs;
+use std::{fs, time::Duration};
 
+use securemcp::{client::StaleClient, clock::TestClock};
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server};
+use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server, free_port};
 
 /// The client that the realm has.
 const STATIC: [(&str, &str); 2] = [("SECUREMCP_CLIENT_ID", "mcp-server"), ("SECUREMCP_CLIENT_SECRET", SERVER_SECRET)];
@@ -50,8 +51,10 @@ fn the_realm_that_ships() {
         a_registered_client_lives(&desk);
         an_administrator_registers_a_machine(&desk);
         initial_access_tokens_are_told_apart(&desk);
+        stale_clients_are_found_and_deleted(&desk);
         tokens_of_others_are_refused(&desk);
     }
+    a_deployment_registers_itself_once(&keycloak);
     every_algorithm_is_verified(&keycloak);
     introspection_ends_a_revoked_token(&keycloak);
     known_keys_outlive_keycloak(keycloak);
@@ -128,6 +131,9 @@ fn refusals_name_their_cause(desk: &Desk<'_>) {
     }
     let realm = desk.run(&[("SECUREMCP_ISSUER", &elsewhere)], &["dcr", "register"]);
     realm.failed(4, &["publishes no metadata", "for Keycloak it ends in `/realms/<name>`"]);
+    let slashes = issuer.replace("/realms/", "//realms/");
+    let refused = desk.run(&[("SECUREMCP_ISSUER", &slashes)], &["dcr", "register"]);
+    refused.failed(4, &["publishes no metadata", "hint: take the `//` out"]);
 }
 
 fn a_registered_client_lives(desk: &Desk<'_>) {
@@ -160,7 +166,8 @@ fn a_registered_client_lives(desk: &Desk<'_>) {
 fn an_administrator_registers_a_machine(desk: &Desk<'_>) {
     let register = |password: &str, more: &[&str]| {
         let arguments = [&["dcr", "register", "--name", "nightly", "--keycloak-admin", "admin"], more].concat();
-        desk.run(&[("KEYCLOAK_ADMIN_PASSWORD", password)], &arguments)
+        let issuer = desk.keycloak.issuer();
+        desk.run(&[("KEYCLOAK_ADMIN_PASSWORD", password), ("SECUREMCP_ISSUER", &issuer)], &arguments)
     };
     let scopes = ["--scope", "mcp:read mcp:write"];
     register("wrong", &scopes).failed(4, &["the login as Keycloak's admin", "hint: check `--keycloak-admin`"]);
@@ -182,7 +189,17 @@ fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {
     register("garbage", &[]).failed(4, &["invalid_token", "does not look like a token of Keycloak"]);
     let used_up = desk.keycloak.initial_access_token(1);
     register(&used_up, &[]).done();
-    register(&used_up, &[]).failed(4, &["invalid_token", "have the issuer make another initial access token"]);
+    register(&used_up, &[]).failed(4, &["invalid_token", "hint: the initial access token has no uses left"]);
+    let tokens = "/realms/mcp-realm/clients-initial-access";
+    let revoked = desk.keycloak.initial_access_token(7);
+    for made in desk.keycloak.admin("GET", tokens, None).expect("a list").as_array().expect("a list") {
+        desk.keycloak.admin("DELETE", &format!("{tokens}/{}", made["id"].as_str().expect("an id")), None);
+    }
+    register(&revoked, &[]).failed(4, &["invalid_token", "hint: the initial access token was taken back"]);
+    let access_token = desk.run(&STATIC, &["token", "get"]).done().trim_end().to_owned();
+    register(&access_token, &[]).failed(6, &["insufficient_scope", "hint: that is an access token"]);
+    let elsewhere = ["dcr", "register", "--new", "--redirect-uri", "https://evil.example/cb", "--auth-method", "none"];
+    desk.run(&[], &elsewhere).failed(6, &["match any trusted host", "hint: name addresses with `--redirect-uri`"]);
     let (unsigned, _) = used_up.rsplit_once('.').expect("three parts");
     register(&format!("{unsigned}.AAAA"), &[]).failed(4, &["invalid_token", "hint: "]);
     let token = desk.keycloak.initial_access_token(1);
@@ -194,6 +211,94 @@ fn initial_access_tokens_are_told_apart(desk: &Desk<'_>) {
     assert!(!got.json()["scope"].as_str().expect("scopes").contains("mcp:"), "{got:#?}");
     desk.run(&[], &["call", "echo", "hi"]).failed(4, &["left `mcp:write` out"]);
     desk.run(&[], &["dcr", "delete"]).done();
+}
+
+/// Nobody waits for a month: the clock of who looks is set to one after the first of two registrations, and before the
+/// second.
+fn stale_clients_are_found_and_deleted(desk: &Desk<'_>) {
+    let keycloak = desk.keycloak;
+    let register = |name: &str| {
+        let made = desk.registered(&["--new", "--name", name, "--scope", "mcp:read"]);
+        made["client_id"].as_str().expect("an id").to_owned()
+    };
+    let (first, second) = (register("first"), register("second"));
+    let issuer = keycloak.issuer();
+    let cli = [("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD), ("SECUREMCP_ISSUER", issuer.as_str())];
+    let young = desk.run(&cli, &["dcr", "prune", "--keycloak-admin", "admin", "--delete"]);
+    young.failed(1, &["cannot tell which clients are used: the oldest event of the realm is of 20", "--unused-days"]);
+
+    let newest = |client_id: &str| {
+        let events = format!("/realms/mcp-realm/events?client={client_id}&max=1");
+        keycloak.admin("GET", &events, None).expect("a list")[0]["time"].as_u64().expect("a time")
+    };
+    let unused_for = Duration::from_hours(30 * 24);
+    let pruning = |at: u64, delete: bool| {
+        let clock = TestClock::at(0);
+        clock.advance(unused_for + Duration::from_millis(at));
+        keycloak.prune(clock, unused_for, delete)
+    };
+    assert!(newest(&first) < newest(&second));
+    let ids = |stale: &[StaleClient]| stale.iter().map(|client| client.client_id.clone()).collect::<Vec<_>>();
+    let found = ids(&pruning(newest(&second), false));
+    assert!(found.contains(&first) && !found.contains(&second), "{found:?}");
+    // A token shows that somebody wants it.
+    keycloak.grant(&first, "mcp-reader");
+    desk.run(&[("SECUREMCP_CLIENT_ID", &first)], &["token", "get", "--new"]).done();
+    let found = ids(&pruning(newest(&first), false));
+    assert!(found.contains(&second) && !found.contains(&first), "{found:?}");
+    let deleted = pruning(newest(&first), true);
+    assert_eq!(ids(&deleted), found);
+    let left = keycloak.admin("GET", "/realms/mcp-realm/clients", None).expect("a list");
+    let left: Vec<_> = left.as_array().expect("a list").iter().map(|client| &client["clientId"]).collect();
+    assert!(left.contains(&&json!(first)) && !left.contains(&&json!(second)), "{left:?}");
+    for by_hand in ["mcp-server", "mcp-resource", "securemcp-cli", "account", "admin-cli"] {
+        assert!(left.contains(&&json!(by_hand)), "{left:?}");
+    }
+    desk.run(&[("SECUREMCP_CLIENT_ID", &first)], &["dcr", "delete"]).done();
+    desk.run(&[("SECUREMCP_CLIENT_ID", &second)], &["dcr", "delete", "--forget"]).done();
+}
+
+fn a_deployment_registers_itself_once(keycloak: &Keycloak) {
+    let account = Account::new();
+    let issuer = keycloak.issuer();
+    let ours = || {
+        let clients = keycloak.admin("GET", "/realms/mcp-realm/clients?max=1000", None).expect("a list");
+        let clients = clients.as_array().expect("a list").clone();
+        let ours = clients.into_iter().filter(|client| client["name"] == "securemcp server");
+        ours.map(|client| client["id"].clone()).collect::<Vec<_>>()
+    };
+    let admin =
+        [("USE_DCR", "true"), ("SECUREMCP_KEYCLOAK_ADMIN", "admin"), ("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD)];
+    let registered = "the client of this deployment";
+    let ports = [keycloak.resource_port, free_port()];
+    let replicas = std::thread::scope(|scope| {
+        let start = |port| account.serve_at(port, &admin, &["--issuer", &issuer]);
+        let started = ports.map(|port| scope.spawn(move || start(port)));
+        started.map(|replica| replica.join().expect("it starts").saying(registered))
+    });
+    let made = ours();
+    assert_eq!(made.len(), 1, "{made:#?}");
+    // The roles of its scopes came with it.
+    let [first, second] = replicas;
+    let echoed = account.securemcp(&["call", "calculator", "add", "1", "2", "--server", &first.url()]);
+    assert_eq!(echoed.done(), "3\n");
+    for replica in [&first, &second] {
+        assert!(!replica.log().contains(ADMIN_PASSWORD), "{}", replica.log());
+    }
+    drop((first, second));
+    // The next start needs nobody to open the door.
+    let again = account.serve_at(ports[0], &admin[..1], &["--issuer", &issuer]).saying("is the one that was kept");
+    assert_eq!(ours(), made);
+    drop(again);
+    // One that has only an initial access token gets a client without roles.
+    let other = Account::new();
+    let token = keycloak.initial_access_token(1);
+    let by_token = [("USE_DCR", "true"), ("DCR_INITIAL_ACCESS_TOKEN", token.as_str())];
+    let server = other.serve_at(ports[0], &by_token, &["--issuer", &issuer]).saying("registered the client of this");
+    assert_eq!(ours().len(), 2);
+    other
+        .securemcp(&["call", "echo", "hi", "--server", &server.url()])
+        .failed(4, &["the issuer left `mcp:read mcp:write mcp:infer` out", "Keycloak: the roles"]);
 }
 
 fn tokens_of_others_are_refused(desk: &Desk<'_>) {

@@ -18,7 +18,7 @@ use axum::{
 };
 use securemcp::{oauth::Scopes, secret::Secret};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::issuer::gzip_of_zeros;
 
@@ -38,7 +38,7 @@ pub(crate) struct Liar {
 /// One request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
-    /// `POST /mcp tools/call`, `POST /token`, ..
+    /// `POST /mcp tools/call`, `POST /token`, `GET /clients?first=0`, ..
     pub(crate) what: String,
     pub(crate) authorization: Option<String>,
     pub(crate) headers: HeaderMap,
@@ -71,6 +71,8 @@ struct Rules {
     documents: HashMap<&'static str, Value>,
     /// By the first words of [`Hit::what`].
     lies: Vec<(&'static str, Lie)>,
+    /// Requests that begin like this wait until it is true.
+    held: Option<(&'static str, watch::Receiver<bool>)>,
     /// Of a 401; `None` leaves the header out.
     challenge: Option<String>,
     /// What `tools/call` needs; the answer to less says so.
@@ -83,7 +85,12 @@ struct Rules {
 
 impl Liar {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self::start_at(0)
+    }
+
+    /// At a port that was chosen before.
+    pub(crate) fn start_at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let origin = format!("http://{}", listener.local_addr().expect("bound"));
         let issuer = json!({
@@ -98,6 +105,7 @@ impl Liar {
         let rules = Rules {
             documents: HashMap::from([(RESOURCE, resource), (ISSUER, issuer)]),
             lies: Vec::new(),
+            held: None,
             challenge: Some(format!("Bearer resource_metadata=\"{origin}{RESOURCE}\", scope=\"mcp:read\"")),
             call_scope: "mcp:read".to_owned(),
             refuses_all: false,
@@ -138,6 +146,13 @@ impl Liar {
     /// Answers requests that begin like this otherwise.
     pub(crate) fn lie(&self, what: &'static str, lie: Lie) {
         self.rules().lies.push((what, lie));
+    }
+
+    /// Lets requests that begin like this wait for an answer until what is returned says `true`.
+    pub(crate) fn hold(&self, what: &'static str) -> watch::Sender<bool> {
+        let (gate, opened) = watch::channel(false);
+        self.rules().held = Some((what, opened));
+        gate
     }
 
     /// Takes back all lies about requests.
@@ -203,7 +218,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let message: Value = serde_json::from_str(&body).unwrap_or_default();
     let path = parts.uri.path();
     let method = message["method"].as_str().map(|method| format!(" {method}")).unwrap_or_default();
-    let what = format!("{} {path}{method}", parts.method);
+    let target = parts.uri.path_and_query().map_or(path, |target| target.as_str());
+    let what = format!("{} {target}{method}", parts.method);
     let authorization = parts.headers.get(header::AUTHORIZATION);
     let authorization = authorization.map(|value| value.to_str().expect("ASCII").to_owned());
     let hit = Hit {
@@ -213,6 +229,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         body: body.clone(),
     };
     shared.hits.lock().expect("no panic").push(hit);
+    let held = shared.rules.lock().expect("no panic").held.clone();
+    if let Some((_, mut opened)) = held.filter(|(start, _)| what.starts_with(start)) {
+        opened.wait_for(|is_open| *is_open).await.expect("the gate outlives who waits");
+    }
     let rules = shared.rules.lock().expect("no panic");
     if let Some((_, lie)) = rules.lies.iter().find(|(start, _)| what.starts_with(start)) {
         return lie.tell();

@@ -205,6 +205,11 @@ impl Server {
         self.service.log()
     }
 
+    /// Waits until it has logged these words.
+    pub(crate) fn saying(self, words: &str) -> Self {
+        Self { service: self.service.said(words), ..self }
+    }
+
     /// Its MCP endpoint.
     pub(crate) fn url(&self) -> String {
         format!("{}/mcp", self.origin())

@@ -1,7 +1,13 @@
 //! A real Keycloak with the realm that ships, on loopback ports of its own, with a database that goes when it goes.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command, time::Duration};
 
+use securemcp::{
+    client::{Client, KeycloakAdmin, Settings, StaleClient},
+    clock::SharedClock,
+    oauth::{Issuer, Resource},
+    secret::Secret,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -128,5 +134,30 @@ impl Keycloak {
     pub(crate) fn id_of(&self, client_id: &str) -> String {
         let found = self.admin("GET", &format!("/realms/mcp-realm/clients?clientId={client_id}"), None);
         found.expect("a list")[0]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// What `securemcp dcr prune` does when this clock is right.
+    pub(crate) fn prune(&self, clock: SharedClock, unused_for: Duration, delete: bool) -> Vec<StaleClient> {
+        let state = tempfile::tempdir().expect("a temporary directory");
+        let settings = Settings {
+            server: Resource::parse(&format!("http://127.0.0.1:{}/mcp", self.resource_port)).expect("a resource"),
+            issuer: Some(Issuer::parse(&self.issuer()).expect("an issuer")),
+            issuer_backchannel_url: None,
+            client_id: None,
+            client_secret: None,
+            token: None,
+            scopes: None,
+            resource: None,
+            state_dir: state.path().join("state"),
+            persist: true,
+            force_new: false,
+            timeout: Duration::from_secs(30),
+            extra_roots: Vec::new(),
+            clock,
+        };
+        let admin = KeycloakAdmin { user: "admin".to_owned(), password: Secret::new(ADMIN_PASSWORD) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let client = Client::new(settings).expect("good settings");
+        runtime.block_on(client.prune(&admin, unused_for, delete)).expect("Keycloak can tell")
     }
 }
