@@ -5,6 +5,7 @@ mod call;
 mod completions;
 mod config;
 mod dcr;
+mod deployment;
 mod exit;
 mod health;
 mod init;
