@@ -1,5 +1,6 @@
 #!/bin/sh
-# Starts Redis in the working directory, which the image has at /data, with the password of REDIS_PASSWORD_FILE: neither on a command line nor in a file of its own.
+# Starts Redis in the working directory, which is /data in the image, with the password of REDIS_PASSWORD_FILE: neither on
+# a command line nor in a file of its own.
 set -eu
 directory=$(dirname "$0")
 password=$(cat "${REDIS_PASSWORD_FILE:?names the file with the password}")
