@@ -18,6 +18,7 @@ ENV SECUREMCP_STATE_DIR=/home/nonroot/securemcp
 USER 65532:65532
 EXPOSE 8000
 # Live and not ready: who restarts what is not healthy must not restart it because the issuer is away.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/usr/local/bin/securemcp", "health", "--only", "live", "--quiet"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
+    CMD ["/usr/local/bin/securemcp", "health", "--only", "live", "--quiet"]
 ENTRYPOINT ["/usr/local/bin/securemcp"]
 CMD ["serve"]

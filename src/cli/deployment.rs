@@ -46,7 +46,9 @@ struct Names {
     port: u16,
 }
 
-/// Writes `.env` and `secrets/`, all or nothing, and says how to go on. `check` judges settings as `serve --check` does.
+/// Writes `.env` and `secrets/`, all or nothing, and says how to go on.
+///
+/// `check` judges settings as `serve --check` does.
 pub(super) fn run(
     directory: &Path,
     force: bool,
