@@ -9,4 +9,4 @@ for variable in "${!KC_@}" "${!KEYCLOAK_@}" "${!MCP_@}"; do
     export "$name=$value"
     unset "$variable"
 done
-exec "${KEYCLOAK_HOME:-/opt/keycloak}/bin/kc.sh" "$@"
+exec bash "${KEYCLOAK_HOME:-/opt/keycloak}/bin/kc.sh" "$@"
