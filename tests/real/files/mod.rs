@@ -76,3 +76,33 @@ fn the_workflow_to_copy_is_one() {
 fn strings(value: &Value) -> Vec<&str> {
     value.as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
+
+#[test]
+fn keycloak_gets_from_files_what_it_reads_from_variables_only() {
+    let tool = Tool::system("bash");
+    tool.copy("compose/keycloak/start.sh");
+    let bin = tool.home().join("bin");
+    fs::create_dir(&bin).expect("an empty home");
+    fs::write(bin.join("kc.sh"), "env\nprintf '%s\\n' \"$@\"\n").expect("an empty directory");
+    fs::write(tool.home().join("password"), "hunter2\n").expect("an empty home");
+    let home = tool.home().to_str().expect("UTF-8");
+    let start = |file: &str| {
+        let variables = [
+            ("KEYCLOAK_HOME", home),
+            ("KC_DB_PASSWORD_FILE", file),
+            ("MCP_RESOURCE_CLIENT_SECRET_FILE", "password"),
+            ("KC_DB", "postgres"),
+        ];
+        tool.run("", &["compose/keycloak/start.sh", "start", "--optimized"], &variables)
+    };
+    let ended = start("password");
+    let said: Vec<_> = ended.done().lines().collect();
+    assert!(said.ends_with(&["start", "--optimized"]), "{said:?}");
+    for line in ["KC_DB_PASSWORD=hunter2", "MCP_RESOURCE_CLIENT_SECRET=hunter2", "KC_DB=postgres"] {
+        assert!(said.contains(&line), "{line}: {said:?}");
+    }
+    assert!(!said.iter().any(|line| line.contains("_FILE=")), "{said:?}");
+    start("absent").failed(1, &["absent"]);
+    fs::write(tool.home().join("empty"), "\n").expect("an empty home");
+    start("empty").failed(1, &["the file of KC_DB_PASSWORD_FILE is empty"]);
+}
