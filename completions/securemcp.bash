@@ -1029,7 +1029,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__health)
-            opts="-q -v -h --wait --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --wait --only --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1037,6 +1037,10 @@ _securemcp() {
             case "${prev}" in
                 --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --only)
+                    COMPREPLY=($(compgen -W "live ready" -- "${cur}"))
                     return 0
                     ;;
                 --config)
@@ -1381,7 +1385,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__init)
-            opts="-y -q -v -h --directory --yes --force --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-y -q -v -h --directory --yes --force --compose --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -52,6 +52,8 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "token" -d 'Get 
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l wait -d 'Check again until nothing fails, for this long' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l only -d 'Ask the server for this alone, by whatever name it is reached: for health checks of containers' -r -f -a "live\t'It runs'
+ready\t'It takes calls'"
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -67,7 +69,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l issuer-ba
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand health" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand health" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -175,6 +177,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l issuer-back
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s y -l yes -d 'Ask nothing: take flags and defaults'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l force -d 'Replace files that are there'
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l compose -d 'Write what the deployment in compose/ needs instead: .env, and secrets with a certificate in secrets/'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l tls-self-signed -d 'Serve https with a certificate of its own, kept in the state directory [env: SECUREMCP_TLS_SELF_SIGNED]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -s v -l verbose -d 'Log what happens to stderr; twice for more'

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::DateTime;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use reqwest::{Method, StatusCode, header};
 use serde::Serialize;
 use serde_json::Value;
@@ -48,7 +48,8 @@ const EXAMPLES: &str = "Ends with 5 if something fails; a warning is no failure.
 Examples:
   securemcp health
   securemcp health --wait 60s && ./deploy-next-step
-  securemcp health --server https://mcp.example/mcp --output json";
+  securemcp health --server https://mcp.example/mcp --output json
+  securemcp health --only ready --quiet";
 
 /// Check the server, its issuer and keys; say what to do about each failure
 #[derive(Debug, Args)]
@@ -57,6 +58,18 @@ pub(super) struct Options {
     /// Check again until nothing fails, for this long
     #[arg(long, value_name = "TIME", value_parser = span, allow_negative_numbers = true)]
     wait: Option<Duration>,
+    /// Ask the server for this alone, by whatever name it is reached: for health checks of containers
+    #[arg(long, value_name = "STATE", value_enum)]
+    only: Option<Only>,
+}
+
+/// What a server says about itself to anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// It runs
+    Live,
+    /// It takes calls
+    Ready,
 }
 
 /// One thing that was looked at.
@@ -82,8 +95,10 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
     let config = surroundings.config()?;
     let http = surroundings.http(surroundings.globals.timeout)?;
     let checks = match options.wait {
-        None => surroundings.waiting("checking", checks(&http, &config.client)).await,
-        Some(wait) => surroundings.waiting("waiting for the server", wait_for(&http, &config.client, wait)).await,
+        None => surroundings.waiting("checking", checks(&http, &config.client, options.only)).await,
+        Some(wait) => {
+            surroundings.waiting("waiting for the server", wait_for(&http, &config.client, options.only, wait)).await
+        }
     };
     print(&checks, surroundings.printer)?;
     match checks.iter().filter(|check| check.state == State::Fail).count() {
@@ -99,12 +114,12 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
     }
 }
 
-async fn wait_for(http: &Http, client: &ClientSettings, wait: Duration) -> Vec<Check> {
+async fn wait_for(http: &Http, client: &ClientSettings, only: Option<Only>, wait: Duration) -> Vec<Check> {
     let deadline = Instant::now() + wait;
     let mut pause = FIRST_PAUSE;
     let silent = format!("no answer within {} s", wait.as_secs_f64());
     let mut last = vec![fail("server", silent, "give it longer with `--wait`, or see what it logs")];
-    while let Ok(checks) = tokio::time::timeout_at(deadline, checks(http, client)).await {
+    while let Ok(checks) = tokio::time::timeout_at(deadline, checks(http, client, only)).await {
         last = checks;
         let is_healthy = last.iter().all(|check| check.state != State::Fail);
         if is_healthy || Instant::now() + pause >= deadline {
@@ -116,14 +131,14 @@ async fn wait_for(http: &Http, client: &ClientSettings, wait: Duration) -> Vec<C
     last
 }
 
-async fn checks(http: &Http, client: &ClientSettings) -> Vec<Check> {
+async fn checks(http: &Http, client: &ClientSettings, only: Option<Only>) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut dates = Vec::new();
-    let found = if check_server(http, &client.server, &mut checks, &mut dates).await {
-        check_resource(http, &client.server, &mut checks).await
-    } else {
-        None
-    };
+    let is_there = check_server(http, &client.server, only, &mut checks, &mut dates).await;
+    if only.is_some() {
+        return checks;
+    }
+    let found = if is_there { check_resource(http, &client.server, &mut checks).await } else { None };
     if let Some(issuer) = choose_issuer(client, found, &mut checks) {
         check_issuer(http, client, &issuer, &mut checks, &mut dates).await;
     }
@@ -132,10 +147,17 @@ async fn checks(http: &Http, client: &ClientSettings) -> Vec<Check> {
 }
 
 /// Whether it is there at all.
-async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, dates: &mut Vec<Skew>) -> bool {
+async fn check_server(
+    http: &Http,
+    server: &Resource,
+    only: Option<Only>,
+    checks: &mut Vec<Check>,
+    dates: &mut Vec<Skew>,
+) -> bool {
     let (mut certificate, mut upstream) = (None, None);
-    for (subject, path, word) in [("server live", "health/live", "healthy"), ("server ready", "health/ready", "ready")]
-    {
+    let questions =
+        [(Only::Live, "server live", "health/live", "healthy"), (Only::Ready, "server ready", "health/ready", "ready")];
+    for (_, subject, path, word) in questions.into_iter().filter(|(state, ..)| only.is_none_or(|only| only == *state)) {
         // Beside the MCP endpoint, so that a prefix in front of both is kept.
         let Ok(url) = server.url().join(path) else { continue };
         match http.get(&url).await {
@@ -149,7 +171,10 @@ async fn check_server(http: &Http, server: &Resource, checks: &mut Vec<Check>, d
                 dates.extend(skew("the server", &document));
                 certificate = document.certificate_validity();
                 upstream = guarded_server(&document);
-                checks.push(probe(subject, &url, word, &document));
+                // Whoever asks for nothing else means a server of ours.
+                let check = probe(subject, &url, word, &document);
+                let is_good = only.is_none() || check.state == State::Ok;
+                checks.push(if is_good { check } else { Check { state: State::Fail, ..check } });
             }
         }
     }

@@ -12,6 +12,7 @@ use dialoguer::{Input, console::Term, theme::SimpleTheme};
 use serde_json::json;
 
 use super::{
+    deployment,
     exit::{Exit, Failure},
     settings::Setting,
     surroundings::Surroundings,
@@ -43,7 +44,9 @@ const EXAMPLES: &str =
 Examples:
   securemcp init
   securemcp init --yes --directory /etc/securemcp --listen 0.0.0.0:8000 \\
-      --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp --trusted-proxy 10.0.0.0/8";
+      --issuer https://kc.example/realms/mcp --resource https://mcp.example/mcp --trusted-proxy 10.0.0.0/8
+  securemcp init --compose --directory compose \\
+      --issuer https://auth.example/realms/mcp-realm --resource https://mcp.example/mcp";
 
 /// Write securemcp.toml and an env file with secrets
 #[derive(Debug, Args)]
@@ -58,28 +61,35 @@ pub(super) struct Options {
     /// Replace files that are there
     #[arg(long)]
     force: bool,
+    /// Write what the deployment in compose/ needs instead: .env, and secrets with a certificate in secrets/
+    #[arg(long)]
+    compose: bool,
 }
 
 /// A file to write, and what was there before.
-struct Planned {
+pub(super) struct Planned {
     file: OwnFile,
     text: String,
     before: Option<String>,
 }
 
+impl Planned {
+    /// At this path.
+    pub(super) fn at(path: &Path, text: String, before: Option<String>) -> Result<Self, Failure> {
+        Ok(Self { file: OwnFile::at(path)?, text, before })
+    }
+}
+
 /// Asks, checks as `serve --check` does, writes all or nothing, and says how to go on.
 pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let printer = surroundings.printer;
+    if options.compose {
+        let check = |environment: &Environment, flags| Ok(check(environment, flags, None)?);
+        return deployment::run(&options.directory, options.force, &surroundings.flags, surroundings, check);
+    }
     let paths = ["securemcp.toml", ".env"].map(|name| options.directory.join(name));
     let before = paths.iter().map(|path| Ok(OwnFile::at(path)?.read()?)).collect::<Result<Vec<_>, Failure>>()?;
-    let there: Vec<_> = paths.iter().zip(&before).filter(|(_, before)| before.is_some()).collect();
-    if !there.is_empty() && !options.force {
-        let names: Vec<_> = there.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
-        let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
-        let problem = format!("{} {are} there already", names.join(" and "));
-        let hint = format!("keep {them}, write elsewhere with `--directory`, or replace {them} with `--force`");
-        return Err(Failure::message(Exit::Failed, problem).hint(hint));
-    }
+    there_already(&paths, &before, options.force)?;
     let mut flags = surroundings.flags.clone();
     let asks = printer.asks() && io::stdin().is_terminal() && !surroundings.environment.is_ci() && !options.yes;
     if asks {
@@ -88,11 +98,7 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     // First as flags: a problem then names what the person wrote.
     let config = check(&surroundings.environment, flags.clone(), None)?;
     let texts = [toml(&flags), env(&config, &flags)];
-    let planned = paths
-        .iter()
-        .zip(texts)
-        .zip(before)
-        .map(|((path, text), before)| Ok::<_, Failure>(Planned { file: OwnFile::at(path)?, text, before }));
+    let planned = paths.iter().zip(texts).zip(before).map(|((path, text), before)| Planned::at(path, text, before));
     write(&surroundings.environment, &planned.collect::<Result<Vec<_>, _>>()?)?;
     let next = next(&options.directory);
     if printer.is_json() {
@@ -104,6 +110,19 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         printer.note(&format!("next  {next}"));
     }
     Ok(Exit::Done)
+}
+
+/// Refuses to replace what is there, unless that was asked for.
+pub(super) fn there_already(paths: &[PathBuf], before: &[Option<String>], force: bool) -> Result<(), Failure> {
+    let there: Vec<_> = paths.iter().zip(before).filter(|(_, before)| before.is_some()).collect();
+    if there.is_empty() || force {
+        return Ok(());
+    }
+    let names: Vec<_> = there.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
+    let (are, them) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let problem = format!("{} {are} there already", names.join(" and "));
+    let hint = format!("keep {them}, write elsewhere with `--directory`, or replace {them} with `--force`");
+    Err(Failure::message(Exit::Failed, problem).hint(hint))
 }
 
 /// Asks for what no flag said. An empty answer takes the default.
@@ -228,6 +247,11 @@ fn write(environment: &Environment, planned: &[Planned]) -> Result<(), Failure> 
         draft.remove()?;
     }
     checked?;
+    place(planned)
+}
+
+/// Writes all of the files, or none.
+pub(super) fn place(planned: &[Planned]) -> Result<(), Failure> {
     for (index, Planned { file, text, before }) in planned.iter().enumerate() {
         let written = match before {
             Some(_) => file.write(text).map(|()| true),

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod dcr;
 mod deployment;
+mod deployment_client;
 mod env_file;
 mod exit;
 mod health;

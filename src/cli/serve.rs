@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    deployment::Registration,
+    deployment_client::Registration,
     exit::{Exit, Failure},
     print::Printer,
     settings::Setting,

@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::cli::{Account, Serving};
+use crate::harness::{
+    cli::{Account, Serving},
+    process::{Serve, free_port},
+};
 
 /// A running server, and an account whose commands find it.
 fn account() -> (Account, Serving) {
@@ -240,6 +243,29 @@ fn health_is_a_line_for_each_check() {
     let ended = account.run(&["health", "--wait", "20s"]);
     assert_eq!(ended.done().lines().filter(|line| line.starts_with("ok    ")).count(), 7, "{ended:#?}");
     assert_eq!(ended.stdout.lines().count(), 7, "{ended:#?}");
+}
+
+#[test]
+fn a_container_asks_its_server_alone_by_whatever_name() {
+    let (account, serving) = account();
+    for state in ["live", "ready"] {
+        let ended = account.run(&["health", "--only", state]);
+        let line = format!("ok    server {state}  {}/health/{state}\n", serving.url.trim_end_matches("/mcp"));
+        assert_eq!(ended.done(), line);
+    }
+    // A server that is not called by its own name, and whose issuer is away.
+    let listen = format!("127.0.0.1:{}", free_port());
+    let flags =
+        ["--resource", "https://mcp.example/mcp", "--issuer", "http://127.0.0.1:9", "--trusted-proxy", "10.0.0.1"];
+    let elsewhere = ["serve", "--listen", &listen, "--state-dir", "other"];
+    let _elsewhere = Serve::start(account.command(&[&elsewhere[..], &flags].concat()));
+    let url = format!("http://{listen}/mcp");
+    let ask = |more: &[&str]| account.run(&[&["health", "--server", &url][..], more].concat());
+    ask(&["--only", "live"]).done();
+    ask(&["--only", "ready"]).failed(5, &["is not healthy: 1 of 1 checks failed"]);
+    ask(&[]).failed(5, &["is not healthy"]);
+    drop(serving);
+    account.run(&["health", "--only", "live"]).failed(5, &["1 of 1"]);
 }
 
 #[test]

@@ -148,3 +148,90 @@ fn what_serve_would_refuse_is_not_written() {
     account.run(&["init", "--directory", "nowhere"]).failed(1, &["nowhere"]);
     account.run(&["init"]).done();
 }
+
+/// What the deployment in compose/ is called.
+const DEPLOYMENT: [&str; 6] = [
+    "init",
+    "--compose",
+    "--resource",
+    "https://mcp.localhost:8443/mcp",
+    "--issuer",
+    "https://auth.localhost:8443/realms/mcp-realm",
+];
+
+#[test]
+fn the_deployments_secrets_are_made_once_and_none_is_like_another() {
+    let account = Account::new();
+    let said = account.run(&[&DEPLOYMENT[..], &["--output", "json"]].concat());
+    assert_eq!(said.json()["next"], "docker compose up --wait");
+    assert_eq!(names(&account), [".env", "secrets"]);
+    let env = read(&account, ".env");
+    let lines: Vec<_> = env.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines, ["MCP_HOST=mcp.localhost", "AUTH_HOST=auth.localhost", "HTTPS_PORT=8443"]);
+    let secrets = account.home().join("secrets");
+    assert_eq!(fs::metadata(&secrets).expect("it was made").mode() & 0o777, 0o700);
+    let mut values = Vec::new();
+    for entry in fs::read_dir(&secrets).expect("it was made") {
+        let entry = entry.expect("an entry");
+        let mode = entry.metadata().expect("a file").mode() & 0o777;
+        assert_eq!(mode, 0o644, "containers run as accounts of their own: {entry:?}");
+        let value = fs::read_to_string(entry.path()).expect("text");
+        assert!(value.len() > 40 && !said.stdout.contains(value.trim()) && !env.contains(value.trim()), "{entry:?}");
+        values.push(value);
+    }
+    assert_eq!(values.len(), 9);
+    let (all, distinct) = (values.len(), values.iter().collect::<std::collections::BTreeSet<_>>().len());
+    assert_eq!(all, distinct);
+    let redis = read(&account, "secrets/redis_password");
+    assert_eq!(read(&account, "secrets/redis_url"), format!("redis://:{}@redis:6379/0\n", redis.trim()));
+    let ca = ["serve", "--check", "--tls-cert", "secrets/tls_certificate", "--tls-key", "secrets/tls_key"];
+    account.run(&ca).done();
+
+    account.run(&DEPLOYMENT).failed(1, &["secrets/redis_password", "are there already", "--force"]);
+    assert_eq!(read(&account, "secrets/redis_password"), redis);
+    account.run(&[&DEPLOYMENT[..], &["--force"]].concat()).done();
+    assert_ne!(read(&account, "secrets/redis_password"), redis);
+}
+
+#[test]
+fn the_deployment_takes_a_certificate_that_is_there() {
+    let account = Account::new();
+    account.run(&DEPLOYMENT).done();
+    let mut given: Vec<_> = DEPLOYMENT.to_vec();
+    let key = ["--tls-cert", "secrets/tls_certificate", "--tls-key", "secrets/tls_key", "--directory", "other"];
+    given.extend(key);
+    account.run(&given).failed(1, &["there is no directory `other`", "compose.yaml"]);
+    fs::create_dir(account.home().join("other")).expect("nothing is there");
+    account.run(&given).done();
+    for name in ["tls_certificate", "tls_key"] {
+        assert_eq!(read(&account, &format!("secrets/{name}")), read(&account, &format!("other/secrets/{name}")));
+    }
+    // The twin: a key that is another's.
+    fs::create_dir(account.home().join("third")).expect("nothing is there");
+    account.run(&[&DEPLOYMENT[..], &["--directory", "third"]].concat()).done();
+    let mixed = ["--tls-cert", "secrets/tls_certificate", "--tls-key", "third/secrets/tls_key", "--force"];
+    account.run(&[&DEPLOYMENT[..], &mixed].concat()).failed(3, &["--tls-cert"]);
+}
+
+#[test]
+fn a_deployment_has_two_https_names_at_one_port() {
+    let account = Account::new();
+    let issuer = "https://auth.example/realms/mcp-realm";
+    for (resource, issuer, words) in [
+        (None, None, "needs the URLs"),
+        (None, Some(issuer), "needs the URLs"),
+        (Some("https://mcp.example/other"), Some(issuer), "expected `https://<name>/mcp`"),
+        (Some("https://mcp.example/mcp"), Some("https://auth.example/realms/other"), "expected `https://<name>/realms"),
+        (Some("https://auth.example/mcp"), Some(issuer), "expected two names"),
+        (Some("https://mcp.example:8443/mcp"), Some(issuer), "at one port"),
+        (Some("https://192.0.2.1/mcp"), Some(issuer), "need names"),
+        (Some("http://127.0.0.1/mcp"), Some(issuer), "expected `https://"),
+    ] {
+        let mut arguments = vec!["init", "--compose"];
+        arguments.extend(resource.iter().flat_map(|url| ["--resource", url]));
+        arguments.extend(issuer.iter().flat_map(|url| ["--issuer", url]));
+        account.run(&arguments).failed(3, &[words, "hint: such as"]);
+        assert!(names(&account).is_empty(), "{arguments:?}");
+    }
+    account.run(&["init", "--compose", "--resource", "https://mcp.example/mcp", "--issuer", issuer]).done();
+}

@@ -1,4 +1,4 @@
-//! Every command that README.md and docs/TLS.md show, run as it stands there, with the output that is shown.
+//! Every command that README.md, docs/TLS.md and docs/DOCKER.md show, run as it stands there, with the output that is shown.
 //!
 //! Those that use curl wait for `tests/real`, which runs them all: a machine with nothing but Rust has none.
 
@@ -28,4 +28,12 @@ fn the_page_on_tls_does_what_it_shows() {
     let (_server, said) = newcomer.serve(&first.command);
     assert!(said.starts_with(&first.output), "{said}\nexpected:\n{}", first.output);
     newcomer.does(call);
+}
+
+#[test]
+fn the_page_on_containers_does_what_it_shows_without_them() {
+    let mut newcomer = Newcomer::new();
+    let all = shown(include_str!("../../docs/DOCKER.md"));
+    let [init] = all.as_slice() else { panic!("one command") };
+    newcomer.does(init);
 }

@@ -7,6 +7,7 @@ mod conformance;
 mod docs;
 mod everything;
 mod fastmcp;
+mod files;
 mod guarded;
 mod harness;
 mod keycloak;

@@ -118,7 +118,7 @@ impl Foreign {
     }
 }
 
-fn installed(path: &str) -> PathBuf {
+pub(super) fn installed(path: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools").join(path);
     assert!(path.exists(), "{} is missing: run `./tests/run --only real`, which installs it", path.display());
     path

@@ -4,12 +4,16 @@ mod account;
 mod foreign;
 mod in_process;
 mod keycloak;
+mod nginx;
 mod process;
 mod service;
+mod tool;
 
 pub(crate) use account::{Account, Server};
 pub(crate) use foreign::Foreign;
 pub(crate) use in_process::InProcess;
 pub(crate) use keycloak::{ADMIN_PASSWORD, Keycloak, RESOURCE_SECRET, SERVER_SECRET};
+pub(crate) use nginx::write_nginx_configuration;
 pub(crate) use process::Ended;
 pub(crate) use service::{Service, free_port, status_of};
+pub(crate) use tool::{Tool, root};

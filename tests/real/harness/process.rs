@@ -29,7 +29,7 @@ pub(crate) struct Ended {
 
 impl Ended {
     /// Runs the command without standard input. Its output goes through files in `home`, so that no pipe can fill up.
-    pub(super) fn of(mut command: Command, home: &Path) -> Self {
+    pub(crate) fn of(mut command: Command, home: &Path) -> Self {
         let output = tempfile::tempdir_in(home).expect("the home is writable");
         let (stdout, stderr) = (output.path().join("stdout"), output.path().join("stderr"));
         let file = |path| fs::File::create(path).expect("the home is writable");

@@ -25,7 +25,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts the program; what it prints is kept in `home` for the message of a failure.
-    pub(super) fn start(mut command: Command, home: &Path, port: u16) -> Self {
+    pub(crate) fn start(mut command: Command, home: &Path, port: u16) -> Self {
         let log = home.join(format!("{port}.log"));
         let output = fs::File::create(&log).expect("the home is writable");
         let errors = output.try_clone().expect("a file can be opened twice");
@@ -35,7 +35,7 @@ impl Service {
     }
 
     /// Waits until `GET path` is answered with `status`.
-    pub(super) fn ready(mut self, port: u16, path: &str, status: u16) -> Self {
+    pub(crate) fn ready(mut self, port: u16, path: &str, status: u16) -> Self {
         let started = Instant::now();
         let mut last = None;
         while last != Some(status) {
