@@ -15,7 +15,10 @@ use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 use url::Url;
 
-use super::source::{Endpoint, Source, SourceError, chain};
+use super::{
+    shared_keys::SharedKeys,
+    source::{Endpoint, Source, SourceError, chain},
+};
 use crate::{
     clock::SharedClock,
     jose::KeySet,
@@ -36,6 +39,8 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(2);
 /// Between two tries while there are keys but the issuer does not answer.
 const RETRY_WITH_KEYS: Duration = Duration::from_secs(30);
+/// How far another replica's clock may be ahead of ours.
+const MAX_AHEAD: Duration = Duration::from_mins(1);
 
 /// A key set and its age.
 #[derive(Debug)]
@@ -59,6 +64,7 @@ pub struct Jwks {
     http: Http,
     clock: SharedClock,
     disk: Option<PrivateDir>,
+    shared: Option<SharedKeys>,
     metrics: Metrics,
     current: RwLock<Option<Arc<Snapshot>>>,
     /// The host that the keys first came from: it may not move while we run.
@@ -91,8 +97,9 @@ enum FetchError {
     NoUsableKey(Url),
 }
 
+/// A key set as it is kept, on the disk and among replicas.
 #[derive(Serialize, Deserialize)]
-struct LastGoodCopy {
+pub(super) struct LastGoodCopy {
     issuer: Issuer,
     /// Seconds since the epoch.
     confirmed_at: u64,
@@ -107,6 +114,7 @@ impl Jwks {
         http: Http,
         clock: SharedClock,
         disk: Option<PrivateDir>,
+        shared: Option<SharedKeys>,
         metrics: Metrics,
     ) -> Arc<Self> {
         let jwks = Self {
@@ -115,6 +123,7 @@ impl Jwks {
             http,
             clock,
             disk,
+            shared,
             metrics,
             current: RwLock::new(None),
             pinned_host: Mutex::new(None),
@@ -152,11 +161,10 @@ impl Jwks {
 
     /// Fetches now and then, until the future is dropped.
     pub async fn run(&self) {
+        let mut is_wanted = false;
         loop {
-            let fetched = self.fetch_and_keep().await;
-            self.metrics.key_fetch(if fetched.is_ok() { "ok" } else { "error" });
-            let pause = match fetched {
-                Ok(()) => REFRESH,
+            let pause = match self.refresh(is_wanted).await {
+                Ok(pause) => pause,
                 Err(error) => {
                     let has_keys = self.current().is_some();
                     warn!(issuer = %self.source.issuer, has_keys, error = chain(&error), "cannot fetch the issuer's keys");
@@ -167,8 +175,9 @@ impl Jwks {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {
                     self.flight.lock().unwrap_or_else(PoisonError::into_inner).in_progress = true;
+                    is_wanted = false;
                 }
-                () = self.wanted.notified() => {}
+                () = self.wanted.notified() => is_wanted = true,
             }
         }
     }
@@ -202,7 +211,51 @@ impl Jwks {
         }
     }
 
-    async fn fetch_and_keep(&self) -> Result<(), FetchError> {
+    /// Keys from another replica if it has fetched them lately, else from the issuer; when to look again. Keys that are
+    /// wanted for an unknown `kid` are fetched in any case, by one replica for all that want them now.
+    async fn refresh(&self, is_wanted: bool) -> Result<Duration, FetchError> {
+        let Some(shared) = &self.shared else { return self.fetch_and_keep().await.map(|_| REFRESH) };
+        if !is_wanted && let Some(left) = shared.copy().await.and_then(|copy| self.take_over(copy)) {
+            return Ok(left);
+        }
+        if !shared.begin().await
+            && let Some(left) = shared.copy().await.and_then(|copy| self.take_over(copy))
+        {
+            return Ok(left);
+        }
+        let fetched = self.fetch_and_keep().await;
+        shared.land(fetched.as_ref().ok()).await;
+        fetched.map(|_| REFRESH)
+    }
+
+    /// Takes over a copy of another replica for as long as it is fresh: for how long. `None` if it is of no use.
+    fn take_over(&self, copy: LastGoodCopy) -> Option<Duration> {
+        let (now, confirmed_at) = (self.clock.since_epoch(), Duration::from_secs(copy.confirmed_at));
+        // Clocks of two machines differ a little; one that is far ahead says nothing about the age.
+        let age = now.saturating_sub(confirmed_at);
+        let left = REFRESH.checked_sub(age).filter(|left| !left.is_zero() && confirmed_at < now + MAX_AHEAD)?;
+        let keys = KeySet::parse(copy.document.as_bytes()).ok()?;
+        if copy.issuer != self.source.issuer || keys.is_empty() {
+            return None;
+        }
+        self.keep(keys, copy.document.into_bytes(), age);
+        Some(left)
+    }
+
+    async fn fetch_and_keep(&self) -> Result<LastGoodCopy, FetchError> {
+        let fetched = self.fetch().await;
+        self.metrics.key_fetch(if fetched.is_ok() { "ok" } else { "error" });
+        let (keys, document) = fetched?;
+        let copy = LastGoodCopy {
+            issuer: self.source.issuer.clone(),
+            confirmed_at: self.clock.since_epoch().as_secs(),
+            document: String::from_utf8_lossy(&document).into_owned(),
+        };
+        self.keep(keys, document, Duration::ZERO);
+        Ok(copy)
+    }
+
+    async fn fetch(&self) -> Result<(KeySet, Vec<u8>), FetchError> {
         let url = self.jwks_url().await?;
         self.pin_host(&url)?;
         let document = self.http.get(&url).await?;
@@ -215,8 +268,7 @@ impl Jwks {
         if keys.is_empty() {
             return Err(FetchError::NoUsableKey(url));
         }
-        self.keep(keys, document.body);
-        Ok(())
+        Ok((keys, document.body))
     }
 
     async fn jwks_url(&self) -> Result<Url, FetchError> {
@@ -240,7 +292,7 @@ impl Jwks {
         }
     }
 
-    fn keep(&self, keys: KeySet, document: Vec<u8>) {
+    fn keep(&self, keys: KeySet, document: Vec<u8>, age: Duration) {
         let previous = self.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let generation = match &previous {
             Some(previous) if previous.document == document => previous.generation,
@@ -250,9 +302,9 @@ impl Jwks {
         if previous.is_none_or(|previous| previous.generation != generation) {
             info!(issuer = %self.source.issuer, keys = keys.len(), "the issuer's key set is new");
         }
-        self.save_last_good_copy(&document);
+        self.save_last_good_copy(&document, age);
         let confirmed_at = self.clock.monotonic();
-        let snapshot = Snapshot { keys, generation, document, confirmed_at, age_at_load: Duration::ZERO };
+        let snapshot = Snapshot { keys, generation, document, confirmed_at, age_at_load: age };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
     }
 
@@ -283,9 +335,9 @@ impl Jwks {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
     }
 
-    fn save_last_good_copy(&self, document: &[u8]) {
+    fn save_last_good_copy(&self, document: &[u8], age: Duration) {
         let (Some(disk), Ok(document)) = (self.disk.clone(), String::from_utf8(document.to_vec())) else { return };
-        let confirmed_at = self.clock.since_epoch().as_secs();
+        let confirmed_at = self.clock.since_epoch().saturating_sub(age).as_secs();
         let copy = LastGoodCopy { issuer: self.source.issuer.clone(), confirmed_at, document };
         let name = self.file_name();
         tokio::task::spawn_blocking(move || {

@@ -6,6 +6,7 @@ mod flights;
 mod introspection;
 mod jwks;
 mod principal;
+mod shared_keys;
 mod source;
 
 #[cfg(feature = "internals")]
@@ -21,6 +22,10 @@ pub use jwks::Jwks;
 #[cfg(not(feature = "internals"))]
 pub(crate) use jwks::Jwks;
 pub use principal::Principal;
+#[cfg(feature = "internals")]
+pub use shared_keys::SharedKeys;
+#[cfg(not(feature = "internals"))]
+pub(crate) use shared_keys::SharedKeys;
 #[cfg(feature = "internals")]
 pub use source::Source;
 #[cfg(not(feature = "internals"))]

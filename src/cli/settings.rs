@@ -61,7 +61,7 @@ fn is_switch(key: &Key) -> bool {
 
 fn help(key: &Key) -> String {
     let (doc, repeated) = key.doc.strip_prefix("list: ").map_or((key.doc, ""), |doc| (doc, "; repeatable"));
-    let file = if key.secret { "a file with " } else { "" };
+    let file = if key.flag_names_file() { "a file with " } else { "" };
     let mut help = format!("{file}{doc}{repeated}");
     if let Some(first) = help.get_mut(..1) {
         first.make_ascii_uppercase();

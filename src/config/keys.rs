@@ -14,7 +14,7 @@ pub struct Key {
     pub variable: Option<&'static str>,
     /// The names that the original program read; `originals` knows those that only mean something together.
     pub original: &'static [&'static str],
-    /// Its flag. A secret's flag takes the path of a file.
+    /// Its flag. A secret's flag takes the path of a file, and is named after that.
     pub flag: Option<&'static str>,
     /// What holds when nobody says anything.
     pub default: Fallback,
@@ -56,6 +56,11 @@ impl Key {
 }
 
 impl Key {
+    /// Whether its flag takes the path of a file with the value. A URL is only a secret when it has a password in it.
+    pub fn flag_names_file(&self) -> bool {
+        self.secret && self.flag.is_some_and(|flag| flag.ends_with("-file"))
+    }
+
     /// Whether commands of this kind read it.
     pub(super) fn is_for(&self, purpose: Purpose) -> bool {
         self.for_clients || purpose == Purpose::Serve
@@ -330,6 +335,23 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "redis.url",
+        variable: Some("SECUREMCP_REDIS_URL"),
+        original: &["REDIS_URL"],
+        flag: Some("--redis-url"),
+        default: Fallback::Unset("none: this process's memory"),
+        doc: "`redis://` or `rediss://` URL: replicas share the issuer's keys, sessions and rates there",
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "redis.ttl",
+        original: &["REDIS_TTL"],
+        default: Fallback::Value("3600s"),
+        doc: "duration: how long documents of the issuer are kept in Redis",
+        ..PLAIN
+    },
+    Key {
         path: "scopes.supported",
         original: &["MCP_SUPPORTED_SCOPES"],
         default: Fallback::Unset("`mcp:read mcp:write mcp:infer`"),
@@ -560,6 +582,7 @@ mod tests {
         let forms: Vec<_> = KEYS.iter().filter_map(Key::file_variable).collect();
         let secrets = [
             "INTROSPECTION_CLIENT_SECRET",
+            "REDIS_URL",
             "UPSTREAM_TOKEN",
             "CLIENT_SECRET",
             "INITIAL_ACCESS_TOKEN",

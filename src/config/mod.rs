@@ -48,6 +48,8 @@ pub struct Config {
     pub server: Server,
     /// Who issues the tokens that the server accepts.
     pub issuer: IssuerSettings,
+    /// What replicas share; `None`: nothing, it is all in this process's memory.
+    pub redis: Option<Redis>,
     /// The scopes that the metadata lists; `None`: those of the tools.
     pub scopes_supported: Option<Scopes>,
     /// The MCP server that is guarded, if the server is to have its tools.
@@ -130,6 +132,15 @@ pub struct Introspection {
     pub client_id: String,
     /// Its secret.
     pub client_secret: Secret,
+}
+
+/// Where replicas keep what they share.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// `redis://` or `rediss://`, with user, password and database where they are needed.
+    pub url: Secret,
+    /// How long documents of the issuer are kept there.
+    pub ttl: Duration,
 }
 
 /// How tokens are judged.

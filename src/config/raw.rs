@@ -127,8 +127,14 @@ fn from_flags(key: &Key, flags: &[Flag], environment: &Environment, report: &mut
     let mut flags = flags.iter().filter(|flag| flag.key == key.path);
     let first = flags.next()?;
     let origin = format!("`{}`", first.name);
-    if key.secret {
+    if key.flag_names_file() {
         return Some(secret_file(&first.value, &origin, environment, report));
+    }
+    if key.secret && values::has_user_information(&first.value) {
+        let message = format!("{origin} has a password in it, which every account of this machine could read");
+        let variable = key.variable.unwrap_or_default();
+        report.problem_with_hint(message, format!("set `{variable}` or `{variable}_FILE` instead"));
+        return Some(Value::broken());
     }
     let rest: Vec<_> = flags.collect();
     let written = if rest.is_empty() {

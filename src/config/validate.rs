@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    ClientSettings, Config, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Server,
-    keys,
+    ClientSettings, Config, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Redis,
+    Server, keys,
     problem::{Report, quoted},
     raw::Values,
     reader::Reader,
@@ -25,6 +25,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         state_dir,
         server: server(&mut reader, environment),
         issuer: issuer(&mut reader),
+        redis: redis(&mut reader),
         scopes_supported: scopes(&mut reader),
         upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
@@ -118,6 +119,12 @@ fn introspection(reader: &mut Reader<'_>) -> Option<Introspection> {
         ));
     }
     Some(Introspection { endpoint, client_id: client_id?, client_secret: client_secret? })
+}
+
+fn redis(reader: &mut Reader<'_>) -> Option<Redis> {
+    let url = reader.optional("redis.url", values::redis_url);
+    let ttl = reader.required("redis.ttl", values::duration_from_1s);
+    Some(Redis { url: url?, ttl })
 }
 
 fn scopes(reader: &mut Reader<'_>) -> Option<Scopes> {

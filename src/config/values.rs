@@ -6,7 +6,10 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use url::Url;
 
 use super::{Environment, IpNetwork, LogFormat, problem::quoted};
-use crate::oauth::{Issuer, Resource};
+use crate::{
+    oauth::{Issuer, Resource},
+    secret::Secret,
+};
 
 /// What is wrong with a text, to follow the key's name.
 pub(super) type Refusal = String;
@@ -116,11 +119,21 @@ pub(super) fn http_url(text: &str) -> Result<Url, Refusal> {
 
 /// User information is a password: it is refused before any message could quote it.
 fn without_user_information(text: &str) -> Result<(), Refusal> {
-    match Url::parse(text) {
-        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err("has user information in its URL, expected none".to_owned())
-        }
-        _ => Ok(()),
+    if has_user_information(text) { Err("has user information in its URL, expected none".to_owned()) } else { Ok(()) }
+}
+
+/// Whether a URL has a user or a password in it.
+pub(super) fn has_user_information(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+}
+
+/// Where Redis is. It may hold a password, and is never quoted.
+pub(super) fn redis_url(text: &str) -> Result<Secret, Refusal> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
+    let database = |url: &Url| url.path().trim_start_matches('/').is_empty() || url.path()[1..].parse::<u8>().is_ok();
+    match url.filter(|url| url.query().is_none() && url.fragment().is_none() && database(url)) {
+        Some(_) => Ok(Secret::new(text)),
+        None => Err("is no URL of a Redis, expected one such as `redis://host:6379/0` or `rediss://…`".to_owned()),
     }
 }
 

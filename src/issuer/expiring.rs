@@ -55,7 +55,7 @@ mod tests {
         assert!(names.insert("late", 20) && names.insert("early", 10));
         assert!(!names.insert("late", 5), "a known name keeps its time");
         assert!(names.prune(9).is_empty());
-        assert_eq!(names.prune(10), ["early".into()]);
+        assert_eq!(names.prune(10), [Arc::<str>::from("early")]);
         assert!(!names.contains("early") && names.contains("late"));
         assert_eq!(names.prune(u64::MAX).len(), 1);
         assert_eq!(names.len(), 0);

@@ -107,6 +107,10 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     if let Some(upstream) = &app.upstream {
         body["upstream"] = if upstream.is_ready() { "ready" } else { "failing" }.into();
     }
+    // Calls that need no session go on without it, so it takes no replica out of the load.
+    if let Some(redis) = &app.redis {
+        body["redis"] = if redis.is_up() { "ready" } else { "failing" }.into();
+    }
     json_response(code, body.to_string().into())
 }
 

@@ -107,6 +107,13 @@ impl Refusal {
         }
     }
 
+    /// 503: Redis, which has the sessions, does not answer.
+    pub(super) fn sessions_unavailable() -> Self {
+        let message = "sessions are not available at the moment; keep this one and try again";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, message);
+        Self { retry_after_seconds: Some(1), ..refusal }
+    }
+
     /// 429: the caller has as many sessions as it may.
     pub(super) fn too_many_sessions(message: &str) -> Self {
         Self { retry_after_seconds: Some(60), ..Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message) }

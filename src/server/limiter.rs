@@ -1,5 +1,7 @@
 //! How often each caller may come: a token bucket for each key, in memory.
 //!
+//! Replicas tell each other afterwards what they let through (`shared_rates`), so that no request waits for that.
+//!
 //! A bucket is one number, the time at which it is full again (the generic cell rate algorithm): a full bucket is the
 //! same as none, so it can be forgotten.
 
@@ -7,10 +9,14 @@ use std::{
     collections::HashMap,
     hash::{BuildHasher as _, BuildHasherDefault, Hash, Hasher, RandomState},
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use crate::secret::sha256_base64url;
+
+/// Buckets behind one lock that other replicas are told of at once. A flood of addresses is each replica's own.
+const MAX_UNTOLD: usize = 64;
 /// Locks, so that cores seldom wait for each other.
 const SHARDS: usize = 32;
 /// Buckets behind one lock: about 4 MiB in all, if every one is in use.
@@ -30,6 +36,17 @@ pub(super) enum Key<'a> {
 }
 
 impl Key<'_> {
+    /// Where replicas count it together. Who it is, is not to be read there.
+    fn name(&self) -> String {
+        match self {
+            Self::Address(address) => format!("rate:a:{address}"),
+            Self::Client(issuer, client) => {
+                format!("rate:c:{}", sha256_base64url(format!("{issuer}\n{client}").as_bytes()))
+            }
+            Self::User(issuer, user) => format!("rate:u:{}", sha256_base64url(format!("{issuer}\n{user}").as_bytes())),
+        }
+    }
+
     /// What is counted by it, as audit events say it.
     pub(super) const fn scope(&self) -> &'static str {
         match self {
@@ -43,6 +60,8 @@ impl Key<'_> {
 /// The buckets. Keys are kept as hashes that nobody outside can foresee, so that long names take no room.
 #[derive(Debug)]
 pub(super) struct Limiter {
+    /// Whether what is let through is remembered until other replicas are told.
+    is_shared: bool,
     hasher: RandomState,
     /// One for each kind of key: a flood of addresses takes no room from callers who are known.
     tables: [[Mutex<Shard>; SHARDS]; 3],
@@ -56,6 +75,24 @@ struct Shard {
     overflow: u64,
     /// When looking for full buckets may find one.
     sweep_at: u64,
+    /// What the other replicas have not been told.
+    untold: HashMap<u64, Untold, BuildHasherDefault<AsItIs>>,
+}
+
+/// What was taken from a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Untold {
+    /// Its name among replicas.
+    pub(super) name: String,
+    /// In nanoseconds of its inflow.
+    pub(super) price: u64,
+}
+
+/// Which bucket it was, in this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    table: usize,
+    hash: u64,
 }
 
 /// For keys that are hashes already.
@@ -78,9 +115,9 @@ impl Hasher for AsItIs {
 }
 
 impl Limiter {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_shared: bool) -> Self {
         let table = || std::array::from_fn(|_| Mutex::default());
-        Self { hasher: RandomState::new(), tables: [table(), table(), table()] }
+        Self { is_shared, hasher: RandomState::new(), tables: [table(), table(), table()] }
     }
 
     /// Takes one from the key's bucket, which holds `per_second` and gets as many in a second.
@@ -88,41 +125,84 @@ impl Limiter {
     /// # Errors
     /// It is empty; for how long.
     pub(super) fn take(&self, key: &Key<'_>, per_second: u32, now: Duration) -> Result<(), Duration> {
-        self.with_bucket(key, now, |full_at, now| {
-            let next = *full_at + price(1, per_second);
+        let price = price(1, per_second);
+        self.with_bucket(key, |shard, hash| {
+            let now = nanoseconds(now);
+            let bucket = shard.bucket(hash, now);
+            let next = *bucket + price;
             match next.checked_sub(now + PERIOD) {
-                None | Some(0) => {
-                    *full_at = next;
-                    Ok(())
-                }
-                Some(missing) => Err(Duration::from_nanos(missing)),
+                None | Some(0) => *bucket = next,
+                Some(missing) => return Err(Duration::from_nanos(missing)),
             }
+            self.remember(shard, hash, key, price);
+            Ok(())
         })
     }
 
     /// Takes so many more, also what is not there: the next [`take`](Self::take) waits for it.
     pub(super) fn charge(&self, key: &Key<'_>, tokens: u32, per_second: u32, now: Duration) {
-        self.with_bucket(key, now, |full_at, _| *full_at += price(tokens, per_second));
+        let price = price(tokens, per_second);
+        self.with_bucket(key, |shard, hash| {
+            *shard.bucket(hash, nanoseconds(now)) += price;
+            self.remember(shard, hash, key, price);
+        });
     }
 
-    fn with_bucket<T>(&self, key: &Key<'_>, now: Duration, change: impl FnOnce(&mut u64, u64) -> T) -> T {
-        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 2);
+    /// What was taken since this was asked last.
+    pub(super) fn untold(&self) -> Vec<(Bucket, Untold)> {
+        let mut all = Vec::new();
+        for (table, shards) in self.tables.iter().enumerate() {
+            for shard in shards {
+                let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                all.extend(shard.untold.drain().map(|(hash, untold)| (Bucket { table, hash }, untold)));
+            }
+        }
+        all
+    }
+
+    /// Takes over what all replicas together took: the bucket is full again after this time.
+    pub(super) fn learn(&self, bucket: Bucket, full_in: Duration, now: Duration) {
+        let mut shard = self.shard(bucket.table, bucket.hash);
+        let full_at = nanoseconds(now + full_in);
+        let kept = shard.bucket(bucket.hash, nanoseconds(now));
+        *kept = full_at.max(*kept);
+    }
+
+    fn remember(&self, shard: &mut Shard, hash: u64, key: &Key<'_>, price: u64) {
+        if self.is_shared && (shard.untold.len() < MAX_UNTOLD || shard.untold.contains_key(&hash)) {
+            shard.untold.entry(hash).or_insert_with(|| Untold { name: key.name(), price: 0 }).price += price;
+        }
+    }
+
+    fn with_bucket<T>(&self, key: &Key<'_>, change: impl FnOnce(&mut Shard, u64) -> T) -> T {
         let table = match key {
-            Key::Address(_) => &self.tables[0],
-            Key::Client(..) => &self.tables[1],
-            Key::User(..) => &self.tables[2],
+            Key::Address(_) => 0,
+            Key::Client(..) => 1,
+            Key::User(..) => 2,
         };
         let hash = self.hasher.hash_one(key);
+        change(&mut self.shard(table, hash), hash)
+    }
+
+    fn shard(&self, table: usize, hash: u64) -> MutexGuard<'_, Shard> {
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
-        let mut shard = table[index].lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = shard.bucket(hash, now);
-        *bucket = now.max(*bucket);
-        change(bucket, now)
+        self.tables[table][index].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
 impl Shard {
+    /// When the bucket is full, not before now.
     fn bucket(&mut self, hash: u64, now: u64) -> &mut u64 {
+        let bucket = self.find(hash, now);
+        *bucket = now.max(*bucket);
+        bucket
+    }
+
+    fn find(&mut self, hash: u64, now: u64) -> &mut u64 {
         let is_full = self.full_at.len() >= MAX_BUCKETS;
         if is_full && !self.full_at.contains_key(&hash) {
             if now >= self.sweep_at {
@@ -164,7 +244,7 @@ mod tests {
     #[test]
     fn h26_a_bucket_holds_a_second_and_fills_as_time_passes() {
         for per_second in [1, 3, 7, 100] {
-            let limiter = Limiter::new();
+            let limiter = Limiter::new(false);
             assert_eq!(passed(&limiter, &address(1), per_second, START), per_second as usize);
             let later = START + Duration::from_secs(1) / per_second + Duration::from_nanos(1);
             assert_eq!(passed(&limiter, &address(1), per_second, later), 1);
@@ -174,7 +254,7 @@ mod tests {
 
     #[test]
     fn h26_the_wait_that_is_named_is_enough_and_not_too_long() {
-        let limiter = Limiter::new();
+        let limiter = Limiter::new(false);
         assert_eq!(passed(&limiter, &address(1), 4, START), 4);
         let wait = limiter.take(&address(1), 4, START).unwrap_err();
         assert_eq!(wait, Duration::from_millis(250));
@@ -184,7 +264,7 @@ mod tests {
 
     #[test]
     fn h26_keys_are_apart() {
-        let limiter = Limiter::new();
+        let limiter = Limiter::new(false);
         let keys = [address(1), address(2), Key::Client("i", "a"), Key::User("i", "a"), Key::User("j", "a")];
         for key in keys {
             assert_eq!(passed(&limiter, &key, 2, START), 2, "{key:?}");
@@ -196,7 +276,7 @@ mod tests {
 
     #[test]
     fn h26_a_debt_is_paid_before_the_next_is_let_through() {
-        let limiter = Limiter::new();
+        let limiter = Limiter::new(false);
         limiter.take(&address(1), 10, START).unwrap();
         limiter.charge(&address(1), 20, 10, START);
         assert_eq!(limiter.take(&address(1), 10, START), Err(Duration::from_millis(1200)));
@@ -204,8 +284,27 @@ mod tests {
     }
 
     #[test]
+    fn h26_what_is_taken_is_told_once_and_what_others_took_counts() {
+        let limiters = [Limiter::new(true), Limiter::new(true)];
+        assert_eq!(passed(&limiters[0], &address(1), 4, START), 4);
+        let told = limiters[0].untold();
+        assert_eq!(told.iter().map(|(_, untold)| untold.price).collect::<Vec<_>>(), [PERIOD]);
+        assert_eq!(limiters[0].untold().len(), 0);
+        assert_eq!(Limiter::new(false).untold().len(), 0);
+        // The other replica let one through; together they are a second ahead, and a quarter.
+        limiters[1].take(&address(1), 4, START).unwrap();
+        let (bucket, own) = limiters[1].untold().pop().unwrap();
+        assert_eq!(own, Untold { name: told[0].1.name.clone(), price: PERIOD / 4 });
+        limiters[1].learn(bucket, Duration::from_millis(1250), START);
+        assert_eq!(limiters[1].take(&address(1), 4, START), Err(Duration::from_millis(500)));
+        // What one knows already is not forgotten for what others know.
+        limiters[1].learn(bucket, Duration::from_millis(250), START);
+        assert_eq!(limiters[1].take(&address(1), 4, START), Err(Duration::from_millis(500)));
+    }
+
+    #[test]
     fn h26_a_flood_of_keys_takes_bounded_memory_and_nothing_from_others() {
-        let limiter = Limiter::new();
+        let limiter = Limiter::new(false);
         let cap = SHARDS * MAX_BUCKETS;
         let known = Key::User("issuer", "alice");
         assert_eq!(passed(&limiter, &known, 2, START), 2);

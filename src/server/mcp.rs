@@ -14,10 +14,12 @@ use super::{
     App, authn,
     body::read_json,
     envelope::Envelope,
-    error::{INVALID_REQUEST, METHOD_NOT_FOUND, REFUSED, Refusal},
+    error::{INVALID_REQUEST, METHOD_NOT_FOUND, Refusal},
     gather::gathered,
     in_flight::{held_until_sent, holding},
-    sessions::{Asking, Full as SessionsFull, Owner, Reservation},
+    session::{self, SESSION_ID, Session},
+    sessions::{Asking, Reservation},
+    shared_sessions::{Told, told},
 };
 use crate::{
     auth::Principal,
@@ -27,7 +29,6 @@ use crate::{
     },
 };
 
-const SESSION_ID: &str = "mcp-session-id";
 const LAST_EVENT_ID: &str = "last-event-id";
 /// How much of a method's name is in an answer, in characters: it is none of ours.
 const MAX_METHOD: usize = 128;
@@ -68,34 +69,32 @@ async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -
         Ok(envelope) => envelope,
         Err(refusal) => return refusal.with_id(None),
     };
-    let (parts, admitted) = match admit(app, parts, &envelope, principal) {
+    let (parts, admitted) = match admit(app, parts, &envelope, principal).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.with_id(envelope.id),
     };
     match admitted {
-        Admitted::Asks(asking) => {
-            let response = forward(app, parts, bytes.clone(), envelope.id, None, principal).await;
+        Admitted::Asks(asking, session) => {
+            let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
             holding(gathered(response).await, asking)
         }
-        Admitted::Begins(reservation) => {
-            forward(app, parts, bytes.clone(), envelope.id, Some(reservation), principal).await
-        }
-        Admitted::Plainly => forward(app, parts, bytes.clone(), envelope.id, None, principal).await,
+        Admitted::Begins(reservation) => begin(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
+        Admitted::Plainly(session) => forward(app, parts, bytes.clone(), envelope.id, session).await,
     }
 }
 
 /// What has to be kept while a message is under way.
 enum Admitted {
     /// A request within a session.
-    Asks(Asking),
+    Asks(Asking, Session),
     /// The first request of one.
     Begins(Reservation),
     /// Anything else.
-    Plainly,
+    Plainly(Session),
 }
 
 /// Session, scope and `Accept`.
-fn admit(
+async fn admit(
     app: &App,
     mut parts: Parts,
     envelope: &Envelope<'_>,
@@ -103,12 +102,13 @@ fn admit(
 ) -> Result<(Parts, Admitted), Refusal> {
     // Whatever version it names: rmcp begins a session for every `initialize`.
     let begins_session = envelope.method.as_deref() == Some("initialize");
-    if envelope.is_stateless || begins_session {
+    let session = if envelope.is_stateless || begins_session {
         // Neither has a session yet; an id chosen by the client is nobody's.
         parts.headers.remove(SESSION_ID);
+        Session::Here
     } else {
-        check_session(app, &parts.headers, principal)?;
-    }
+        session::check(app, &parts, principal).await?
+    };
     check_method(&parts.headers, envelope)?;
     // rmcp runs calls on tasks of its own.
     if let Some(ids) = Ids::current() {
@@ -121,11 +121,11 @@ fn admit(
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
-    let session = parts.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
-    let admitted = match (session, envelope.id) {
-        _ if begins_session => Admitted::Begins(reserve(app, principal)?),
-        (Some(session), Some(id)) if envelope.method.is_some() => Admitted::Asks(ask(app, session, id)?),
-        _ => Admitted::Plainly,
+    let id = parts.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+    let admitted = match (id, envelope.id) {
+        _ if begins_session => Admitted::Begins(session::reserve(app, principal)?),
+        (Some(session_id), Some(id)) if envelope.method.is_some() => Admitted::Asks(ask(app, session_id, id)?, session),
+        _ => Admitted::Plainly(session),
     };
     Ok((parts, admitted))
 }
@@ -137,9 +137,10 @@ fn ask(app: &App, session: &str, id: &RawValue) -> Result<Asking, Refusal> {
 }
 
 async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -> Response<Body> {
-    if let Err(refusal) = check_session(app, &parts.headers, principal) {
-        return refusal.with_id(None);
-    }
+    let session = match session::check(app, &parts, principal).await {
+        Ok(session) => session,
+        Err(refusal) => return refusal.with_id(None),
+    };
     if let Some(id) = parts.headers.get(LAST_EVENT_ID)
         && !is_event_id(id)
     {
@@ -149,22 +150,37 @@ async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
-    forward(app, parts, Bytes::new(), None, None, principal).await
+    forward(app, parts, Bytes::new(), None, session).await
 }
 
-async fn forward(
+/// The answer of rmcp.
+async fn forward(app: &App, parts: Parts, bytes: Bytes, id: Option<&RawValue>, session: Session) -> Response<Body> {
+    // Several kilobytes that would otherwise be part of this future, and be copied with it from layer to layer.
+    let response = Box::pin(app.mcp.handle(Request::from_parts(parts, Full::new(bytes))));
+    let response = match session {
+        Session::Here => response.await,
+        Session::Elsewhere(restored) => restored.around(app, response).await,
+    };
+    in_json(response, id).await
+}
+
+/// The answer to `initialize`.
+async fn begin(
     app: &App,
     parts: Parts,
     bytes: Bytes,
     id: Option<&RawValue>,
-    reservation: Option<Reservation>,
+    reservation: Reservation,
     principal: &Principal,
 ) -> Response<Body> {
-    // Several kilobytes that would otherwise be part of this future, and be copied with it from layer to layer.
-    let response = Box::pin(app.mcp.handle(Request::from_parts(parts, Full::new(bytes)))).await;
-    if let (Some(reservation), Some(session)) = (reservation, response.headers().get(SESSION_ID))
-        && let Ok(session) = session.to_str()
-    {
+    let response = Box::pin(app.mcp.handle(Request::from_parts(parts, Full::new(bytes))));
+    let (response, initialize) = told(Told::default(), response).await;
+    let session = response.headers().get(SESSION_ID).and_then(|session| session.to_str().ok());
+    if let Some(session) = session {
+        if let Err(refusal) = session::keep(app, session, principal, initialize).await {
+            app.sessions.close(session).await;
+            return refusal.with_id(id);
+        }
         reservation.claim(session);
         audit::record(Event::SessionOpened { actor: principal.actor() });
     }
@@ -194,20 +210,6 @@ async fn in_json(
     Refusal::new(status, INVALID_REQUEST, message).with_id(id)
 }
 
-/// A session id is good only for its owner; to anybody else the session does not exist.
-fn check_session(app: &App, headers: &HeaderMap, principal: &Arc<Principal>) -> Result<(), Refusal> {
-    let Some(id) = headers.get(SESSION_ID) else { return Ok(()) };
-    if id.to_str().is_ok_and(|id| app.sessions.belongs_to(id, principal)) {
-        return Ok(());
-    }
-    audit::record(Event::AccessDenied {
-        actor: principal.actor(),
-        operation: "session",
-        reason: "no such session of this caller",
-    });
-    Err(Refusal::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "no such session; begin a new one with `initialize`"))
-}
-
 /// Whether there is such a method; rmcp would answer with its bare name. 404 on 2026-07-28, and 200 within a session.
 fn check_method(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), Refusal> {
     let (Some(_), Some(method)) = (envelope.id, envelope.method.as_deref()) else { return Ok(()) };
@@ -229,24 +231,6 @@ fn check_method(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), Refu
     }
     let method: String = method.chars().take(MAX_METHOD).collect();
     Err(Refusal::new(status, METHOD_NOT_FOUND, format!("this server has no method `{method}`")))
-}
-
-fn reserve(app: &App, principal: &Principal) -> Result<Reservation, Refusal> {
-    app.sessions.reserve(Owner::of(principal)).map_err(|full| {
-        let (reason, refusal) = match full {
-            SessionsFull::Principal => {
-                let reason = "this caller has too many sessions";
-                (reason, Refusal::too_many_sessions(&format!("{reason}; end one with DELETE")))
-            }
-            SessionsFull::Server => {
-                let reason = "this server has too many sessions";
-                let message = format!("{reason}; try again later");
-                (reason, Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, message))
-            }
-        };
-        audit::record(Event::AccessDenied { actor: principal.actor(), operation: "initialize", reason });
-        refusal
-    })
 }
 
 /// No `Accept` or `*/*` accepts everything (RFC 9110 section 12.5.1); probes of real clients send that.

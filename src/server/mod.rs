@@ -31,7 +31,10 @@ mod request_id;
 mod rest;
 mod route;
 mod router;
+mod session;
 mod sessions;
+mod shared_rates;
+mod shared_sessions;
 mod tls;
 mod trust;
 
@@ -52,8 +55,19 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    asset::Asset, documents::Documents, handler::Handler, in_flight::InFlight, layers::Layered, limiter::Limiter,
-    names::Names, rates::Rates, reload::Running, sessions::Sessions, tls::Tls, trust::Trust,
+    asset::Asset,
+    documents::Documents,
+    handler::Handler,
+    in_flight::InFlight,
+    layers::Layered,
+    limiter::Limiter,
+    names::Names,
+    rates::Rates,
+    reload::Running,
+    sessions::Sessions,
+    shared_sessions::{Notes, SharedSessions},
+    tls::Tls,
+    trust::Trust,
 };
 use crate::{
     auth::Authenticator,
@@ -64,7 +78,7 @@ use crate::{
     issuer::OpenError,
     net::NetError,
     oauth::{Issuer, Resource, Scopes},
-    store::{PrivateDir, StoreError},
+    store::{PrivateDir, Redis, RedisError, StoreError},
     telemetry::metrics::Metrics,
     tools::Tools,
 };
@@ -98,6 +112,9 @@ struct Lasting {
     upstream: Option<Arc<gateway::Status>>,
     handler: Handler,
     sessions: Arc<Sessions>,
+    /// What replicas share, if they do.
+    redis: Option<Arc<Redis>>,
+    shared_sessions: Option<Arc<SharedSessions>>,
     limiter: Arc<Limiter>,
     metrics: Metrics,
     trust: Trust,
@@ -126,6 +143,8 @@ struct App {
     /// Of the guarded server, if there is one.
     upstream: Option<Arc<gateway::Status>>,
     sessions: Arc<Sessions>,
+    redis: Option<Arc<Redis>>,
+    shared_sessions: Option<Arc<SharedSessions>>,
     mcp: StreamableHttpService<Handler, Sessions>,
     clock: SharedClock,
     max_body_bytes: usize,
@@ -154,6 +173,9 @@ pub enum StartError {
     /// The embedded issuer's state cannot be used.
     #[error(transparent)]
     Issuer(#[from] OpenError),
+    /// There is no way to reach Redis.
+    #[error(transparent)]
+    Redis(#[from] RedisError),
     /// There is no way to fetch keys.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -181,6 +203,7 @@ impl Hint for StartError {
             },
             Self::State(error) => error.hint(),
             Self::Issuer(error) => error.hint(),
+            Self::Redis(error) => error.hint(),
             Self::Net(error) => error.hint(),
             Self::SelfSigned { .. } => Some(
                 "see `server.resource` and `server.allowed_hosts`, or bring a certificate with `--tls-cert`".to_owned(),
@@ -209,7 +232,9 @@ impl Server {
         let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
         let tool_scopes = tools.scopes_supported().union(&of_upstream);
         let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
-        let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), metrics.clone())?;
+        let redis = config.redis.as_ref().map(|redis| Redis::open(&redis.url, names.resource().as_str()).map(Arc::new));
+        let redis = redis.transpose()?;
+        let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), redis.as_ref(), metrics.clone())?;
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
         let lasting = Lasting {
@@ -229,7 +254,11 @@ impl Server {
             show_locked,
             upstream,
             sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone())),
-            limiter: Arc::new(Limiter::new()),
+            shared_sessions: redis
+                .clone()
+                .map(|redis| Arc::new(SharedSessions::new(redis, config.limits.session_idle))),
+            redis,
+            limiter: Arc::new(Limiter::new(config.redis.is_some())),
             metrics,
             trust,
             streams: CancellationToken::new(),
@@ -289,6 +318,11 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let lasting = &self.running.lasting;
         let trust = tokio::spawn(lasting.trust.upkeep());
+        let redis = lasting.redis.clone().map(|redis| {
+            let sessions = Arc::clone(&lasting.sessions);
+            let rates = shared_rates::run(Arc::clone(&redis), Arc::clone(&lasting.limiter), Arc::clone(&lasting.clock));
+            tokio::spawn(async move { tokio::join!(redis.run(|session| close(&sessions, session)), rates) })
+        });
         let leave_upstream = CancellationToken::new();
         let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
         let stop_accepting = CancellationToken::new();
@@ -316,6 +350,9 @@ impl Server {
         stop_accepting.cancel();
         lasting.streams.cancel();
         trust.abort();
+        if let Some(redis) = redis {
+            redis.abort();
+        }
         leave_upstream.cancel();
         if let Some(gateway) = gateway {
             // It bounds its own end; a panic in it was logged where it happened.
@@ -330,6 +367,12 @@ impl Server {
     }
 }
 
+/// Ends a session here that another replica has ended.
+fn close(sessions: &Arc<Sessions>, session: &str) {
+    let (sessions, session) = (Arc::clone(sessions), session.to_owned());
+    tokio::spawn(async move { sessions.close(&session).await });
+}
+
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {
     let error = |source| StartError::Listen { address, flag, source };
     let listener = TcpListener::bind(address).await.map_err(error)?;
@@ -342,17 +385,17 @@ impl Lasting {
     fn routes(&self, config: &Config) -> Layered {
         let names = Names::new(&config.server, self.address);
         let handler = self.handler.clone();
-        let mcp = StreamableHttpService::new(
-            move || Ok(handler.clone()),
-            Arc::clone(&self.sessions),
-            // Host and Origin were checked before anything else was; the body has been read and capped.
-            StreamableHttpServerConfig::default()
-                .disable_allowed_hosts()
-                .disable_allowed_origins()
-                .with_json_response(true)
-                .with_max_request_body_bytes(config.server.max_body_bytes)
-                .with_cancellation_token(self.streams.clone()),
-        );
+        // Host and Origin were checked before anything else was; the body has been read and capped.
+        let mut settings = StreamableHttpServerConfig::default()
+            .disable_allowed_hosts()
+            .disable_allowed_origins()
+            .with_json_response(true)
+            .with_max_request_body_bytes(config.server.max_body_bytes)
+            .with_cancellation_token(self.streams.clone());
+        if self.shared_sessions.is_some() {
+            settings.session_store = Some(Arc::new(Notes));
+        }
+        let mcp = StreamableHttpService::new(move || Ok(handler.clone()), Arc::clone(&self.sessions), settings);
         let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
         let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
         let app = Arc::new(App {
@@ -368,6 +411,8 @@ impl Lasting {
             show_locked: self.show_locked,
             upstream: self.upstream.clone(),
             sessions: Arc::clone(&self.sessions),
+            redis: self.redis.clone(),
+            shared_sessions: self.shared_sessions.clone(),
             mcp,
             clock: Arc::clone(&self.clock),
             max_body_bytes: config.server.max_body_bytes,

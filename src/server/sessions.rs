@@ -17,11 +17,12 @@ use rmcp::{
         local::{LocalSessionManager, LocalSessionManagerError},
     },
 };
+use serde::{Deserialize, Serialize};
 
 use crate::{auth::Principal, config::Limits, secret::Secret, telemetry::metrics::Metrics};
 
 /// Whoever a session belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Owner {
     issuer: String,
     subject: String,
@@ -37,7 +38,7 @@ impl Owner {
         }
     }
 
-    fn is(&self, caller: &Principal) -> bool {
+    pub(super) fn is(&self, caller: &Principal) -> bool {
         self.subject == caller.subject && self.client == caller.client_id && self.issuer == caller.issuer.as_str()
     }
 }
@@ -123,6 +124,17 @@ impl Sessions {
         lock(&self.owners).by_session.get(session).is_some_and(|owner| owner.is(caller))
     }
 
+    /// Whether this process has the session.
+    pub(super) async fn has(&self, session: &str) -> bool {
+        self.inner.has_session(&session.into()).await.unwrap_or_default()
+    }
+
+    /// Ends the session in this process, if it is here.
+    pub(super) async fn close(&self, session: &str) {
+        // It fails only for a session whose worker is gone already.
+        let _ = self.close_session(&session.into()).await;
+    }
+
     /// Marks a request of a session as under way; `None` if one of this id is already, since rmcp would answer only one of
     /// them.
     pub(super) fn ask(&self, session: &str, id: &str) -> Option<Asking> {
@@ -141,11 +153,15 @@ impl Drop for Asking {
 impl Reservation {
     /// The session has begun: the place is its owner's until rmcp closes it.
     pub(super) fn claim(mut self, session: &str) {
-        if let Some(owner) = self.owner.take() {
-            let mut owners = lock(&self.owners);
+        let mut owners = lock(&self.owners);
+        // Another request may have restored it meanwhile; then this place is free again.
+        if !owners.by_session.contains_key(session)
+            && let Some(owner) = self.owner.take()
+        {
             owners.metrics.session_opened();
             owners.by_session.insert(session.to_owned(), owner);
         }
+        drop(owners);
     }
 }
 
@@ -210,6 +226,10 @@ impl SessionManager for Sessions {
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         lock(&self.owners).close(id);
         self.inner.close_session(id).await
+    }
+
+    async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
+        self.inner.restore_session(id).await
     }
 
     async fn create_stream(

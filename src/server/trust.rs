@@ -6,14 +6,14 @@ use axum::Router;
 
 use super::{FETCH_TIMEOUT, StartError, names::Names};
 use crate::{
-    auth::{Authenticator, Introspection, Introspector, IsRevoked, Jwks, Keys, Principal, Rules, Source},
+    auth::{Authenticator, Introspection, Introspector, IsRevoked, Jwks, Keys, Principal, Rules, SharedKeys, Source},
     clock::SharedClock,
     config::{Config, IssuerChoice},
     issuer::Embedded,
     jose::{Expect, KeySet},
     net::{Http, Options},
     oauth::{Issuer, Scopes},
-    store::PrivateDir,
+    store::{PrivateDir, Redis},
     telemetry::metrics::Metrics,
 };
 
@@ -42,6 +42,7 @@ impl Trust {
         scopes: Scopes,
         state: &PrivateDir,
         clock: SharedClock,
+        redis: Option<&Arc<Redis>>,
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         match &config.issuer.choice {
@@ -71,7 +72,9 @@ impl Trust {
                     IssuerSource::Told(Introspection::new(introspector, http, Arc::clone(&clock), metrics))
                 } else {
                     let (copies, at, clock) = (state.child("issuers")?, jwks_uri.clone(), Arc::clone(&clock));
-                    IssuerSource::Keys(Jwks::new(source, at, http, clock, Some(copies), metrics))
+                    let shared = redis.zip(config.redis.as_ref());
+                    let shared = shared.map(|(redis, settings)| SharedKeys::new(Arc::clone(redis), settings.ttl, url));
+                    IssuerSource::Keys(Jwks::new(source, at, http, clock, Some(copies), shared, metrics))
                 };
                 Ok(Self { name: url.clone(), source, clock })
             }

@@ -1,9 +1,11 @@
-//! What outlives the process: files of our own, in a directory that only this account can enter.
+//! What outlives the process: files of our own, in a directory that only this account can enter; and what replicas share.
 
 mod local_client;
 mod own_file;
 mod private_dir;
+mod redis;
 
 pub use local_client::{LocalClient, initial_access_token};
 pub use own_file::OwnFile;
 pub use private_dir::{Lock, PrivateDir, StoreError};
+pub use redis::{Redis, RedisError};

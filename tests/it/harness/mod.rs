@@ -9,6 +9,7 @@ pub(crate) mod newcomer;
 pub(crate) mod person;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -1,0 +1,246 @@
+//! A Redis that can fail on command. It knows the commands that securemcp sends, as RESP3; what a real one does with them
+//! is tested in tests/real.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    sync::{broadcast, mpsc},
+    task::{AbortHandle, JoinHandle},
+};
+
+/// What it does with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// What it should.
+    Well,
+    /// Answers every write with this error.
+    Refuses(&'static str),
+    /// Takes commands and answers none.
+    Silent,
+}
+
+/// A running one; it ends when it is dropped.
+pub(crate) struct FakeRedis {
+    pub(crate) address: SocketAddr,
+    inner: Arc<Inner>,
+    accepting: JoinHandle<()>,
+}
+
+struct Inner {
+    password: Option<&'static str>,
+    mood: Mutex<Mood>,
+    values: Mutex<HashMap<String, Vec<u8>>>,
+    heard: Mutex<Vec<Vec<String>>>,
+    announced: broadcast::Sender<(String, String)>,
+    connections: Mutex<Vec<AbortHandle>>,
+}
+
+impl FakeRedis {
+    pub(crate) async fn start() -> Self {
+        Self::with_password(None).await
+    }
+
+    pub(crate) async fn with_password(password: Option<&'static str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let inner = Inner {
+            password,
+            mood: Mutex::new(Mood::Well),
+            values: Mutex::default(),
+            heard: Mutex::default(),
+            announced: broadcast::Sender::new(64),
+            connections: Mutex::default(),
+        };
+        Self::on(listener, Arc::new(inner))
+    }
+
+    fn on(listener: TcpListener, inner: Arc<Inner>) -> Self {
+        let address = listener.local_addr().expect("bound");
+        let serving = Arc::clone(&inner);
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let inner = Arc::clone(&serving);
+                let connection = tokio::spawn(async move { inner.serve(stream).await });
+                serving.connections.lock().expect("not poisoned").push(connection.abort_handle());
+            }
+        });
+        Self { address, inner, accepting }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://{}/0", self.address)
+    }
+
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.inner.mood.lock().expect("not poisoned") = mood;
+    }
+
+    /// Closes the port and every connection; what it knows is kept for [`back`](Self::back).
+    pub(crate) async fn gone(mut self) -> Gone {
+        self.accepting.abort();
+        let _ = (&mut self.accepting).await;
+        self.inner.disconnect();
+        Gone { address: self.address, inner: Arc::clone(&self.inner) }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn empty(&self) {
+        self.inner.values.lock().expect("not poisoned").clear();
+    }
+
+    /// How often such a command came for keys with this in their names.
+    pub(crate) fn count(&self, command: &str, part: &str) -> usize {
+        let heard = self.inner.heard.lock().expect("not poisoned");
+        heard.iter().filter(|words| words[0] == command && words.get(1).is_some_and(|key| key.contains(part))).count()
+    }
+
+    /// Writes something else where keys with this in their names are; how many there are.
+    pub(crate) fn damage(&self, part: &str, value: &str) -> usize {
+        let mut values = self.inner.values.lock().expect("not poisoned");
+        values.iter_mut().filter(|(key, _)| key.contains(part)).map(|(_, kept)| *kept = value.into()).count()
+    }
+}
+
+/// A Redis that is gone.
+pub(crate) struct Gone {
+    address: SocketAddr,
+    inner: Arc<Inner>,
+}
+
+impl Gone {
+    pub(crate) async fn back(self) -> FakeRedis {
+        FakeRedis::on(TcpListener::bind(self.address).await.expect("the port is still free"), self.inner)
+    }
+}
+
+impl Drop for FakeRedis {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.inner.disconnect();
+    }
+}
+
+impl Inner {
+    fn disconnect(&self) {
+        self.connections.lock().expect("not poisoned").drain(..).for_each(|connection| connection.abort());
+    }
+
+    async fn serve(&self, stream: TcpStream) -> Option<()> {
+        let (reader, mut writer) = stream.into_split();
+        let (answers, mut to_write) = mpsc::unbounded_channel::<Vec<u8>>();
+        let mut announced = self.announced.subscribe();
+        let mut reader = BufReader::new(reader);
+        let (mut channel, mut is_in) = (None, self.password.is_none());
+        loop {
+            tokio::select! {
+                words = command(&mut reader) => {
+                    let words = words?;
+                    self.heard.lock().expect("not poisoned").push(words.clone());
+                    if words[0] == "SUBSCRIBE" {
+                        channel = Some(words[1].clone());
+                    }
+                    let answer = self.answer(&words, &mut is_in);
+                    if *self.mood.lock().expect("not poisoned") != Mood::Silent {
+                        let _ = answers.send(answer);
+                    }
+                }
+                Some(answer) = to_write.recv() => writer.write_all(&answer).await.ok()?,
+                Ok((to, text)) = announced.recv() => {
+                    if channel.as_ref() == Some(&to) {
+                        let _ = answers.send(push("message", &[&to, &text]));
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&self, words: &[String], is_in: &mut bool) -> Vec<u8> {
+        let word = |index: usize| words.get(index).map(String::as_str).unwrap_or_default();
+        if word(0) == "HELLO" {
+            if self.password.is_some_and(|password| !words.iter().any(|word| word == password)) {
+                return b"-WRONGPASS invalid username-password pair or user is disabled.\r\n".to_vec();
+            }
+            *is_in = true;
+            return b"%1\r\n$6\r\nserver\r\n$5\r\nredis\r\n".to_vec();
+        }
+        if !*is_in {
+            return b"-NOAUTH Authentication required.\r\n".to_vec();
+        }
+        let is_write = matches!(word(0), "SET" | "GETEX" | "DEL" | "EVAL");
+        if let (Mood::Refuses(error), true) = (*self.mood.lock().expect("not poisoned"), is_write) {
+            return format!("-{error}\r\n").into_bytes();
+        }
+        let mut values = self.values.lock().expect("not poisoned");
+        match word(0) {
+            "GET" | "GETEX" => values.get(word(1)).map_or_else(|| b"_\r\n".to_vec(), |value| bulk(value)),
+            "SET" if words.iter().any(|word| word == "NX") && values.contains_key(word(1)) => b"_\r\n".to_vec(),
+            "SET" => {
+                values.insert(words[1].clone(), words[2].clone().into_bytes());
+                b"+OK\r\n".to_vec()
+            }
+            "DEL" => format!(":{}\r\n", usize::from(values.remove(word(1)).is_some())).into_bytes(),
+            "PUBLISH" => {
+                let heard = self.announced.send((words[1].clone(), words[2].clone())).unwrap_or_default();
+                format!(":{heard}\r\n").into_bytes()
+            }
+            "SUBSCRIBE" => [push("subscribe", &[word(1)]), Vec::new()].concat(),
+            "EVAL" => self.add(words, &mut values),
+            "PING" => b"+PONG\r\n".to_vec(),
+            "SELECT" | "CLIENT" => b"+OK\r\n".to_vec(),
+            other => format!("-ERR unknown command '{other}'\r\n").into_bytes(),
+        }
+    }
+
+    /// The script of rates, at a clock that stands still.
+    fn add(&self, words: &[String], values: &mut HashMap<String, Vec<u8>>) -> Vec<u8> {
+        let count: usize = words[2].parse().expect("a number");
+        let (keys, arguments) = (&words[3..3 + count], &words[3 + count..]);
+        let mut answer = format!("*{count}\r\n");
+        for (key, argument) in keys.iter().zip(arguments) {
+            let kept = values.get(key).map_or(0, |kept| String::from_utf8_lossy(kept).parse().expect("a number"));
+            let sum: u64 = kept + argument.parse::<u64>().expect("a number");
+            values.insert(key.clone(), sum.to_string().into_bytes());
+            answer.push_str(&format!(":{sum}\r\n"));
+        }
+        answer.into_bytes()
+    }
+}
+
+async fn command(reader: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Vec<String>> {
+    let count = number(reader, '*').await?;
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let mut word = vec![0; number(reader, '$').await? + 2];
+        reader.read_exact(&mut word).await.ok()?;
+        word.truncate(word.len() - 2);
+        words.push(String::from_utf8_lossy(&word).into_owned());
+    }
+    Some(words)
+}
+
+async fn number(reader: &mut (impl AsyncBufReadExt + Unpin), mark: char) -> Option<usize> {
+    let mut line = String::new();
+    reader.read_line(&mut line).await.ok()?;
+    line.trim_end().strip_prefix(mark)?.parse().ok()
+}
+
+fn bulk(value: &[u8]) -> Vec<u8> {
+    [format!("${}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat()
+}
+
+fn push(kind: &str, words: &[&str]) -> Vec<u8> {
+    let is_subscription = kind == "subscribe";
+    let mut push = format!(">{}\r\n", 1 + words.len() + usize::from(is_subscription)).into_bytes();
+    for word in [kind].iter().chain(words) {
+        push.extend(bulk(word.as_bytes()));
+    }
+    if is_subscription {
+        push.extend(b":1\r\n");
+    }
+    push
+}
