@@ -59,9 +59,9 @@ impl SharedKeys {
     pub(super) async fn land(&self, copy: Option<&LastGoodCopy>) {
         if let Some(copy) = copy {
             let bytes = serde_json::to_vec(copy).expect("strings and a number");
-            let _ = self.redis.put(&self.copy_key(), &bytes, self.ttl).await.inspect_err(|error| said(error));
+            let _ = self.redis.put(&self.copy_key(), &bytes, self.ttl).await.inspect_err(said);
         }
-        let _ = self.redis.remove(&self.flight_key()).await.inspect_err(|error| said(error));
+        let _ = self.redis.remove(&self.flight_key()).await.inspect_err(said);
     }
 
     fn copy_key(&self) -> String {

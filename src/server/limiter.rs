@@ -285,21 +285,21 @@ mod tests {
 
     #[test]
     fn h26_what_is_taken_is_told_once_and_what_others_took_counts() {
-        let limiters = [Limiter::new(true), Limiter::new(true)];
-        assert_eq!(passed(&limiters[0], &address(1), 4, START), 4);
-        let told = limiters[0].untold();
+        let (limiter, other) = (Limiter::new(true), Limiter::new(true));
+        assert_eq!(passed(&limiter, &address(1), 4, START), 4);
+        let told = limiter.untold();
         assert_eq!(told.iter().map(|(_, untold)| untold.price).collect::<Vec<_>>(), [PERIOD]);
-        assert_eq!(limiters[0].untold().len(), 0);
+        assert_eq!(limiter.untold().len(), 0);
         assert_eq!(Limiter::new(false).untold().len(), 0);
         // The other replica let one through; together they are a second ahead, and a quarter.
-        limiters[1].take(&address(1), 4, START).unwrap();
-        let (bucket, own) = limiters[1].untold().pop().unwrap();
+        other.take(&address(1), 4, START).unwrap();
+        let (bucket, own) = other.untold().pop().unwrap();
         assert_eq!(own, Untold { name: told[0].1.name.clone(), price: PERIOD / 4 });
-        limiters[1].learn(bucket, Duration::from_millis(1250), START);
-        assert_eq!(limiters[1].take(&address(1), 4, START), Err(Duration::from_millis(500)));
+        other.learn(bucket, Duration::from_millis(1250), START);
+        assert_eq!(other.take(&address(1), 4, START), Err(Duration::from_millis(500)));
         // What one knows already is not forgotten for what others know.
-        limiters[1].learn(bucket, Duration::from_millis(250), START);
-        assert_eq!(limiters[1].take(&address(1), 4, START), Err(Duration::from_millis(500)));
+        other.learn(bucket, Duration::from_millis(250), START);
+        assert_eq!(other.take(&address(1), 4, START), Err(Duration::from_millis(500)));
     }
 
     #[test]

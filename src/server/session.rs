@@ -24,7 +24,7 @@ pub(super) enum Session {
     /// In this process, or there is none.
     Here,
     /// Another replica began it, and this one goes on with it.
-    Elsewhere(Restored),
+    Elsewhere(Box<Restored>),
 }
 
 /// A session that this process is about to have.
@@ -61,7 +61,7 @@ pub(super) async fn check(app: &App, parts: &Parts, principal: &Arc<Principal>) 
         return Ok(Session::Here);
     }
     reserve(app, principal)?.claim(id);
-    Ok(Session::Elsewhere(Restored { id: id.to_owned(), initialize: kept.initialize }))
+    Ok(Session::Elsewhere(Box::new(Restored { id: id.to_owned(), initialize: kept.initialize })))
 }
 
 /// Takes a place for a session.

@@ -31,6 +31,7 @@ mod prune;
 mod readme;
 mod registration;
 mod reload;
+mod replicas;
 mod rest;
 mod scripting;
 mod secrets;

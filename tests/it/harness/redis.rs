@@ -8,7 +8,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
     sync::{broadcast, mpsc},
     task::{AbortHandle, JoinHandle},
@@ -99,6 +99,22 @@ impl FakeRedis {
         heard.iter().filter(|words| words[0] == command && words.get(1).is_some_and(|key| key.contains(part))).count()
     }
 
+    /// Waits until another script has run over keys with this in their names.
+    pub(crate) async fn until_told(&self, part: &str) {
+        let count = || {
+            let heard = self.inner.heard.lock().expect("not poisoned");
+            heard.iter().filter(|words| words[0] == "EVAL" && words.iter().any(|word| word.contains(part))).count()
+        };
+        let before = count();
+        for _ in 0..1000 {
+            if count() > before {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        panic!("no script ran over `{part}`");
+    }
+
     /// Writes something else where keys with this in their names are; how many there are.
     pub(crate) fn damage(&self, part: &str, value: &str) -> usize {
         let mut values = self.inner.values.lock().expect("not poisoned");
@@ -130,32 +146,42 @@ impl Inner {
         self.connections.lock().expect("not poisoned").drain(..).for_each(|connection| connection.abort());
     }
 
-    async fn serve(&self, stream: TcpStream) -> Option<()> {
+    async fn serve(&self, stream: TcpStream) {
         let (reader, mut writer) = stream.into_split();
         let (answers, mut to_write) = mpsc::unbounded_channel::<Vec<u8>>();
+        let channel = Mutex::new(None);
         let mut announced = self.announced.subscribe();
-        let mut reader = BufReader::new(reader);
-        let (mut channel, mut is_in) = (None, self.password.is_none());
-        loop {
-            tokio::select! {
-                words = command(&mut reader) => {
-                    let words = words?;
-                    self.heard.lock().expect("not poisoned").push(words.clone());
-                    if words[0] == "SUBSCRIBE" {
-                        channel = Some(words[1].clone());
-                    }
-                    let answer = self.answer(&words, &mut is_in);
-                    if *self.mood.lock().expect("not poisoned") != Mood::Silent {
-                        let _ = answers.send(answer);
-                    }
+        let reading = async {
+            let mut reader = BufReader::new(reader);
+            let mut is_in = self.password.is_none();
+            while let Some(words) = command(&mut reader).await {
+                self.heard.lock().expect("not poisoned").push(words.clone());
+                if words[0] == "SUBSCRIBE" {
+                    *channel.lock().expect("not poisoned") = Some(words[1].clone());
                 }
-                Some(answer) = to_write.recv() => writer.write_all(&answer).await.ok()?,
-                Ok((to, text)) = announced.recv() => {
-                    if channel.as_ref() == Some(&to) {
-                        let _ = answers.send(push("message", &[&to, &text]));
-                    }
+                let answer = self.answer(&words, &mut is_in);
+                if *self.mood.lock().expect("not poisoned") != Mood::Silent {
+                    let _ = answers.send(answer);
                 }
             }
+        };
+        let writing = async {
+            loop {
+                let text = tokio::select! {
+                    Some(answer) = to_write.recv() => answer,
+                    Ok((to, text)) = announced.recv() => {
+                        let is_heard = channel.lock().expect("not poisoned").as_ref() == Some(&to);
+                        if is_heard { push("message", &[&to, &text]) } else { continue }
+                    }
+                };
+                if writer.write_all(&text).await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = writing => {}
         }
     }
 
@@ -188,30 +214,30 @@ impl Inner {
                 let heard = self.announced.send((words[1].clone(), words[2].clone())).unwrap_or_default();
                 format!(":{heard}\r\n").into_bytes()
             }
-            "SUBSCRIBE" => [push("subscribe", &[word(1)]), Vec::new()].concat(),
-            "EVAL" => self.add(words, &mut values),
+            "SUBSCRIBE" => push("subscribe", &[word(1)]),
+            "EVAL" => add(words, &mut values),
             "PING" => b"+PONG\r\n".to_vec(),
             "SELECT" | "CLIENT" => b"+OK\r\n".to_vec(),
             other => format!("-ERR unknown command '{other}'\r\n").into_bytes(),
         }
     }
-
-    /// The script of rates, at a clock that stands still.
-    fn add(&self, words: &[String], values: &mut HashMap<String, Vec<u8>>) -> Vec<u8> {
-        let count: usize = words[2].parse().expect("a number");
-        let (keys, arguments) = (&words[3..3 + count], &words[3 + count..]);
-        let mut answer = format!("*{count}\r\n");
-        for (key, argument) in keys.iter().zip(arguments) {
-            let kept = values.get(key).map_or(0, |kept| String::from_utf8_lossy(kept).parse().expect("a number"));
-            let sum: u64 = kept + argument.parse::<u64>().expect("a number");
-            values.insert(key.clone(), sum.to_string().into_bytes());
-            answer.push_str(&format!(":{sum}\r\n"));
-        }
-        answer.into_bytes()
-    }
 }
 
-async fn command(reader: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Vec<String>> {
+/// The script of rates, at a clock that stands still.
+fn add(words: &[String], values: &mut HashMap<String, Vec<u8>>) -> Vec<u8> {
+    let count: usize = words[2].parse().expect("a number");
+    let (keys, arguments) = (&words[3..3 + count], &words[3 + count..]);
+    let mut answer = format!("*{count}\r\n").into_bytes();
+    for (key, argument) in keys.iter().zip(arguments) {
+        let kept = values.get(key).map_or(0, |kept| String::from_utf8_lossy(kept).parse().expect("a number"));
+        let sum: u64 = kept + argument.parse::<u64>().expect("a number");
+        values.insert(key.clone(), sum.to_string().into_bytes());
+        answer.extend(format!(":{sum}\r\n").into_bytes());
+    }
+    answer
+}
+
+async fn command(reader: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<String>> {
     let count = number(reader, '*').await?;
     let mut words = Vec::new();
     for _ in 0..count {
@@ -223,7 +249,7 @@ async fn command(reader: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Vec<Stri
     Some(words)
 }
 
-async fn number(reader: &mut (impl AsyncBufReadExt + Unpin), mark: char) -> Option<usize> {
+async fn number(reader: &mut (impl AsyncBufRead + Unpin), mark: char) -> Option<usize> {
     let mut line = String::new();
     reader.read_line(&mut line).await.ok()?;
     line.trim_end().strip_prefix(mark)?.parse().ok()
