@@ -6,6 +6,7 @@ mod in_process;
 mod keycloak;
 mod nginx;
 mod process;
+mod redis;
 mod service;
 mod tool;
 
@@ -15,5 +16,6 @@ pub(crate) use in_process::InProcess;
 pub(crate) use keycloak::{ADMIN_PASSWORD, Keycloak, RESOURCE_SECRET, SERVER_SECRET};
 pub(crate) use nginx::write_nginx_configuration;
 pub(crate) use process::Ended;
+pub(crate) use redis::Redis;
 pub(crate) use service::{Service, free_port, status_of};
 pub(crate) use tool::{Tool, root};

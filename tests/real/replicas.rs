@@ -1,0 +1,179 @@
+//! Two replicas on a real Redis: sessions fail over, and Redis may be gone, empty, frozen or read-only.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+
+use crate::harness::{Account, Redis, Server, free_port, status_of};
+
+/// What both replicas are called.
+const HOST: &str = "127.0.0.1:9";
+/// How long anything may take to be noticed.
+const LIMIT: Duration = Duration::from_secs(20);
+
+struct Deployment {
+    redis: Redis,
+    replicas: Vec<(Server, Account)>,
+    token: String,
+    http: Client,
+    _issuer: (Server, Account),
+}
+
+impl Deployment {
+    fn start() -> Self {
+        let resource = format!("http://{HOST}/mcp");
+        let (account, redis) = (Account::new(), Redis::start());
+        let issuer = account.serve_at(free_port(), &[("SECUREMCP_EMBEDDED_RESOURCES", &resource)], &[]);
+        let arguments = ["token", "get", "--resource", &resource, "--issuer", &issuer.origin(), "--scope"];
+        let token = account.securemcp(&[&arguments[..], &["mcp:read mcp:write"]].concat()).done().trim_end().to_owned();
+        let url = redis.url_file(None).display().to_string();
+        let replica = || {
+            let account = Account::new();
+            let flags = ["--issuer", &issuer.origin(), "--resource", &resource];
+            (account.serve_at(free_port(), &[("SECUREMCP_REDIS_URL_FILE", &url)], &flags), account)
+        };
+        let replicas = vec![replica(), replica()];
+        let http = securemcp::net::client(&securemcp::net::Options::with_timeout(LIMIT)).expect("a client");
+        Self { redis, replicas, token, http, _issuer: (issuer, account) }
+    }
+
+    async fn send(&self, replica: usize, method: Method, session: Option<&str>, message: Option<Value>) -> Response {
+        let mut request = self.http.request(method, self.replicas[replica].0.url()).header("host", HOST);
+        request = request.bearer_auth(&self.token).header("accept", "application/json, text/event-stream");
+        if let Some(session) = session {
+            request = request.header("mcp-session-id", session);
+        }
+        if let Some(message) = message {
+            request = request.header("content-type", "application/json").body(message.to_string());
+        }
+        request.send().await.expect("an answer")
+    }
+
+    async fn initialize(&self, replica: usize) -> Response {
+        let parameters = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}});
+        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": parameters});
+        self.send(replica, Method::POST, None, Some(message)).await
+    }
+
+    async fn begin(&self, replica: usize) -> String {
+        let answer = self.initialize(replica).await;
+        assert_eq!(answer.status(), 200);
+        let session = answer.headers()["mcp-session-id"].to_str().expect("ASCII").to_owned();
+        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
+        assert_eq!(self.send(replica, Method::POST, Some(&session), Some(initialized)).await.status(), 202);
+        session
+    }
+
+    async fn call(&self, replica: usize, session: &str) -> u16 {
+        let parameters = json!({"name": "echo", "arguments": {"message": "still here"}});
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": parameters});
+        let answer = self.send(replica, Method::POST, Some(session), Some(message)).await;
+        let status = answer.status().as_u16();
+        assert_eq!(answer.text().await.expect("a body").contains("still here"), status == 200);
+        status
+    }
+
+    async fn calls(&self, session: &str) -> [u16; 2] {
+        [self.call(0, session).await, self.call(1, session).await]
+    }
+
+    /// A call of 2026-07-28, by the command line.
+    fn stateless(&self, replica: usize) {
+        let (server, account) = &self.replicas[replica];
+        assert_eq!(status_of(server.port, "/health/ready"), Some(200));
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo",
+            "arguments": {"message": "hi"}, "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"}}}});
+        let line = format!(
+            "curl -sS -o /dev/null -w '%{{http_code}}' -H 'Host: {HOST}' -H \"Authorization: Bearer $TOKEN\" \
+             -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
+             -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: echo' \
+             --data-binary \"$MESSAGE\" {}",
+            server.url()
+        );
+        let ended = account.shell(&line, &[("TOKEN", &self.token), ("MESSAGE", &message.to_string())]);
+        assert_eq!(ended.done(), "200");
+    }
+
+    /// Waits until a session is answered so by both, and says how long that took.
+    async fn until(&self, what: &str, session: &str, expected: [u16; 2]) {
+        let began = Instant::now();
+        loop {
+            let answered = self.calls(session).await;
+            if answered == expected {
+                break;
+            }
+            assert!(began.elapsed() < LIMIT, "{what}: {answered:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        println!("{what}: {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn replicas_share_sessions_in_redis() {
+    let mut deployment = Deployment::start();
+    let session = deployment.begin(0).await;
+    assert_eq!(deployment.calls(&session).await, [200, 200]);
+
+    // R7: gone and back, with what it had.
+    deployment.redis.end();
+    deployment.until("R7, Redis gone", &session, [503, 503]).await;
+    assert_eq!(deployment.initialize(1).await.status(), 503);
+    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.redis.begin();
+    deployment.until("R7, Redis back", &session, [200, 200]).await;
+
+    // R11: half open.
+    deployment.redis.freeze(true);
+    deployment.until("R11, Redis frozen", &session, [503, 503]).await;
+    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.redis.freeze(false);
+    deployment.until("R11, Redis goes on", &session, [200, 200]).await;
+
+    // R10: read-only.
+    deployment.redis.cli("REPLICAOF 127.0.0.1 1");
+    deployment.until("R10, read-only", &session, [503, 503]).await;
+    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.redis.cli("REPLICAOF NO ONE");
+    deployment.until("R10, writable", &session, [200, 200]).await;
+
+    // Ended at one, ended at both.
+    let other = deployment.begin(1).await;
+    assert_eq!(deployment.calls(&other).await, [200, 200]);
+    assert_eq!(deployment.send(0, Method::DELETE, Some(&other), None).await.status(), 202);
+    assert_eq!(deployment.calls(&other).await, [404, 404]);
+
+    // R13: the replica where it began is killed.
+    drop(deployment.replicas.remove(0));
+    assert_eq!(deployment.call(0, &session).await, 200);
+
+    // R9: empty.
+    assert_eq!(deployment.redis.cli("FLUSHALL").trim(), "OK");
+    assert_eq!(deployment.call(0, &session).await, 404);
+    let next = deployment.begin(0).await;
+    assert_eq!(deployment.call(0, &next).await, 200);
+}
+
+#[test]
+fn a_wrong_password_is_said_with_what_to_do() {
+    let redis = Redis::start();
+    for (password, word) in [(Some("wrong"), "failing"), (None, "ready")] {
+        let account = Account::new();
+        let url = redis.url_file(password).display().to_string();
+        let server = account.serve_at(free_port(), &[("SECUREMCP_REDIS_URL_FILE", &url)], &[]);
+        let ready = format!("curl -sS {}/health/ready", server.origin());
+        let began = Instant::now();
+        while !account.shell(&ready, &[]).done().contains(&format!("\"redis\":\"{word}\"")) {
+            assert!(began.elapsed() < LIMIT, "Redis is not `{word}`");
+        }
+        let log = server.log();
+        assert_eq!(log.contains("correct user and password in `redis.url`"), password.is_some(), "{log}");
+        assert!(!log.contains("of-this-test-only") && !log.contains(":wrong@"), "{log}");
+    }
+}
