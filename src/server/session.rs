@@ -43,7 +43,7 @@ pub(super) async fn check(app: &App, parts: &Parts, principal: &Arc<Principal>) 
     let Some(shared) = &app.shared_sessions else {
         return if app.sessions.belongs_to(id, principal) { Ok(Session::Here) } else { Err(none(principal)) };
     };
-    let Some(kept) = shared.find(id).await.map_err(|error| unknown(&error))? else {
+    let Some(kept) = shared.find(id).await.map_err(|error| unknown(app, &error))? else {
         // Another replica ended it and we did not hear, or Redis has lost it: then it is gone for everybody.
         if app.sessions.belongs_to(id, principal) {
             app.sessions.close(id).await;
@@ -54,7 +54,7 @@ pub(super) async fn check(app: &App, parts: &Parts, principal: &Arc<Principal>) 
         return Err(none(principal));
     }
     if parts.method == Method::DELETE {
-        shared.end(id).await.map_err(|error| unknown(&error))?;
+        shared.end(id).await.map_err(|error| unknown(app, &error))?;
         return Ok(Session::Here);
     }
     if app.sessions.has(id).await {
@@ -98,7 +98,7 @@ pub(super) async fn keep(
 ) -> Result<(), Refusal> {
     let (Some(shared), Some(initialize)) = (&app.shared_sessions, initialize) else { return Ok(()) };
     let kept = Kept { owner: Owner::of(principal), initialize };
-    shared.keep(id, &kept).await.map_err(|error| unknown(&error))
+    shared.keep(id, &kept).await.map_err(|error| unknown(app, &error))
 }
 
 impl Restored {
@@ -127,7 +127,8 @@ fn none(principal: &Principal) -> Refusal {
 }
 
 /// Never 404 or 401: a client would throw its session or its token away.
-fn unknown(error: &RedisError) -> Refusal {
+fn unknown(app: &App, error: &RedisError) -> Refusal {
+    app.metrics.session_unavailable();
     tracing::debug!(%error, "a session is not available");
     Refusal::sessions_unavailable()
 }

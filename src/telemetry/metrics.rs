@@ -45,6 +45,7 @@ struct Counted {
     introspections: Family<Label<&'static str>, Counter>,
     sessions: Gauge,
     sessions_opened: Counter,
+    sessions_unavailable: Counter,
     rate_limited: Family<Label<&'static str>, Counter>,
     changed_tools: Counter,
 }
@@ -131,6 +132,13 @@ impl Metrics {
         }
     }
 
+    /// A request could not be told whether its session exists.
+    pub(crate) fn session_unavailable(&self) {
+        if let Some(counted) = &self.0 {
+            counted.sessions_unavailable.inc();
+        }
+    }
+
     /// A request came too soon after others of the same `address`, `client` or `user`.
     pub(crate) fn rate_limited(&self, scope: &'static str) {
         if let Some(counted) = &self.0 {
@@ -167,6 +175,7 @@ impl Counted {
             introspections: Family::default(),
             sessions: Gauge::default(),
             sessions_opened: Counter::default(),
+            sessions_unavailable: Counter::default(),
             rate_limited: Family::default(),
             changed_tools: Counter::default(),
         };
@@ -199,6 +208,8 @@ impl Counted {
         registry.register("introspections", "Questions to the issuer about tokens", counted.introspections.clone());
         registry.register("sessions", "Open sessions of the 2025 revisions", counted.sessions.clone());
         registry.register("sessions_opened", "Sessions that have begun", counted.sessions_opened.clone());
+        let unavailable = counted.sessions_unavailable.clone();
+        registry.register("sessions_unavailable", "Requests refused since Redis did not answer", unavailable);
         registry.register("rate_limited", "Requests refused since there were too many", counted.rate_limited.clone());
         registry.register(
             "upstream_tool_changes",

@@ -161,7 +161,7 @@ async fn a_session_that_ends_at_one_replica_ends_at_all() {
 #[tokio::test]
 async fn r7_without_redis_sessions_are_503_and_nothing_is_lost() {
     let redis = FakeRedis::start().await;
-    let replicas = Replicas::on(&redis).await;
+    let replicas = Replicas::with(&redis.url(), &[("server.metrics_listen", "127.0.0.1:0")]).await;
     let alice = replicas.token_of("alice");
     let id = replicas.begin(0, &alice).await;
     let gone = redis.gone().await;
@@ -171,6 +171,8 @@ async fn r7_without_redis_sessions_are_503_and_nothing_is_lost() {
     assert_eq!((begun.status().as_u16(), begun.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
     let ended = replicas.without_body(0, Method::DELETE, &alice, &id).send().await.expect("an answer");
     assert_eq!(ended.status(), 503);
+    let metrics = replicas.servers[0].get_metrics("/metrics").await.text().await.expect("text");
+    assert!(metrics.contains("securemcp_sessions_unavailable_total 3"), "{metrics}");
     assert_eq!([replicas.call(0, &alice).await, replicas.call(1, &alice).await], [200, 200]);
     // A load balancer keeps both.
     assert_eq!(replicas.says_of_redis(0).await, (200, "failing".to_owned()));

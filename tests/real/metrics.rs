@@ -23,6 +23,7 @@ fn prometheus_reads_the_metrics() {
         ("introspections", "counter"),
         ("sessions", "gauge"),
         ("sessions_opened", "counter"),
+        ("sessions_unavailable", "counter"),
         ("rate_limited", "counter"),
         ("upstream_tool_changes", "counter"),
     ];
