@@ -362,7 +362,7 @@ async fn the_pages_and_the_documentation_name_the_same_metrics_labels_and_values
     let family = |metric: &str| metric.trim_matches('`').trim_end_matches("_total").to_owned();
     let described: BTreeSet<_> = rows.iter().map(|row| format!("{} | {}", family(row[0]), row[1])).collect();
     assert_eq!(described, found);
-    assert_eq!(rows.len(), 9);
+    assert_eq!(rows.len(), 10);
 
     let mut seen: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     for line in pages.iter().flat_map(|page| page.lines()).filter(|line| !line.starts_with('#')) {
