@@ -75,6 +75,35 @@ fn every_service_is_healthy_before_another_needs_it() {
 }
 
 #[test]
+fn the_server_takes_the_settings_that_it_gets() {
+    let account = Account::new();
+    let resource =
+        ["--resource", "https://mcp.example.com/mcp", "--issuer", "https://auth.example.com/realms/mcp-realm"];
+    account.securemcp(&[&["init", "--compose"], &resource[..]].concat()).done();
+    let secrets = account.home().join("secrets");
+    for files in [BASE, PRODUCTION, STACK] {
+        let project = load(files, &NAMES).json();
+        let servers: Vec<_> =
+            services(&project).into_iter().filter(|(name, _)| name.starts_with("securemcp")).collect();
+        assert!(!servers.is_empty(), "{files:?}");
+        for (name, service) in servers {
+            let environment = service["environment"].as_object().expect("variables");
+            let text =
+                |value: &Value| value.as_str().expect("text").replace("/run/secrets", &secrets.to_string_lossy());
+            let mut variables: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
+            let check = |variables: &[(&str, String)]| {
+                let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                account.with(&variables, &["serve", "--check"])
+            };
+            check(&variables).done();
+            assert!(environment.contains_key("SECUREMCP_REDIS_URL_FILE"), "{name} shares nothing");
+            variables.push(("SECUREMCP_REDIS_URI", "redis://redis".to_owned()));
+            check(&variables).failed(3, &["SECUREMCP_REDIS_URI"]);
+        }
+    }
+}
+
+#[test]
 fn only_nginx_is_published_and_beyond_this_machine_only_in_production() {
     for (files, address) in [(BASE, "127.0.0.1"), (PRODUCTION, "0.0.0.0")] {
         let project = load(files, &NAMES).json();
