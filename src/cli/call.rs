@@ -191,7 +191,8 @@ fn text(result: &Value) -> String {
     }
 }
 
-fn block(block: &Value) -> String {
+/// One block of content, as a person reads it.
+pub(super) fn block(block: &Value) -> String {
     let get = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let kind = get(block, "type").unwrap_or_default();
     if kind == "text" {

@@ -16,7 +16,9 @@ mod memory;
 #[cfg(test)]
 mod pages;
 mod print;
+mod prompt;
 mod prune;
+mod resource;
 mod sampling;
 mod separate;
 mod serve;
@@ -104,6 +106,10 @@ enum Command {
     Call(call::Options),
     Tools(tools::Options),
     #[command(subcommand, arg_required_else_help = false)]
+    Resource(resource::Command),
+    #[command(subcommand, arg_required_else_help = false)]
+    Prompt(prompt::Command),
+    #[command(subcommand, arg_required_else_help = false)]
     Token(token::Command),
     Health(health::Options),
     #[command(subcommand, arg_required_else_help = false)]
@@ -161,6 +167,8 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
             printer.help(&help).map(|()| Exit::Done).map_err(Failure::from)
         }
         Command::Call(options) => surroundings.block_on(call::run(&options, &surroundings)),
+        Command::Resource(command) => surroundings.block_on(resource::run(&command, &surroundings)),
+        Command::Prompt(command) => surroundings.block_on(prompt::run(&command, &surroundings)),
         Command::Tools(options) => surroundings.block_on(tools::run(&options, &surroundings)),
         Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
         Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),

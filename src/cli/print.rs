@@ -132,7 +132,15 @@ impl Printer {
     pub(super) fn text(self, text: &str) -> Result<(), PrintError> {
         let text = self.out.safe(text);
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        write_out(&format!("{text}{end}"))
+        write_out(format!("{text}{end}"))
+    }
+
+    /// Writes a result that is no text, unless a terminal would show it: whether it was written.
+    pub(super) fn bytes(self, bytes: &[u8]) -> Result<bool, PrintError> {
+        if self.out.is_terminal {
+            return Ok(false);
+        }
+        write_out(bytes).map(|()| true)
     }
 
     /// Prints a result as JSON.
@@ -143,12 +151,12 @@ impl Printer {
 
     /// Prints a line of a result behind a coloured label.
     pub(super) fn labelled(self, tone: Tone, label: &str, text: &str) -> Result<(), PrintError> {
-        write_out(&self.out.line(tone, label, text))
+        write_out(self.out.line(tone, label, text))
     }
 
     /// Prints what clap made: help, or the version.
     pub(super) fn help(self, text: &StyledStr) -> Result<(), PrintError> {
-        write_out(&if self.out.has_colour { text.ansi().to_string() } else { text.to_string() })
+        write_out(if self.out.has_colour { text.ansi().to_string() } else { text.to_string() })
     }
 
     /// Says something to the person, unless told to be quiet.
@@ -224,9 +232,9 @@ fn is_dangerous(character: char) -> bool {
     turns_direction || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
-fn write_out(text: &str) -> Result<(), PrintError> {
+fn write_out(text: impl AsRef<[u8]>) -> Result<(), PrintError> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+    stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => PrintError::Closed,
         _ => PrintError::Failed(error),
     })

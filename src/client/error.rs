@@ -171,6 +171,14 @@ pub enum ClientError {
         /// The server's words, escaped and capped.
         message: String,
     },
+    /// The server has nothing of the kind.
+    #[error("`{server}` has no {what}")]
+    HasNone {
+        /// Where.
+        server: String,
+        /// In the plural.
+        what: &'static str,
+    },
     /// The server did not answer a call in time.
     #[error("`{server}` did not answer within {} s", .timeout.as_secs_f64())]
     TimedOut {
@@ -261,7 +269,11 @@ impl ClientError {
             | Self::BadAnswer { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
-            Self::Status { .. } | Self::Rpc { .. } | Self::NotMcp { .. } | Self::CannotTell { .. } => Kind::Server,
+            Self::Status { .. }
+            | Self::Rpc { .. }
+            | Self::NotMcp { .. }
+            | Self::HasNone { .. }
+            | Self::CannotTell { .. } => Kind::Server,
         }
     }
 }
@@ -320,6 +332,7 @@ impl Hint for ClientError {
             }
             Self::NoRegistration { .. } => "register with `securemcp dcr register`",
             Self::UpstreamDown { .. } => "wait until it is up with `securemcp health --wait 60s`",
+            Self::HasNone { .. } => "see what it has with `securemcp tools`, or name another with `--server`",
             Self::TimedOut { .. } => "check that the server is healthy, or give it longer with `--timeout`",
             Self::Status { status: 300..=399, .. } => {
                 "no redirect is followed, since it could carry a secret elsewhere: name the URL that answers itself, \

@@ -1,14 +1,16 @@
 //! An MCP session over Streamable HTTP, of whichever revision the server speaks.
 
 use std::{
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
 use rmcp::{
     model::{
-        CallToolRequestParams, CallToolResult, DiscoverResult, ErrorCode, ErrorData, Implementation, ProtocolVersion,
-        ServerPeerInfo, Tool,
+        CallToolRequestParams, CallToolResult, DiscoverResult, ErrorCode, ErrorData, GetPromptRequestParams,
+        GetPromptResult, Implementation, Prompt, ProtocolVersion, ReadResourceRequestParams, ReadResourceResult,
+        Resource, ResourceTemplate, ServerCapabilities, ServerPeerInfo, Tool,
     },
     service::{
         ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, RoleClient, RunningService, ServiceError,
@@ -51,6 +53,9 @@ struct Open {
     /// Whether the server has not confirmed in this run that it still speaks this revision.
     from_memory: bool,
 }
+
+/// A request under way.
+type Asked<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
 
 /// How to begin.
 #[derive(Clone, Debug)]
@@ -178,23 +183,57 @@ impl Client {
 impl Session {
     /// Every tool of the server, page by page.
     pub async fn list_tools(&self) -> Result<Vec<Tool>, ClientError> {
-        let open = self.current();
-        match self.list_tools_of(&open).await {
-            Err(error) if self.begins_otherwise(&open, &error).await? => self.list_tools_of(&self.current()).await,
-            done => done,
-        }
+        self.ask(|open| Box::pin(async move { open.running.list_all_tools().await })).await
     }
 
     /// Calls a tool. An error that the tool itself reports is a result with `is_error`.
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>) -> Result<CallToolResult, ClientError> {
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
-        let open = self.current();
-        match self.call_tool_of(&open, params.clone()).await {
-            Err(error) if self.begins_otherwise(&open, &error).await? => {
-                self.call_tool_of(&self.current(), params).await
-            }
-            done => done,
-        }
+        self.ask(|open| {
+            let params = params.clone();
+            Box::pin(async move { open.running.call_tool(params).await })
+        })
+        .await
+    }
+
+    /// Every resource of the server, page by page.
+    pub async fn list_resources(&self) -> Result<Vec<Resource>, ClientError> {
+        self.offers("resources", |capabilities| capabilities.resources.is_some())?;
+        self.ask(|open| Box::pin(async move { open.running.list_all_resources().await })).await
+    }
+
+    /// Every template that URIs of resources are made of, page by page.
+    pub async fn list_resource_templates(&self) -> Result<Vec<ResourceTemplate>, ClientError> {
+        self.offers("resources", |capabilities| capabilities.resources.is_some())?;
+        self.ask(|open| Box::pin(async move { open.running.list_all_resource_templates().await })).await
+    }
+
+    /// What a resource holds.
+    pub async fn read_resource(&self, uri: &str) -> Result<ReadResourceResult, ClientError> {
+        self.offers("resources", |capabilities| capabilities.resources.is_some())?;
+        let params = ReadResourceRequestParams::new(uri);
+        self.ask(|open| {
+            let params = params.clone();
+            Box::pin(async move { open.running.read_resource(params).await })
+        })
+        .await
+    }
+
+    /// Every prompt of the server, page by page.
+    pub async fn list_prompts(&self) -> Result<Vec<Prompt>, ClientError> {
+        self.offers("prompts", |capabilities| capabilities.prompts.is_some())?;
+        self.ask(|open| Box::pin(async move { open.running.list_all_prompts().await })).await
+    }
+
+    /// A prompt with these arguments filled in.
+    pub async fn get_prompt(&self, name: &str, arguments: Map<String, Value>) -> Result<GetPromptResult, ClientError> {
+        self.offers("prompts", |capabilities| capabilities.prompts.is_some())?;
+        let params = GetPromptRequestParams::new(name).with_arguments(arguments);
+        self.ask(|open| {
+            let params = params.clone();
+            Box::pin(async move { open.running.get_prompt(params).await })
+        })
+        .await
     }
 
     /// The revision that is spoken.
@@ -221,14 +260,28 @@ impl Session {
         self.open.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn list_tools_of(&self, open: &Open) -> Result<Vec<Tool>, ClientError> {
-        let listed = self.handler.bearer().in_time(Box::pin(open.running.list_all_tools())).await?;
-        listed.map_err(|error| self.client.service_error(error))
+    /// The answer to a request; if the server turns out to speak another generation, to the request in that one.
+    async fn ask<T>(&self, request: impl Fn(Arc<Open>) -> Asked<T>) -> Result<T, ClientError> {
+        let open = self.current();
+        match self.ask_once(request(Arc::clone(&open))).await {
+            Err(error) if self.begins_otherwise(&open, &error).await? => self.ask_once(request(self.current())).await,
+            done => done,
+        }
     }
 
-    async fn call_tool_of(&self, open: &Open, params: CallToolRequestParams) -> Result<CallToolResult, ClientError> {
-        let called = self.handler.bearer().in_time(Box::pin(open.running.call_tool(params))).await?;
-        called.map_err(|error| self.client.service_error(error))
+    async fn ask_once<T>(&self, asked: Asked<T>) -> Result<T, ClientError> {
+        let answered = self.handler.bearer().in_time(asked).await?;
+        answered.map_err(|error| self.client.service_error(error))
+    }
+
+    /// Whether the server says that it has any; many answer nothing useful when asked for what they do not have.
+    fn offers(&self, what: &'static str, has: impl Fn(&ServerCapabilities) -> bool) -> Result<(), ClientError> {
+        match self.current().peer_info() {
+            Some(info) if !has(&info.capabilities) => {
+                Err(ClientError::HasNone { server: self.client.settings.server.to_string(), what })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the server turned out to speak another generation than it did in an earlier run; if so, the session has

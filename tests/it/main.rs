@@ -28,6 +28,7 @@ mod metrics;
 mod openapi;
 mod panic;
 mod prune;
+mod read;
 mod readme;
 mod registration;
 mod reload;

@@ -84,3 +84,22 @@ fn on_everything(story: impl FnOnce(&Account, &str)) {
     let _everything = foreign.everything(port);
     story(&Account::new(), &format!("http://127.0.0.1:{port}/mcp"));
 }
+
+#[test]
+fn resources_are_read_and_prompts_are_got() {
+    on_everything(|account, url| {
+        let run = |arguments: &[&str]| account.securemcp(&[arguments, &["--server", url]].concat());
+        let listed = run(&["resource", "list", "--output", "json"]).json();
+        let uris = listed["resources"].as_array().expect("a list").iter().map(|one| one["uri"].as_str().expect("text"));
+        let uris: Vec<_> = uris.collect();
+        assert!(uris.contains(&"demo://resource/static/document/architecture.md"), "{uris:?}");
+        assert!(!listed["resourceTemplates"].as_array().expect("a list").is_empty());
+        let read = run(&["resource", "read", "demo://resource/static/document/architecture.md"]);
+        assert!(read.done().contains("Architecture"), "{read:#?}");
+        let prompts = run(&["prompt", "list"]);
+        assert!(prompts.done().contains("args-prompt"), "{prompts:#?}");
+        let prompt = run(&["prompt", "get", "args-prompt", "--arg", "city=Bern"]);
+        assert!(prompt.done().starts_with("user: ") && prompt.done().contains("Bern"), "{prompt:#?}");
+        run(&["prompt", "get", "args-prompt"]).failed(2, &["needs the argument `city`"]);
+    });
+}

@@ -81,6 +81,9 @@ struct Rules {
     tools: Value,
     /// The result of every call, instead of its message.
     call_result: Option<Value>,
+    /// What other methods are answered, each with the members that its parameters must have; `null` is the error for
+    /// parameters that do not fit. A server with any says that it has resources and prompts.
+    results: Vec<(&'static str, Value, Value)>,
 }
 
 impl Liar {
@@ -112,6 +115,7 @@ impl Liar {
             tools: json!([{"name": "echo", "inputSchema": {"type": "object",
                 "properties": {"message": {"type": "string"}}, "required": ["message"]}}]),
             call_result: None,
+            results: Vec::new(),
         };
         let shared = Arc::new(Shared {
             origin: origin.clone(),
@@ -176,6 +180,11 @@ impl Liar {
     /// Answers every call with this result.
     pub(crate) fn answer_calls(&self, result: Value) {
         self.rules().call_result = Some(result);
+    }
+
+    /// Answers a method with these members among its parameters, and says that there are resources and prompts.
+    pub(crate) fn answer_method(&self, method: &'static str, parameters: Value, result: Value) {
+        self.rules().results.push((method, parameters, result));
     }
 
     pub(crate) fn refuse_all(&self) {
@@ -277,18 +286,45 @@ impl Shared {
             return challenging(403, Some(&challenge));
         }
         let mut result = match message["method"].as_str().unwrap_or_default() {
-            "server/discover" => json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+            "server/discover" => json!({"supportedVersions": ["2026-07-28"], "capabilities": rules.capabilities(),
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "liar", "version": "1"}}}),
             "tools/list" => json!({"tools": rules.tools}),
             "tools/call" => {
                 let echo = || json!({"content": [{"type": "text", "text": message["params"]["arguments"]["message"]}]});
                 rules.call_result.clone().unwrap_or_else(echo)
             }
-            _ => return reply(202, &Value::Null),
+            _ => match rules.result_for(message) {
+                Some(Value::Null) => {
+                    let error = json!({"code": -32602, "message": "there is no such thing"});
+                    return reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
+                }
+                Some(result) => result.clone(),
+                None => return reply(202, &Value::Null),
+            },
         };
         (result["resultType"], result["ttlMs"]) = ("complete".into(), 0.into());
         result["cacheScope"] = "private".into();
         reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}))
+    }
+}
+
+impl Rules {
+    fn capabilities(&self) -> Value {
+        if self.results.is_empty() {
+            json!({"tools": {}})
+        } else {
+            json!({"tools": {}, "resources": {}, "prompts": {}})
+        }
+    }
+
+    fn result_for(&self, message: &Value) -> Option<&Value> {
+        let fits = |parameters: &Value| {
+            let mut members = parameters.as_object().into_iter().flatten();
+            members.all(|(name, value)| message["params"].get(name).unwrap_or(&Value::Null) == value)
+        };
+        let found =
+            self.results.iter().find(|(method, parameters, _)| message["method"] == *method && fits(parameters));
+        found.map(|(_, _, result)| result)
     }
 }
 
