@@ -16,6 +16,9 @@ _securemcp() {
             ",$1")
                 cmd="securemcp"
                 ;;
+            securemcp,audit)
+                cmd="securemcp__subcmd__audit"
+                ;;
             securemcp,call)
                 cmd="securemcp__subcmd__call"
                 ;;
@@ -51,6 +54,18 @@ _securemcp() {
                 ;;
             securemcp,tools)
                 cmd="securemcp__subcmd__tools"
+                ;;
+            securemcp__subcmd__audit,help)
+                cmd="securemcp__subcmd__audit__subcmd__help"
+                ;;
+            securemcp__subcmd__audit,verify)
+                cmd="securemcp__subcmd__audit__subcmd__verify"
+                ;;
+            securemcp__subcmd__audit__subcmd__help,help)
+                cmd="securemcp__subcmd__audit__subcmd__help__subcmd__help"
+                ;;
+            securemcp__subcmd__audit__subcmd__help,verify)
+                cmd="securemcp__subcmd__audit__subcmd__help__subcmd__verify"
                 ;;
             securemcp__subcmd__config,help)
                 cmd="securemcp__subcmd__config__subcmd__help"
@@ -100,6 +115,9 @@ _securemcp() {
             securemcp__subcmd__dcr__subcmd__help,update)
                 cmd="securemcp__subcmd__dcr__subcmd__help__subcmd__update"
                 ;;
+            securemcp__subcmd__help,audit)
+                cmd="securemcp__subcmd__help__subcmd__audit"
+                ;;
             securemcp__subcmd__help,call)
                 cmd="securemcp__subcmd__help__subcmd__call"
                 ;;
@@ -135,6 +153,9 @@ _securemcp() {
                 ;;
             securemcp__subcmd__help,tools)
                 cmd="securemcp__subcmd__help__subcmd__tools"
+                ;;
+            securemcp__subcmd__help__subcmd__audit,verify)
+                cmd="securemcp__subcmd__help__subcmd__audit__subcmd__verify"
                 ;;
             securemcp__subcmd__help__subcmd__config,show)
                 cmd="securemcp__subcmd__help__subcmd__config__subcmd__show"
@@ -251,8 +272,158 @@ _securemcp() {
 
     case "${cmd}" in
         securemcp)
-            opts="-q -v -h -V --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help --version resource prompt health completions config serve init call tools token dcr help"
+            opts="-q -v -h -V --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help --version resource prompt health completions config audit serve init call tools token dcr help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__audit)
+            opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help verify help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__audit__subcmd__help)
+            opts="verify help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__audit__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__audit__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__audit__subcmd__verify)
+            opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1151,8 +1322,36 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__help)
-            opts="resource prompt health completions config serve init call tools token dcr help"
+            opts="resource prompt health completions config audit serve init call tools token dcr help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__audit)
+            opts="verify"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__audit__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -46,6 +46,7 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "prompt" -d 'Lis
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "config" -d 'Look at the settings'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "audit" -d 'Look at audit logs'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "serve" -d 'Run the server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "call" -d 'Call a tool on any MCP server'
@@ -246,6 +247,42 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "show" -d 'Show every setting and where it comes from'
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l listen -d 'IP address and port to listen on [env: SECUREMCP_LISTEN] [default: 127.0.0.1:8000]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l resource -d 'The URL that names this server: what tokens must be issued for [env: SECUREMCP_RESOURCE] [default: the listening URL on loopback, else required]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-cert -d 'A file with the server\'s certificate chain, in PEM [env: SECUREMCP_TLS_CERT] [default: plain http]' -r
@@ -598,23 +635,25 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "resource" -d 'List and read the resources of any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "prompt" -d 'List and get the prompts of any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "config" -d 'Look at the settings'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "serve" -d 'Run the server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "resource" -d 'List and read the resources of any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "prompt" -d 'List and get the prompts of any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "config" -d 'Look at the settings'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "audit" -d 'Look at audit logs'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "serve" -d 'Run the server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "list" -d 'List the server\'s prompts and their arguments'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "get" -d 'Print a prompt with its arguments filled in'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "get" -d 'Print an access token for the server, and nothing else'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "inspect" -d 'Show what a token says, and whether the server would accept it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke the kept token at its issuer, and forget it'

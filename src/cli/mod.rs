@@ -1,6 +1,7 @@
 //! The command line: one file for each command, and the only layer that people meet.
 
 mod arguments;
+mod audit;
 mod call;
 mod completions;
 mod config;
@@ -118,6 +119,8 @@ enum Command {
     Completions(completions::Options),
     #[command(subcommand, arg_required_else_help = false)]
     Config(config::Command),
+    #[command(subcommand, arg_required_else_help = false)]
+    Audit(audit::Command),
 }
 
 /// Runs the command that this process was started with.
@@ -176,6 +179,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Completions(options) => completions::run(&options, &mut command(), printer),
         Command::Dcr(command) => surroundings.block_on(dcr::run(&command, &surroundings)),
         Command::Config(command) => config::run(&command, &surroundings),
+        Command::Audit(command) => audit::run(&command, &surroundings),
     };
     ended.map_err(|failure| Ended { failure, printer })
 }

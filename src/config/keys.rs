@@ -485,6 +485,15 @@ const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "audit.key",
+        variable: Some("SECUREMCP_AUDIT_KEY"),
+        default: Fallback::Unset("none: lines do not vouch for each other"),
+        doc: "a secret of at least 16 characters: `audit.file` becomes a chain that `securemcp audit verify` checks",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
         path: "client.server",
         variable: Some("SECUREMCP_SERVER"),
         original: &["MCP_SERVER_URL"],
@@ -584,6 +593,7 @@ mod tests {
             "INTROSPECTION_CLIENT_SECRET",
             "REDIS_URL",
             "UPSTREAM_TOKEN",
+            "AUDIT_KEY",
             "CLIENT_SECRET",
             "INITIAL_ACCESS_TOKEN",
             "KEYCLOAK_ADMIN_PASSWORD",

@@ -218,6 +218,8 @@ pub struct Log {
     pub file: Option<PathBuf>,
     /// Where audit events go instead, whatever the level. Absolute.
     pub audit_file: Option<PathBuf>,
+    /// What its lines vouch for each other with.
+    pub audit_key: Option<Secret>,
 }
 
 /// How a log line looks.

@@ -40,10 +40,20 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         if purpose == Purpose::Serve {
             check_exposure(&config, &mut reader);
             check_metrics(&config.server, &mut reader);
+            check_audit(&mut reader);
             check_registration(&config.client, &mut reader);
         }
     }
     config
+}
+
+fn check_audit(reader: &mut Reader<'_>) {
+    if let Some(key) = reader.values.get("audit.key").filter(|_| reader.is_unset("audit.file")) {
+        let message = format!("{}: `audit.key` is set without `audit.file`", key.origin);
+        reader
+            .report
+            .problem_with_hint(message, "name a file with `--audit-file`: only its lines vouch for each other");
+    }
 }
 
 fn state_dir(reader: &mut Reader<'_>, environment: &Environment) -> PathBuf {
@@ -145,9 +155,11 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
 fn log(reader: &mut Reader<'_>, environment: &Environment) -> Log {
     let mut file = |path| reader.optional(path, |text| values::file_to_write(text, environment));
     let (file, audit_file) = (file("log.file"), file("audit.file"));
+    let audit_key = reader.optional("audit.key", values::audit_key);
     Log {
         file,
         audit_file,
+        audit_key,
         level: reader.required("log.level", values::log_level),
         format: reader.required("log.format", values::log_format),
     }

@@ -37,6 +37,11 @@ pub(super) fn bearer_token(text: &str) -> Result<String, Refusal> {
     }
 }
 
+/// What MACs are made with. It is a secret, and never quoted.
+pub(super) fn audit_key(text: &str) -> Result<Secret, Refusal> {
+    if text.len() < 16 { Err("is shorter than 16 characters".to_owned()) } else { Ok(Secret::new(text)) }
+}
+
 pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
     // `True` is how the original's settings were often written.
     text.to_ascii_lowercase().parse().map_err(|_| expected(text, "`true` or `false`"))

@@ -39,8 +39,12 @@ pub struct Logs {
 ///
 /// What libraries say is capped one step lower than our own words; the MCP library's info lines come once a request.
 pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
-    let open = |path: &Option<std::path::PathBuf>| path.as_deref().map(LogFile::open).transpose();
-    let (file, audit) = (open(&settings.file)?, open(&settings.audit_file)?);
+    let file = settings.file.as_deref().map(LogFile::open).transpose()?;
+    let audit = settings.audit_file.as_deref().map(|path| match &settings.audit_key {
+        Some(key) => LogFile::open_chained(path, key),
+        None => LogFile::open(path),
+    });
+    let audit = audit.transpose()?;
     let is_json = match settings.format {
         LogFormat::Auto => file.is_some() || !std::io::stderr().is_terminal(),
         LogFormat::Text => false,

@@ -1,6 +1,7 @@
 //! The product, driven in this process and as the real binary. One file for each subject.
 
 mod audit;
+mod audit_chain;
 mod call;
 mod cli;
 mod client;
