@@ -1728,7 +1728,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__init)
-            opts="-y -q -v -h --directory --yes --force --compose --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-y -q -v -h --directory --yes --force --compose --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --audit-file --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1755,6 +1755,10 @@ _securemcp() {
                     return 0
                     ;;
                 --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2302,7 +2306,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__serve)
-            opts="-q -v -h --check --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --metrics-listen --embedded-issuer-on-network --upstream --upstream-command --upstream-token-file --audit-file --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --check --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --metrics-listen --embedded-issuer-on-network --redis-url --upstream --upstream-command --upstream-token-file --audit-file --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2329,6 +2333,10 @@ _securemcp() {
                     return 0
                     ;;
                 --metrics-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --redis-url)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

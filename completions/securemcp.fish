@@ -289,6 +289,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-cert -
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-key -d 'A file with the private key of the certificate, in PEM [env: SECUREMCP_TLS_KEY]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required beyond loopback without TLS; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l metrics-listen -d 'Where Prometheus reads `/metrics`, without a token [env: SECUREMCP_METRICS_LISTEN] [default: off]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l redis-url -d '`redis://` or `rediss://` URL: replicas share the issuer\'s keys, sessions and rates there [env: SECUREMCP_REDIS_URL] [default: this process\'s memory]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l upstream -d 'The MCP server to guard, by its URL (docs/GATEWAY.md) [env: SECUREMCP_UPSTREAM_URL] [default: the server has tools of its own]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l upstream-command -d 'The MCP server to guard, by the command that starts it on stdio; quotes as in a shell, but there is none [env: SECUREMCP_UPSTREAM_COMMAND]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l upstream-token-file -d 'A file with this server\'s own bearer token for `upstream.url`; tokens of callers are never passed on [env: SECUREMCP_UPSTREAM_TOKEN]' -r
@@ -320,6 +321,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l resource -d
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l tls-cert -d 'A file with the server\'s certificate chain, in PEM [env: SECUREMCP_TLS_CERT] [default: plain http]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l tls-key -d 'A file with the private key of the certificate, in PEM [env: SECUREMCP_TLS_KEY]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l trusted-proxy -d 'Addresses or networks of the TLS proxies in front; required beyond loopback without TLS; repeatable [env: SECUREMCP_TRUSTED_PROXIES] [default: forwarded headers are ignored]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l audit-file -d 'A file that audit events are appended to, in JSON, whatever the level of the log [env: SECUREMCP_AUDIT_FILE] [default: the log, target `audit`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l log-level -d '`error`, `warn`, `info`, `debug` or `trace` [env: SECUREMCP_LOG_LEVEL] [default: info]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l log-format -d '`text`, `json`, or `auto`: text on a terminal, json otherwise [env: SECUREMCP_LOG_FORMAT] [default: auto]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l config -d 'Read settings from this file' -r -F

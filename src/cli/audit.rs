@@ -15,7 +15,8 @@ const EXAMPLES: &str =
     "The key is that of the server, in SECUREMCP_AUDIT_KEY or a file that SECUREMCP_AUDIT_KEY_FILE names.
 
 Examples:
-  SECUREMCP_AUDIT_KEY_FILE=/run/secrets/audit_key securemcp audit verify /var/log/securemcp/audit.log";
+  SECUREMCP_AUDIT_KEY_FILE=/run/secrets/audit_key securemcp audit verify /var/log/securemcp/audit.log
+  securemcp audit verify audit.log --output json";
 
 /// Look at audit logs
 #[derive(Debug, Subcommand)]
@@ -58,7 +59,7 @@ pub(super) fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit
     if printer.is_json() {
         printer.document(&json!({"lines": intact.lines, "chains": intact.chains}))?;
     } else {
-        printer.text(&format!("intact: {} lines in {} chains", intact.lines, intact.chains))?;
+        printer.text(&format!("intact; lines: {}, chains: {}", intact.lines, intact.chains))?;
     }
     Ok(Exit::Done)
 }

@@ -31,12 +31,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.tls_key", "FILE"),
     ("server.tls_self_signed", ""),
     ("server.trusted_proxies", "NETWORK"),
+    ("audit.file", "FILE"),
     ("log.level", "LEVEL"),
     ("log.format", "FORMAT"),
 ];
-
-/// Secrets that are made here, if this server knows them.
-const GENERATED: &[&str] = &["audit.key"];
 
 const EXAMPLES: &str =
     "On a terminal it asks for what no flag says. Elsewhere, with CI set or with `--yes`, it asks nothing.
@@ -227,8 +225,10 @@ fn env(config: &Config, flags: &[Flag]) -> String {
     let mut text = "# Read only by `--env-file`. Keep it to yourself.\n".to_owned();
     let known = |path: &str| keys().iter().find(|key| key.path == path)?.variable;
     let lines = known("client.server").map(|name| (name, server)).into_iter();
-    let secrets = GENERATED.iter().filter_map(|path| Some((known(path)?, Secret::random().expose().to_owned())));
-    for (name, value) in lines.chain(secrets) {
+    // Lines of a file of their own vouch for each other.
+    let key = known("audit.key").filter(|_| given("audit.file").is_some());
+    let key = key.map(|name| (name, Secret::random().expose().to_owned()));
+    for (name, value) in lines.chain(key) {
         let _ = writeln!(text, "{name}={value}");
     }
     text

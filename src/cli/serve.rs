@@ -38,6 +38,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.trusted_proxies", "NETWORK"),
     ("server.metrics_listen", "ADDRESS"),
     ("embedded.face_network", ""),
+    ("redis.url", "URL"),
     ("upstream.url", "URL"),
     ("upstream.command", "COMMAND"),
     ("upstream.token", "FILE"),

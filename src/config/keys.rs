@@ -58,7 +58,7 @@ impl Key {
 impl Key {
     /// Whether its flag takes the path of a file with the value. A URL is only a secret when it has a password in it.
     pub fn flag_names_file(&self) -> bool {
-        self.secret && self.flag.is_some_and(|flag| flag.ends_with("-file"))
+        self.secret && self.flag.is_none_or(|flag| flag.ends_with("-file"))
     }
 
     /// Whether commands of this kind read it.

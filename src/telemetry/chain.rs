@@ -56,7 +56,7 @@ pub enum Broken {
 
 /// What a line says of its place.
 #[derive(Deserialize)]
-struct Link {
+struct Place {
     chain: String,
     seq: u64,
     #[serde(default)]
@@ -67,7 +67,7 @@ struct Link {
 impl Chain {
     /// A chain in a file whose last line is this, if it has any.
     pub(super) fn after(key: &Secret, last_line: Option<&[u8]>) -> Self {
-        let last = last_line.and_then(|line| serde_json::from_slice::<Link>(line).ok()).map(|link| link.mac);
+        let last = last_line.and_then(|line| serde_json::from_slice::<Place>(line).ok()).map(|place| place.mac);
         Self { key: prepared(key), id: new_id(), next: 0, last }
     }
 
@@ -112,29 +112,29 @@ pub fn verify(log: impl BufRead, key: &Secret) -> Result<Intact, Broken> {
         let text = text?;
         line += 1;
         let broken = |problem| Broken::Line { line, problem };
-        let link: Link = serde_json::from_slice(&text).map_err(|_| broken("is in no chain"))?;
+        let place: Place = serde_json::from_slice(&text).map_err(|_| broken("is in no chain"))?;
         // Nothing may follow the MAC, which vouches for what is in front of it.
-        let end = format!("{MAC}{}\"}}", link.mac);
+        let end = format!("{MAC}{}\"}}", place.mac);
         let signed = text.strip_suffix(end.as_bytes()).ok_or_else(|| broken("is in no chain"))?;
-        let before = match chains.get(&link.chain) {
-            None if link.seq > 0 => return Err(broken("is not the first of its chain, and that is missing")),
+        let before = match chains.get(&place.chain) {
+            None if place.seq > 0 => return Err(broken("is not the first of its chain, and that is missing")),
             None => {
                 // The first line of a file follows one in another file.
-                if link.after.as_ref().is_some_and(|after| line > 1 && !seen.contains(after)) {
+                if place.after.as_ref().is_some_and(|after| line > 1 && !seen.contains(after)) {
                     return Err(broken("begins a chain after a line that is missing"));
                 }
                 String::new()
             }
-            Some((last, _)) if link.seq != last + 1 => {
+            Some((last, _)) if place.seq != last + 1 => {
                 return Err(broken("does not follow the line before it in its chain: one is missing or moved"));
             }
             Some((_, mac)) => mac.clone(),
         };
-        let expected = URL_SAFE_NO_PAD.decode(&link.mac).unwrap_or_default();
+        let expected = URL_SAFE_NO_PAD.decode(&place.mac).unwrap_or_default();
         let signed = [before.as_bytes(), b"\n", signed].concat();
         hmac::verify(&key, &signed, &expected).map_err(|_| broken("was changed, or written with another key"))?;
-        seen.insert(link.mac.clone());
-        chains.insert(link.chain, (link.seq, link.mac));
+        seen.insert(place.mac.clone());
+        chains.insert(place.chain, (place.seq, place.mac));
     }
     Ok(Intact { lines: line, chains: chains.len() })
 }

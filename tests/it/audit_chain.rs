@@ -32,7 +32,7 @@ fn what_a_server_wrote_is_intact_and_what_was_done_to_it_shows() {
     let lines = log(&account);
     assert!(lines.len() > 4, "{lines:?}");
     let verify = |more: &[&str]| account.run(&[&["audit", "verify", "audit.log"], more].concat());
-    assert_eq!(verify(&[]).done(), format!("intact: {} lines in 2 chains\n", lines.len()));
+    assert_eq!(verify(&[]).done(), format!("intact; lines: {}, chains: 2\n", lines.len()));
     let json = verify(&["--output", "json"]).json();
     assert_eq!((&json["lines"], &json["chains"]), (&lines.len().into(), &2.into()));
 

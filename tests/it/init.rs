@@ -95,7 +95,7 @@ fn flags_say_everything_and_what_is_written_works() {
     let account = Account::new();
     fs::create_dir(account.home().join("there")).expect("an empty home");
     let flags = ["init", "--directory", "there", "--listen", "127.0.0.1:0", "--log-level", "debug", "--output", "json"];
-    let written = account.run(&flags);
+    let written = account.run(&[&flags[..], &["--audit-file", "audit.log"]].concat());
     written.done();
     let said = written.json();
     assert_eq!(said["files"], serde_json::json!(["there/securemcp.toml", "there/.env"]));
@@ -103,6 +103,9 @@ fn flags_say_everything_and_what_is_written_works() {
     let next: Vec<_> = said["next"].as_str().expect("a command").split(' ').skip(1).collect();
     let serve = crate::harness::process::Serve::start(account.command(&next));
     assert_eq!(account.run(&["call", "echo", "hi", "--server", &serve.url]).done(), "hi\n");
+    // The key that was made is good for the log that was named.
+    let verified = account.run(&["audit", "verify", "audit.log", "--env-file", "there/.env"]);
+    assert!(verified.done().ends_with(", chains: 1\n"), "{verified:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use securemcp::tools::Tools;
 use serde_json::{Value, json};
 
 use crate::harness::{
+    cli::Account,
     issuer::{Behaviour, LyingIssuer},
     keys::Key,
     redis::{FakeRedis, Mood},
@@ -332,5 +333,18 @@ async fn a_wrong_password_keeps_sessions_away_and_nothing_else() {
         let alice = replicas.token_of("alice");
         assert_eq!(replicas.initialize(0, &alice).await.status(), status, "{password}");
         assert_eq!(replicas.call(0, &alice).await, 200);
+    }
+}
+
+#[test]
+fn a_password_is_not_taken_from_the_command_line() {
+    let account = Account::new();
+    let check = |url: &str| account.run(&["serve", "--check", "--redis-url", url]);
+    let refused = check("redis://:hunter2@127.0.0.1:6379/0");
+    refused.failed(3, &["`--redis-url` has a password in it", "SECUREMCP_REDIS_URL_FILE"]);
+    assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
+    check("redis://127.0.0.1:6379/0").done();
+    for odd in ["http://127.0.0.1", "redis:", "redis://host/zero", "127.0.0.1:6379"] {
+        check(odd).failed(3, &["is no URL of a Redis"]);
     }
 }
