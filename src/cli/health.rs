@@ -154,7 +154,7 @@ async fn check_server(
     checks: &mut Vec<Check>,
     dates: &mut Vec<Skew>,
 ) -> bool {
-    let (mut certificate, mut upstream) = (None, None);
+    let (mut certificate, mut upstream, mut redis) = (None, None, None);
     let questions =
         [(Only::Live, "server live", "health/live", "healthy"), (Only::Ready, "server ready", "health/ready", "ready")];
     for (_, subject, path, word) in questions.into_iter().filter(|(state, ..)| only.is_none_or(|only| only == *state)) {
@@ -171,6 +171,7 @@ async fn check_server(
                 dates.extend(skew("the server", &document));
                 certificate = document.certificate_validity();
                 upstream = guarded_server(&document);
+                redis = shared_store(&document);
                 // Whoever asks for nothing else means a server of ours.
                 let check = probe(subject, &url, word, &document);
                 let is_good = only.is_none() || check.state == State::Ok;
@@ -181,6 +182,7 @@ async fn check_server(
     let now = SystemClock::shared().since_epoch();
     checks.extend(certificate.map(|validity| certificate_check(validity, now)));
     checks.extend(upstream);
+    checks.extend(redis);
     true
 }
 
@@ -227,6 +229,18 @@ fn guarded_server(ready: &Document) -> Option<Check> {
     }
     let hint = "see that it runs, and what the server logs about it (`the guarded server takes no calls`)";
     Some(fail(SUBJECT, "the guarded server takes no calls".to_owned(), hint))
+}
+
+/// The Redis that the server's replicas share, if the answer about readiness speaks of one. Without it the server goes on,
+/// but for sessions.
+fn shared_store(ready: &Document) -> Option<Check> {
+    const SUBJECT: &str = "Redis";
+    let said: Value = ready.json().ok()?;
+    if said.get("redis")? == "ready" {
+        return Some(ok(SUBJECT, "replicas share sessions".to_owned()));
+    }
+    let hint = "see what the server logs about it (`sessions are not available`), and docs/REDIS.md";
+    Some(warn(SUBJECT, "it does not answer the server: sessions of 2025 revisions are 503".to_owned(), hint))
 }
 
 /// What a client without a token is told, and where that leads.

@@ -139,3 +139,17 @@ async fn an_unknown_authority_is_not_a_server_that_does_not_run() {
     assert!(!ended.stdout.contains("start it with"), "{ended:#?}");
     server.stop().await;
 }
+
+#[test]
+fn a_redis_that_does_not_answer_is_a_warning() {
+    let account = Account::new();
+    let health = |url: &str| account.run(&["health", "--server", url, "--output", "json"]);
+    let serve = account.serve_with(&["--redis-url", "redis://127.0.0.1:1/0"]);
+    let ended = health(&serve.url);
+    let (state, detail, hint) = check(&ended, "Redis");
+    assert_eq!((ended.code, state.as_str()), (Some(0), "warn"), "{ended:#?}");
+    assert!(detail.contains("does not answer") && hint.contains("docs/REDIS.md"), "{detail} {hint}");
+    drop(serve);
+    let without = health(&account.serve().url).json();
+    assert!(without.as_array().expect("a list").iter().all(|check| check["subject"] != "Redis"), "{without:#}");
+}
