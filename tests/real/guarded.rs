@@ -65,7 +65,8 @@ fn the_official_filesystem_server_is_read_by_readers_and_written_by_writers() {
     assert_eq!(outside.code, Some(1), "the server's own refusal: {outside:#?}");
     assert!(format!("{}{}", outside.stdout, outside.stderr).contains("Access denied"), "{outside:#?}");
     let misspelt = guard.run(&["call", "read_text_file", "--json", r#"{"path": 7}"#]);
-    assert!(misspelt.stderr.contains("`/path`: expected string, found number"), "{misspelt:#?}");
+    assert_eq!(misspelt.code, Some(2), "as with words: {misspelt:#?}");
+    assert!(misspelt.stderr.contains("`path` is `7`, expected a string"), "{misspelt:#?}");
 }
 
 #[test]
