@@ -87,9 +87,7 @@ impl Hint for RedisError {
         let hint = match code {
             _ if source.kind() == ErrorKind::AuthenticationFailed => PASSWORD,
             "WRONGPASS" | "NOAUTH" => PASSWORD,
-            "NOPERM" => {
-                "let the user of `redis.url` run GETEX, SET, DEL, PUBLISH, SUBSCRIBE, EVAL and PING on `securemcp:*`"
-            }
+            "NOPERM" => "let the user of `redis.url` do what docs/REDIS.md lists, on `securemcp:*`",
             "READONLY" => "`redis.url` names a replica that only reads; name the primary",
             "OOM" => "Redis has used up its `maxmemory`; give it more, or the policy `volatile-lru`",
             "MISCONF" => "Redis cannot write to its disk; its log says why",
