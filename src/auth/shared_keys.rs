@@ -48,10 +48,13 @@ impl SharedKeys {
             Err(error) => return without(&error).unwrap_or(true),
             Ok(false) => {}
         }
-        // The flight ends by itself: its key does not outlive the longest fetch.
-        while let Ok(Some(_)) = self.redis.get(&self.flight_key()).await {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
+        let landed = async {
+            while let Ok(Some(_)) = self.redis.get(&self.flight_key()).await {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+        };
+        // Its key does not outlive the longest fetch; if it does, somebody else wrote it.
+        let _ = tokio::time::timeout(LONGEST_FETCH, landed).await;
         false
     }
 
