@@ -21,6 +21,8 @@ const MAX_UNTOLD: usize = 64;
 const SHARDS: usize = 32;
 /// Buckets behind one lock: about 4 MiB in all, if every one is in use.
 const MAX_BUCKETS: usize = 2048;
+/// What others are believed to have taken at most: more than a flood of refused tokens costs at several replicas.
+pub(super) const MAX_DEBT: Duration = Duration::from_mins(1);
 /// What a bucket holds is what flows into it in this time.
 const PERIOD: u64 = 1_000_000_000;
 
@@ -163,7 +165,7 @@ impl Limiter {
     /// Takes over what all replicas together took: the bucket is full again after this time.
     pub(super) fn learn(&self, bucket: Bucket, full_in: Duration, now: Duration) {
         let mut shard = self.shard(bucket.table, bucket.hash);
-        let full_at = nanoseconds(now + full_in);
+        let full_at = nanoseconds(now + full_in.min(MAX_DEBT));
         let kept = shard.bucket(bucket.hash, nanoseconds(now));
         *kept = full_at.max(*kept);
     }
@@ -290,7 +292,9 @@ mod tests {
         let told = limiter.untold();
         assert_eq!(told.iter().map(|(_, untold)| untold.price).collect::<Vec<_>>(), [PERIOD]);
         assert_eq!(limiter.untold().len(), 0);
-        assert_eq!(Limiter::new(false).untold().len(), 0);
+        // Who shares nothing remembers nothing.
+        let alone = Limiter::new(false);
+        assert_eq!((passed(&alone, &address(1), 4, START), alone.untold().len()), (4, 0));
         // The other replica let one through; together they are a second ahead, and a quarter.
         other.take(&address(1), 4, START).unwrap();
         let (bucket, own) = other.untold().pop().unwrap();
@@ -300,6 +304,23 @@ mod tests {
         // What one knows already is not forgotten for what others know.
         other.learn(bucket, Duration::from_millis(250), START);
         assert_eq!(other.take(&address(1), 4, START), Err(Duration::from_millis(500)));
+        // Nor is nonsense believed.
+        other.learn(bucket, Duration::MAX, START);
+        assert!(other.take(&address(1), 4, START).is_err());
+        assert!(other.take(&address(1), 4, START + MAX_DEBT).is_ok());
+    }
+
+    #[test]
+    fn h26_of_a_flood_of_addresses_others_are_told_a_bounded_part() {
+        let limiter = Limiter::new(true);
+        let known = Key::User("issuer", "alice");
+        for number in 0..50_000 {
+            limiter.take(&address(number), 2, START).unwrap();
+        }
+        limiter.take(&known, 2, START).unwrap();
+        let told = limiter.untold();
+        assert_eq!(told.len(), SHARDS * MAX_UNTOLD + 1);
+        assert_eq!(told.iter().filter(|(_, untold)| untold.name == known.name()).count(), 1);
     }
 
     #[test]

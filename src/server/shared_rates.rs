@@ -13,13 +13,14 @@ const BETWEEN: Duration = Duration::from_millis(100);
 const MAX_TOLD: usize = 500;
 
 /// Adds to each bucket what was taken, and says how many microseconds it takes until it is full. Redis has the only clock
-/// that all replicas share.
+/// that all replicas share; if it is set back, nobody is kept out for longer than [`MAX_DEBT`](super::limiter::MAX_DEBT).
 const SCRIPT: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local full_in = {}
 for index, key in ipairs(KEYS) do
-  local full_at = math.max(tonumber(redis.call('GET', key)) or 0, now) + ARGV[index]
+  local full_at = math.max(now, tonumber(redis.call('GET', key)) or 0) + ARGV[index]
+  full_at = math.min(now + 60000000, full_at)
   redis.call('SET', key, string.format('%.0f', full_at), 'PX', math.ceil((full_at - now) / 1000) + 1)
   full_in[index] = full_at - now
 end
