@@ -1,4 +1,5 @@
-//! The client of a deployment: registered by `serve`, once, and kept in the state directory.
+//! The client of a deployment: registered by `serve`, once, and kept in the state directory. Replicas that share the
+//! directory share the client; there is no other way, since its secret belongs in no store that others can read.
 //!
 //! Whoever runs commands with the same state directory gets tokens as this client. The server has no use for it: it
 //! judges tokens by the issuer's keys, or asks as the client of `issuer.introspection`, since Keycloak calls each token
@@ -29,10 +30,16 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
+/// What is said where there may be replicas: a client's secret is not kept in Redis, so they cannot find it there.
+const FOR_REPLICAS: &str = "replicas share this client only by sharing `state_dir`; each with a `state_dir` of its own \
+    registers another, unless `client.use_dcr` is set for one of them only";
+
 /// A registration that is to be there.
 pub(super) struct Registration {
     client: Client,
     request: RegistrationRequest,
+    /// Whether the deployment has replicas, as far as its configuration tells.
+    has_replicas: bool,
 }
 
 impl Registration {
@@ -71,7 +78,7 @@ impl Registration {
             // What a person registered here since the first start stays what commands use.
             takes_over: false,
         };
-        Ok(Some(Self { client: Client::new(settings)?, request }))
+        Ok(Some(Self { client: Client::new(settings)?, request, has_replicas: config.redis.is_some() }))
     }
 
     /// Registers, or finds what another start or another replica has registered; tries until it is done or `stop` is
@@ -86,7 +93,8 @@ impl Registration {
                     if registered.reused {
                         info!(client_id, %issuer, %file, "the client of this deployment is the one that was kept");
                     } else {
-                        info!(client_id, %issuer, %file, "registered the client of this deployment");
+                        let hint = self.has_replicas.then_some(FOR_REPLICAS);
+                        info!(client_id, %issuer, %file, hint, "registered the client of this deployment");
                     }
                     return;
                 }

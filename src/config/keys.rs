@@ -535,7 +535,7 @@ const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_USE_DCR"),
         original: &["USE_DCR"],
         default: Fallback::Value("false"),
-        doc: "have the server register a client for this deployment, once, and keep it",
+        doc: "have the server register a client for this deployment, once, and keep it in `state_dir`, which replicas share",
         ..PLAIN
     },
     Key {

@@ -131,6 +131,25 @@ fn replicas_that_share_a_state_directory_register_once() {
 }
 
 #[test]
+fn replicas_with_state_directories_of_their_own_are_told_to_share_one() {
+    for (redis, is_told) in [(true, true), (false, false)] {
+        let liar = Liar::start();
+        let replicas = [account_at(&liar.origin), account_at(&liar.origin)];
+        for account in &replicas {
+            let nobody = format!("redis://127.0.0.1:{}/0", free_port());
+            let flags: &[&str] = if redis { &["--redis-url", &nobody] } else { &[] };
+            let mut serve = account.start(flags);
+            let said = event(&mut serve, REGISTERED);
+            let hint = said["hint"].as_str().unwrap_or_default();
+            assert_eq!(hint.contains("share this client only by sharing `state_dir`"), is_told, "{said}");
+            end(serve);
+        }
+        // Redis holds no secret, so it is no place to find another's client in.
+        assert_eq!(registrations(&liar.hits()).len(), 2);
+    }
+}
+
+#[test]
 fn a_client_that_the_issuer_forgot_is_registered_anew() {
     let liar = Liar::start();
     let account = account_at(&liar.origin);
