@@ -14,7 +14,7 @@ use super::{
     App, authn,
     body::read_json,
     envelope::Envelope,
-    error::{INVALID_REQUEST, METHOD_NOT_FOUND, Refusal},
+    error::{INVALID_REQUEST, METHOD_NOT_FOUND, REFUSED, Refusal},
     gather::gathered,
     in_flight::{held_until_sent, holding},
     session::{self, SESSION_ID, Session},
@@ -29,6 +29,8 @@ use crate::{
     },
 };
 
+/// The longest `initialize`: what is in it is kept for as long as its session, here and in Redis.
+const MAX_INITIALIZE_BYTES: usize = 64 * 1024;
 const LAST_EVENT_ID: &str = "last-event-id";
 /// How much of a method's name is in an answer, in characters: it is none of ours.
 const MAX_METHOD: usize = 128;
@@ -173,6 +175,11 @@ async fn begin(
     reservation: Reservation,
     principal: &Principal,
 ) -> Response<Body> {
+    if bytes.len() > MAX_INITIALIZE_BYTES {
+        let message =
+            format!("this `initialize` is larger than {MAX_INITIALIZE_BYTES} bytes: say less about the client");
+        return Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, REFUSED, message).with_id(id);
+    }
     let response = Box::pin(app.mcp.handle(Request::from_parts(parts, Full::new(bytes))));
     let (response, initialize) = told(Told::default(), response).await;
     let session = response.headers().get(SESSION_ID).and_then(|session| session.to_str().ok());

@@ -240,6 +240,20 @@ async fn a_session_that_failed_to_begin_takes_no_place() {
 }
 
 #[tokio::test]
+async fn what_a_client_says_of_itself_is_bounded() {
+    let guarded = Guarded::start().await;
+    let token = guarded.token(&json!({}));
+    for (length, status) in [(64 * 1024, 200), (64 * 1024 + 1, 413)] {
+        let long = |length: usize| initialize().replace("test", &"x".repeat(length));
+        let body = long(length - long(0).len());
+        assert_eq!(body.len(), length);
+        let answer = guarded.server.post(&token, body).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{length}");
+        assert_eq!(answer.headers().contains_key("mcp-session-id"), status == 200);
+    }
+}
+
+#[tokio::test]
 async fn an_idle_session_ends_by_itself() {
     let guarded = Guarded::start_with(Key::ec(), &[("limits.session_idle", "1s")]).await;
     let token = guarded.token(&json!({}));
