@@ -51,7 +51,7 @@ use std::{
 
 use http::HeaderValue;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -78,7 +78,7 @@ use crate::{
     issuer::OpenError,
     net::NetError,
     oauth::{Issuer, Resource, Scopes},
-    store::{PrivateDir, Redis, RedisError, StoreError},
+    store::{Heard, PrivateDir, Redis, RedisError, StoreError},
     telemetry::metrics::Metrics,
     tools::Tools,
 };
@@ -318,10 +318,17 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let lasting = &self.running.lasting;
         let trust = tokio::spawn(lasting.trust.upkeep());
-        let redis = lasting.redis.clone().map(|redis| {
+        let redis = lasting.redis.clone().zip(lasting.shared_sessions.clone()).map(|(redis, shared)| {
             let sessions = Arc::clone(&lasting.sessions);
             let rates = shared_rates::run(Arc::clone(&redis), Arc::clone(&lasting.limiter), Arc::clone(&lasting.clock));
-            tokio::spawn(async move { tokio::join!(redis.run(|session| close(&sessions, session)), rates) })
+            tokio::spawn(async move {
+                let connected = Notify::new();
+                let hear = |heard: Heard<'_>| match heard {
+                    Heard::Connected => connected.notify_one(),
+                    Heard::Announced(id) => shared_sessions::close(&sessions, id),
+                };
+                tokio::join!(redis.run(hear), rates, shared.follow(&sessions, &connected))
+            })
         });
         let leave_upstream = CancellationToken::new();
         let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
@@ -365,12 +372,6 @@ impl Server {
         }
         tracing::info!("stopped");
     }
-}
-
-/// Ends a session here that another replica has ended.
-fn close(sessions: &Arc<Sessions>, session: &str) {
-    let (sessions, session) = (Arc::clone(sessions), session.to_owned());
-    tokio::spawn(async move { sessions.close(&session).await });
 }
 
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -104,12 +104,19 @@ pub(super) async fn keep(
 impl Restored {
     /// Has `exchange` find how the session began, and gives its place back if that was no use.
     pub(super) async fn around<T>(self, app: &App, exchange: impl Future<Output = T>) -> T {
-        let (answer, _) = told(Told::restoring(self.initialize), exchange).await;
-        if !app.sessions.has(&self.id).await {
-            app.sessions.close(&self.id).await;
+        let Self { id, initialize } = self;
+        let (answer, _) = told(Told::restoring(initialize), exchange).await;
+        if !app.sessions.has(&id).await || has_ended(app, &id).await {
+            app.sessions.close(&id).await;
         }
         answer
     }
+}
+
+/// Whether a session was ended elsewhere while it was restored, when there was nothing here yet to end.
+async fn has_ended(app: &App, id: &str) -> bool {
+    let Some(shared) = &app.shared_sessions else { return false };
+    !app.sessions.has_place(id) || matches!(shared.has(id).await, Ok(false))
 }
 
 /// Whether this may be an id of ours: 256 bits, base64url.

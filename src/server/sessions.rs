@@ -124,6 +124,16 @@ impl Sessions {
         lock(&self.owners).by_session.get(session).is_some_and(|owner| owner.is(caller))
     }
 
+    /// Every session that began or was restored here.
+    pub(super) fn ids(&self) -> Vec<String> {
+        lock(&self.owners).by_session.keys().cloned().collect()
+    }
+
+    /// Whether the session has its place here.
+    pub(super) fn has_place(&self, session: &str) -> bool {
+        lock(&self.owners).by_session.contains_key(session)
+    }
+
     /// Whether this process has the session.
     pub(super) async fn has(&self, session: &str) -> bool {
         self.inner.has_session(&session.into()).await.unwrap_or_default()

@@ -12,13 +12,17 @@ use rmcp::{
     transport::streamable_http_server::session::store::{SessionState, SessionStore, SessionStoreError},
 };
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tracing::warn;
 
-use super::sessions::Owner;
+use super::sessions::{Owner, Sessions};
 use crate::{
     secret::sha256_base64url,
     store::{Redis, RedisError},
 };
+
+/// How long to wait after a Redis that refuses to say what it has.
+const BETWEEN_SWEEPS: Duration = Duration::from_secs(1);
 
 /// Sessions in Redis.
 #[derive(Debug)]
@@ -66,9 +70,46 @@ impl SharedSessions {
     /// # Errors
     /// It may live on.
     pub(super) async fn end(&self, id: &str) -> Result<(), RedisError> {
-        self.redis.remove(&key(id)).await?;
-        // The id is dead: whoever reads it has nothing.
-        self.redis.announce(id).await
+        // The id is dead by then: whoever reads it has nothing.
+        self.redis.remove_and_announce(&key(id), id).await
+    }
+
+    /// Whether there is still such a session, for somebody.
+    ///
+    /// # Errors
+    /// Nobody can tell now.
+    pub(super) async fn has(&self, id: &str) -> Result<bool, RedisError> {
+        self.redis.has(&key(id)).await
+    }
+
+    /// Ends those sessions here that ended elsewhere while we could not hear of it, each time that `connected` says so,
+    /// until the future is dropped.
+    pub(super) async fn follow(&self, sessions: &Arc<Sessions>, connected: &Notify) {
+        loop {
+            connected.notified().await;
+            // If the connection is lost meanwhile, the next one begins this anew.
+            while let Err(RedisError::Refused { .. }) = self.sweep(sessions).await {
+                tokio::time::sleep(BETWEEN_SWEEPS).await;
+            }
+        }
+    }
+
+    async fn sweep(&self, sessions: &Arc<Sessions>) -> Result<(), RedisError> {
+        for id in sessions.ids() {
+            if !self.has(&id).await? {
+                close(sessions, &id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends a session here that has ended elsewhere, without waiting for its worker.
+pub(super) fn close(sessions: &Arc<Sessions>, id: &str) {
+    // Everybody hears of every session that ends.
+    if sessions.has_place(id) {
+        let (sessions, id) = (Arc::clone(sessions), id.to_owned());
+        tokio::spawn(async move { sessions.close(&id).await });
     }
 }
 

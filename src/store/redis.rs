@@ -5,6 +5,7 @@
 //! nothing. Nothing here is ever tried twice, since whoever asks knows better what a failure means.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -14,12 +15,16 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
     PushKind, RedisResult, aio::MultiplexedConnection, cmd,
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Interval, MissedTickBehavior},
+};
 use tracing::{info, warn};
 use url::Url;
 
 use crate::{
     hint::Hint,
+    said::said,
     secret::{Secret, sha256_base64url},
 };
 
@@ -30,6 +35,15 @@ const BETWEEN_PINGS: Duration = Duration::from_secs(1);
 /// How long to wait before a new connection is tried; twice as long each time, up to the second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Announcements that wait to be heard. A connection with more is given up: whoever hears of the next one looks for what
+/// was missed.
+const MAX_WAITING: usize = 1024;
+/// Each refusal is logged once in this time, and no more different ones than this.
+const BETWEEN_REFUSALS: Duration = Duration::from_mins(1);
+const MAX_REFUSALS: usize = 16;
+
+/// Both or neither, and nobody hears of it before it is done.
+const REMOVE_AND_ANNOUNCE: &str = "redis.call('DEL', KEYS[1]) return redis.call('PUBLISH', ARGV[1], ARGV[2])";
 
 /// The Redis of one deployment.
 pub struct Redis {
@@ -39,17 +53,38 @@ pub struct Redis {
     /// In front of every key and channel, so that deployments can share a database.
     prefix: String,
     link: watch::Sender<Link>,
-    broken: Notify,
-    /// What it answered to the last question that it refused; logged when it changes.
-    refusal: Mutex<Option<String>>,
+    /// What it answered to the questions that it refused lately.
+    refusals: Mutex<BTreeSet<String>>,
+}
+
+/// What is heard of Redis without a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// There is a new connection: announcements before it may have been missed, none after it are.
+    Connected,
+    /// A replica said this, perhaps this one.
+    Announced(&'a str),
 }
 
 #[derive(Clone)]
 enum Link {
     /// The first connection is being made: worth waiting for.
     Connecting,
-    Up(MultiplexedConnection),
+    Up(Connection),
     Down,
+}
+
+#[derive(Clone)]
+struct Connection {
+    inner: MultiplexedConnection,
+    /// Whoever finds first that it is of no more use says why.
+    broken: mpsc::Sender<redis::RedisError>,
+}
+
+/// What comes over a connection without a question.
+struct Events {
+    pushes: mpsc::Receiver<PushInfo>,
+    broken: mpsc::Receiver<redis::RedisError>,
 }
 
 /// Why there is no answer from Redis.
@@ -83,15 +118,23 @@ impl Hint for RedisError {
             Self::Down { source, .. } => source.as_ref()?,
             Self::Refused { source, .. } => source,
         };
-        let code = source.code().unwrap_or_default();
-        let hint = match code {
+        // What a script may not do, or what fails while a connection is made, has no code of its own.
+        let text = source.to_string();
+        let says = |words: &str| text.contains(words);
+        let hint = match source.code().unwrap_or_default() {
             _ if source.kind() == ErrorKind::AuthenticationFailed => PASSWORD,
             "WRONGPASS" | "NOAUTH" => PASSWORD,
-            "NOPERM" => "let the user of `redis.url` do what docs/REDIS.md lists, on `securemcp:*`",
+            "NOPERM" => PERMISSIONS,
+            _ if says("can't run this command") || says("ACL failure") || says("no permissions") => PERMISSIONS,
+            "NOPROTO" => VERSION,
+            _ if source.kind() == ErrorKind::RESP3NotSupported || says("unknown command") => VERSION,
             "READONLY" => "`redis.url` names a replica that only reads; name the primary",
-            "OOM" => "Redis has used up its `maxmemory`; give it more, or the policy `volatile-lru`",
+            "OOM" => "Redis has used up its `maxmemory`; give it more",
             "MISCONF" => "Redis cannot write to its disk; its log says why",
             "LOADING" => "Redis is reading its data; it answers when that is done",
+            _ if says("invalid peer certificate") => {
+                "name Redis in `redis.url` as its certificate does, and the file with its root in SSL_CERT_FILE"
+            }
             _ if source.is_connection_refusal() => "start Redis there, or correct `redis.url`",
             _ => return None,
         };
@@ -100,6 +143,8 @@ impl Hint for RedisError {
 }
 
 const PASSWORD: &str = "correct user and password in `redis.url` (SECUREMCP_REDIS_URL)";
+const PERMISSIONS: &str = "let the user of `redis.url` do what docs/REDIS.md lists, on `securemcp:*`";
+const VERSION: &str = "use Redis 6.2 or later";
 
 impl fmt::Debug for Redis {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,8 +170,7 @@ impl Redis {
             place,
             prefix: format!("securemcp:{}:", &deployment[..11]),
             link: watch::Sender::new(Link::Connecting),
-            broken: Notify::new(),
-            refusal: Mutex::default(),
+            refusals: Mutex::default(),
         })
     }
 
@@ -135,25 +179,28 @@ impl Redis {
         matches!(*self.link.borrow(), Link::Up(_))
     }
 
-    /// Keeps the connection, and says what others [announce](Self::announce), until the future is dropped.
-    pub async fn run(&self, heard: impl Fn(&str)) {
+    /// Keeps the connection, and says what is heard over it, until the future is dropped.
+    pub async fn run(&self, heard: impl Fn(Heard<'_>)) {
         let mut pause = FIRST_PAUSE;
         let mut last = None;
         loop {
-            let ended = match self.connect().await {
-                Ok((connection, pushes)) => {
+            let error = match self.connect().await {
+                Ok((connection, events)) => {
                     info!(redis = %self.place, "connected to Redis");
-                    (pause, last) = (FIRST_PAUSE, None);
                     self.link.send_replace(Link::Up(connection.clone()));
-                    self.until_broken(connection, pushes, &heard).await
+                    heard(Heard::Connected);
+                    // One that breaks before it was of use is as good as none, for whoever reads the log too.
+                    let has_lasted = || (pause, last) = (FIRST_PAUSE, None);
+                    self.until_broken(connection, events, &heard, has_lasted).await
                 }
-                Err(error) => Some(error),
+                Err(error) => error,
             };
             self.link.send_replace(Link::Down);
-            let error = RedisError::Down { place: self.place.clone(), source: ended };
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            if last.replace(cause.clone()).as_ref() != Some(&cause) {
+            let error = RedisError::Down { place: self.place.clone(), source: Some(error) };
+            let cause = cause(&error);
+            if last.as_ref() != Some(&cause) {
                 warn!(error = %error, cause, hint = error.hint(), "sessions are not available");
+                last = Some(cause);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -166,6 +213,11 @@ impl Redis {
     /// [`RedisError::Down`] or [`RedisError::Refused`], as from every question.
     pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, RedisError> {
         self.ask(cmd("GET").arg(self.key(key))).await
+    }
+
+    /// Whether a key is there.
+    pub async fn has(&self, key: &str) -> Result<bool, RedisError> {
+        self.ask(cmd("EXISTS").arg(self.key(key))).await
     }
 
     /// The value of a key, which is then kept for as long again.
@@ -190,9 +242,11 @@ impl Redis {
         self.ask(cmd("DEL").arg(self.key(key))).await
     }
 
-    /// Tells the other replicas, those that are connected.
-    pub async fn announce(&self, text: &str) -> Result<(), RedisError> {
-        self.ask::<u64>(cmd("PUBLISH").arg(self.channel()).arg(text)).await.map(drop)
+    /// Forgets a key and tells the replicas, those that are connected.
+    pub async fn remove_and_announce(&self, key: &str, text: &str) -> Result<(), RedisError> {
+        let mut command = cmd("EVAL");
+        command.arg(REMOVE_AND_ANNOUNCE).arg(1).arg(self.key(key)).arg(self.channel()).arg(text);
+        self.ask::<u64>(&command).await.map(drop)
     }
 
     /// Runs a script over these keys, each with one argument.
@@ -218,12 +272,12 @@ impl Redis {
 
     async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, RedisError> {
         let mut connection = self.connection().await?;
-        let answer = command.query_async(&mut connection).await;
+        let answer = command.query_async(&mut connection.inner).await;
         answer.map_err(|source| {
             let place = self.place.clone();
             // The connection is no good any more, or will give this answer to the next question.
             if source.is_io_error() || source.is_unrecoverable_error() {
-                self.broken.notify_one();
+                let _ = connection.broken.try_send(source.clone());
                 return RedisError::Down { place, source: Some(source) };
             }
             let error = RedisError::Refused { place, source };
@@ -232,7 +286,7 @@ impl Redis {
         })
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, RedisError> {
+    async fn connection(&self) -> Result<Connection, RedisError> {
         let down = || RedisError::Down { place: self.place.clone(), source: None };
         let mut link = self.link.subscribe();
         let settled = link.wait_for(|link| !matches!(link, Link::Connecting));
@@ -244,54 +298,140 @@ impl Redis {
     }
 
     fn log_refusal(&self, error: &RedisError) {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-        let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(cause.clone()).as_ref() != Some(&cause) {
-            warn!(%error, cause, hint = error.hint(), "Redis refused a question");
+        let cause = cause(error);
+        let mut lately = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        if lately.len() < MAX_REFUSALS && lately.insert(cause.clone()) {
+            warn!(error = %error, cause, hint = error.hint(), "Redis refused a question");
         }
     }
 
-    async fn connect(&self) -> RedisResult<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>)> {
-        let (sender, pushes) = mpsc::unbounded_channel();
+    async fn connect(&self) -> RedisResult<(Connection, Events)> {
+        let (broken, why_broken) = mpsc::channel(1);
+        let (sender, pushes) = mpsc::channel(MAX_WAITING);
+        let overflown = broken.clone();
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE))
-            .set_push_sender(sender);
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&settings).await?;
-        connection.subscribe(self.channel()).await?;
-        cmd("PING").query_async::<()>(&mut connection).await?;
-        Ok((connection, pushes))
+            .set_push_sender(move |push| {
+                sender.try_send(push).inspect_err(|_| {
+                    let _ = overflown.try_send(broken_by("it announces more than can be heard"));
+                })
+            });
+        let mut inner = self.client.get_multiplexed_async_connection_with_config(&settings).await?;
+        inner.subscribe(self.channel()).await?;
+        cmd("PING").query_async::<()>(&mut inner).await?;
+        Ok((Connection { inner, broken }, Events { pushes, broken: why_broken }))
     }
 
-    /// Watches a connection for as long as it is good.
+    /// Watches a connection for as long as it is good; why it is so no more.
     async fn until_broken(
         &self,
-        mut connection: MultiplexedConnection,
-        mut pushes: mpsc::UnboundedReceiver<PushInfo>,
-        heard: &impl Fn(&str),
-    ) -> Option<redis::RedisError> {
+        mut connection: Connection,
+        mut events: Events,
+        heard: &impl Fn(Heard<'_>),
+        mut has_lasted: impl FnMut(),
+    ) -> redis::RedisError {
+        let mut ping = ticks(BETWEEN_PINGS);
+        let mut forget = ticks(BETWEEN_REFUSALS);
         loop {
             tokio::select! {
-                push = pushes.recv() => match push {
+                Some(error) = events.broken.recv() => return error,
+                push = events.pushes.recv() => match push {
                     Some(PushInfo { kind: PushKind::Message, data }) => {
                         if let Some(text) = data.last().and_then(|text| String::from_redis_value_ref(text).ok()) {
-                            heard(&text);
+                            heard(Heard::Announced(&text));
                         }
                     }
-                    None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => return None,
+                    None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => {
+                        return broken_by("it closed the connection");
+                    }
                     Some(_) => {}
                 },
-                () = self.broken.notified() => return None,
-                () = tokio::time::sleep(BETWEEN_PINGS) => {
-                    if let Err(error) = cmd("PING").query_async::<()>(&mut connection).await {
-                        return Some(error);
-                    }
-                }
+                _ = ping.tick() => match cmd("PING").query_async::<()>(&mut connection.inner).await {
+                    Ok(()) => has_lasted(),
+                    Err(error) => return error,
+                },
+                _ = forget.tick() => self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clear(),
             }
         }
     }
 }
 
+/// The words of Redis, or of the system, on one line.
+fn cause(error: &RedisError) -> String {
+    std::error::Error::source(error).map(|source| said(&source.to_string())).unwrap_or_default()
+}
+
+fn broken_by(cause: &'static str) -> redis::RedisError {
+    std::io::Error::other(cause).into()
+}
+
+fn ticks(between: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + between, between);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(url: &str) -> Redis {
+        Redis::open(&Secret::new(url), "https://mcp.example.com/mcp").unwrap()
+    }
+
+    #[test]
+    fn neither_debug_nor_errors_show_the_password() {
+        let redis = open("redis://someone:hunter2@redis.internal:7000/3");
+        assert_eq!(format!("{redis:?}"), "Redis { place: \"redis.internal:7000\", .. }");
+        for odd in ["redis://:hunter2@host:port/0", "redis://:hunter2@host/many", "ftp://:hunter2@host", "hunter2"] {
+            let error = Redis::open(&Secret::new(odd), "").unwrap_err();
+            let shown = format!("{error} {error:?} {:?} {:?}", error.hint(), std::error::Error::source(&error));
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_to_do_is_said_also_where_redis_has_no_code_for_it() {
+        let hint = |detail: &str| {
+            let source = (ErrorKind::Io, "Redis says", detail.to_owned()).into();
+            RedisError::Refused { place: String::new(), source }.hint()
+        };
+        for (detail, what) in [
+            ("The user executing the script can't run this command or subcommand", "docs/REDIS.md"),
+            ("ACL failure in script: User u has no permissions to run the 'time' command", "docs/REDIS.md"),
+            ("this user has no permissions to run the 'select' command", "docs/REDIS.md"),
+            ("unknown command 'GETEX', with args beginning with", "6.2"),
+            ("invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
+        ] {
+            assert!(hint(detail).is_some_and(|hint| hint.contains(what)), "{detail}");
+        }
+        assert_eq!(hint("something else"), None);
+    }
+
+    #[test]
+    fn a_refusal_is_logged_once_for_a_while() {
+        let redis = open("redis://a");
+        let refuse = |detail: String| {
+            let source = (ErrorKind::Client, "refused", detail).into();
+            redis.log_refusal(&RedisError::Refused { place: String::new(), source });
+            redis.refusals.lock().unwrap().len()
+        };
+        assert_eq!([0, 1, 0, 1].map(|number| refuse(number.to_string())), [1, 2, 2, 2]);
+        assert_eq!((0..1000).map(|number| refuse(number.to_string())).max(), Some(MAX_REFUSALS));
+    }
+
+    #[test]
+    fn deployments_have_keys_and_channels_of_their_own() {
+        let [one, same] = [open("redis://a"), open("redis://b")];
+        let other = Redis::open(&Secret::new("redis://a"), "https://mcp.example.com/other").unwrap();
+        assert_eq!((one.key("k"), one.channel()), (same.key("k"), same.channel()));
+        assert_ne!(one.key("k"), other.key("k"));
+        assert_ne!(one.channel(), other.channel());
+        assert!(one.key("k").starts_with("securemcp:") && one.key("k").ends_with(":k"), "{}", one.key("k"));
+    }
 }

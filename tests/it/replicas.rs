@@ -1,140 +1,44 @@
 //! Two replicas on one Redis: what they share, and what happens when it fails (facts S15, S16, R7 to R11).
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response};
-use securemcp::tools::Tools;
+use futures_util::FutureExt as _;
+use reqwest::Method;
+use securemcp::secret::sha256_base64url;
 use serde_json::{Value, json};
 
 use crate::harness::{
     cli::Account,
-    issuer::{Behaviour, LyingIssuer},
+    issuer::Behaviour,
     keys::Key,
     redis::{FakeRedis, Mood},
-    server::{NOW, TestServer, merged, stateless, with_mirrors},
+    replicas::{HOST, Replicas, ended, start},
+    server::NOW,
 };
-
-/// What both are called.
-const HOST: &str = "127.0.0.1:9";
-
-/// A server whose file names this Redis: a flag takes no password.
-async fn start(redis: &str, flags: &[(&'static str, &str)]) -> TestServer {
-    let state = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(state.path().join("securemcp.toml"), format!("[redis]\nurl = \"{redis}\"\n")).expect("written");
-    TestServer::start_in(state, flags, Tools::builtin()).await
-}
-
-struct Replicas {
-    servers: [TestServer; 2],
-    issuer: LyingIssuer,
-    key: Key,
-}
-
-impl Replicas {
-    async fn on(redis: &FakeRedis) -> Self {
-        Self::with(&redis.url(), &[]).await
-    }
-
-    async fn with(redis: &str, more: &[(&'static str, &str)]) -> Self {
-        let key = Key::ec();
-        let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
-        let resource = format!("http://{HOST}/mcp");
-        let mut flags = vec![("issuer.url", issuer.url.as_str()), ("server.resource", resource.as_str())];
-        flags.extend(more);
-        let servers = [start(redis, &flags).await, start(redis, &flags).await];
-        for server in &servers {
-            server.until_ready().await;
-        }
-        Self { servers, issuer, key }
-    }
-
-    fn token_of(&self, subject: &str) -> String {
-        self.token_with(&self.key, "k1", &json!({"sub": subject}))
-    }
-
-    fn token_with(&self, key: &Key, kid: &str, changes: &Value) -> String {
-        let claims = json!({"iss": self.issuer.url, "aud": format!("http://{HOST}/mcp"), "sub": "alice",
-            "client_id": "cli", "exp": NOW + 300, "iat": NOW, "scope": "mcp:read mcp:write"});
-        key.token(&json!({"alg": key.alg(), "kid": kid, "typ": "at+jwt"}), &merged(claims, changes))
-    }
-
-    fn post(&self, replica: usize, token: &str, message: &Value) -> RequestBuilder {
-        self.servers[replica].post(token, message.to_string()).header("host", HOST)
-    }
-
-    async fn initialize(&self, replica: usize, token: &str) -> Response {
-        let parameters = json!({"protocolVersion": "2025-11-25", "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"}});
-        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": parameters});
-        self.post(replica, token, &message).send().await.expect("an answer")
-    }
-
-    async fn begin(&self, replica: usize, token: &str) -> String {
-        let answer = self.initialize(replica, token).await;
-        assert_eq!(answer.status(), 200);
-        let id = answer.headers()["mcp-session-id"].to_str().expect("ASCII").to_owned();
-        let initialized = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-        let answer = self.post(replica, token, &initialized).header("mcp-session-id", &id).send().await;
-        assert_eq!(answer.expect("an answer").status(), 202);
-        id
-    }
-
-    /// The status of a list within a session; a good one has tools.
-    async fn list(&self, replica: usize, token: &str, id: &str) -> u16 {
-        // In one session each has its own.
-        static NEXT: AtomicUsize = AtomicUsize::new(1);
-        let id_of_request = NEXT.fetch_add(1, Ordering::Relaxed);
-        let message = json!({"jsonrpc": "2.0", "id": id_of_request, "method": "tools/list"});
-        let request = self.post(replica, token, &message).header("mcp-session-id", id);
-        let answer = request.header("mcp-protocol-version", "2025-11-25").send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        let body = answer.text().await.expect("a body");
-        assert_eq!(body.contains("\"calculator\""), status == 200, "{status} {body}");
-        status
-    }
-
-    /// The status of a call that needs no session.
-    async fn call(&self, replica: usize, token: &str) -> u16 {
-        let message = stateless("tools/call", json!({"name": "echo", "arguments": {"message": "hi"}}));
-        let request = self.servers[replica].post(token, message).header("host", HOST);
-        with_mirrors(request, "tools/call", Some("echo")).send().await.expect("an answer").status().as_u16()
-    }
-
-    fn without_body(&self, replica: usize, method: Method, token: &str, id: &str) -> RequestBuilder {
-        let request = self.servers[replica].request(method, "/mcp").header("host", HOST).bearer_auth(token);
-        request.header("accept", "text/event-stream").header("mcp-session-id", id)
-    }
-
-    async fn says_of_redis(&self, replica: usize) -> (u16, String) {
-        let answer = self.servers[replica].get("/health/ready").await;
-        let status = answer.status().as_u16();
-        (status, answer.json::<Value>().await.expect("JSON")["redis"].as_str().expect("a word").to_owned())
-    }
-
-    async fn until_redis_is(&self, word: &str) {
-        for replica in [0, 1] {
-            for tries in 0.. {
-                if self.says_of_redis(replica).await.1 == word {
-                    break;
-                }
-                assert!(tries < 1000, "Redis did not become `{word}`");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-    }
-}
 
 #[tokio::test]
 async fn a_session_goes_on_at_another_replica_for_its_owner_only() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let (alice, bob) = (replicas.token_of("alice"), replicas.token_of("bob"));
     let id = replicas.begin(0, &alice).await;
-    assert_eq!(replicas.list(1, &bob, &id).await, 404);
-    assert_eq!(replicas.list(0, &bob, &id).await, 404);
+    let other_client = replicas.token_with(&replicas.key, "k1", &json!({"client_id": "other"}));
+    let nobodys = "x".repeat(43);
+    for replica in [1, 0] {
+        for thief in [&bob, &other_client] {
+            assert_eq!(replicas.list(replica, thief, &id).await, 404);
+            for method in [Method::GET, Method::DELETE] {
+                let answer = async |id: &str| {
+                    let request = replicas.without_body(replica, method.clone(), thief, id);
+                    let answer = request.send().await.expect("an answer");
+                    (answer.status().as_u16(), answer.text().await.expect("a body"))
+                };
+                let (stolen, unknown) = (answer(&id).await, answer(&nobodys).await);
+                assert_eq!(stolen.0, 404);
+                assert_eq!(stolen, unknown, "nothing tells that there is such a session");
+            }
+        }
+    }
     assert_eq!(replicas.list(1, &alice, &id).await, 200);
     assert_eq!(replicas.list(0, &alice, &id).await, 200);
     // Many at once find one session, and one place.
@@ -145,23 +49,113 @@ async fn a_session_goes_on_at_another_replica_for_its_owner_only() {
 
 #[tokio::test]
 async fn a_session_that_ends_at_one_replica_ends_at_all() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let alice = replicas.token_of("alice");
     let (id, other) = (replicas.begin(0, &alice).await, replicas.begin(0, &alice).await);
-    let stream = replicas.without_body(0, Method::GET, &alice, &id).send().await.expect("an answer");
-    assert_eq!(stream.status(), 200);
-    let ended = replicas.without_body(1, Method::DELETE, &alice, &id).send().await.expect("an answer");
-    assert_eq!(ended.status(), 202);
+    let stream = replicas.listen(0, &alice, &id).await;
+    let answer = replicas.without_body(1, Method::DELETE, &alice, &id).send().await.expect("an answer");
+    assert_eq!(answer.status(), 202);
     // It was heard where the session was.
-    stream.bytes().await.expect("the end of the stream");
+    ended(stream.bytes()).await;
     assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [404, 404]);
     assert_eq!(replicas.list(1, &alice, &other).await, 200);
 }
 
 #[tokio::test]
+async fn what_ended_while_redis_was_away_ends_here_when_it_is_back() {
+    let redis = FakeRedis::start();
+    let replicas = Replicas::with(&redis.url(), &[("limits.sessions_per_principal", "2")]).await;
+    let alice = replicas.token_of("alice");
+    let (missed, kept) = (replicas.begin(0, &alice).await, replicas.begin(0, &alice).await);
+    let of_missed = replicas.listen(0, &alice, &missed).await;
+    let mut of_kept = Box::pin(replicas.listen(0, &alice, &kept).await.bytes());
+    let gone = redis.gone().await;
+    replicas.until_redis_is("failing").await;
+    assert_eq!(gone.forget(&sha256_base64url(missed.as_bytes())), 1);
+    let redis = gone.back();
+    ended(of_missed.bytes()).await;
+    redis.until_asked("EXISTS", &sha256_base64url(kept.as_bytes()), 1).await;
+    // One place is free, not two.
+    let statuses = [replicas.initialize(0, &alice).await.status(), replicas.initialize(0, &alice).await.status()];
+    assert_eq!(statuses.map(|status| status.as_u16()), [200, 429]);
+    assert!((&mut of_kept).now_or_never().is_none());
+    let answer = replicas.without_body(1, Method::DELETE, &alice, &kept).send().await.expect("an answer");
+    assert_eq!(answer.status(), 202);
+    ended(of_kept).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_does_not_say_what_it_has_ends_nothing() {
+    for error in ["LOADING Redis is loading the dataset in memory", "MASTERDOWN Link with MASTER is down"] {
+        let redis = FakeRedis::start();
+        let replicas = Replicas::with(&redis.url(), &[("limits.sessions_per_principal", "2")]).await;
+        let alice = replicas.token_of("alice");
+        let (missed, kept) = (replicas.begin(0, &alice).await, replicas.begin(0, &alice).await);
+        let mut of_missed = Box::pin(replicas.listen(0, &alice, &missed).await.bytes());
+        let gone = redis.gone().await;
+        replicas.until_redis_is("failing").await;
+        assert_eq!(gone.forget(&sha256_base64url(missed.as_bytes())), 1);
+        gone.set(Mood::Refuses(error));
+        let redis = gone.back();
+        replicas.until_redis_is("ready").await;
+        // It is asked again and again, and believed when it answers.
+        redis.until_asked("EXISTS", "session:", 2).await;
+        assert!((&mut of_missed).now_or_never().is_none(), "{error}");
+        redis.set(Mood::Well);
+        ended(of_missed).await;
+        redis.until_asked("EXISTS", &sha256_base64url(kept.as_bytes()), 1).await;
+        let statuses = [replicas.initialize(0, &alice).await.status(), replicas.initialize(0, &alice).await.status()];
+        assert_eq!(statuses.map(|status| status.as_u16()), [200, 429], "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_it_is_restored_does_not_stay() {
+    for (mood, status) in [(Mood::ForgetsWhatItSaid, 200), (Mood::Well, 429)] {
+        let redis = FakeRedis::start();
+        let replicas = Replicas::with(&redis.url(), &[("limits.sessions_per_principal", "1")]).await;
+        let alice = replicas.token_of("alice");
+        let id = replicas.begin(0, &alice).await;
+        redis.set(mood.clone());
+        assert_eq!(replicas.list(1, &alice, &id).await, 200);
+        redis.set(Mood::Well);
+        assert_eq!(replicas.initialize(1, &alice).await.status(), status, "{mood:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_ended_for_all_goes_on() {
+    let redis = FakeRedis::start();
+    let replicas = Replicas::on(&redis).await;
+    let alice = replicas.token_of("alice");
+    let id = replicas.begin(0, &alice).await;
+    let mut stream = Box::pin(replicas.listen(0, &alice, &id).await.bytes());
+    let end = || replicas.without_body(1, Method::DELETE, &alice, &id).send();
+    redis.set(Mood::Refuses("NOPERM this user has no permissions to run the 'eval' command"));
+    assert_eq!(end().await.expect("an answer").status(), 503);
+    redis.set(Mood::Well);
+    assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [200, 200]);
+    assert!((&mut stream).now_or_never().is_none());
+    assert_eq!(end().await.expect("an answer").status(), 202);
+    ended(stream).await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_for_ever() {
+    let redis = FakeRedis::start();
+    let replicas = Replicas::on(&redis).await;
+    let alice = replicas.token_of("alice");
+    let id = replicas.begin(0, &alice).await;
+    assert_eq!(replicas.list(1, &alice, &id).await, 200);
+    redis.until_asked("EVAL", "rate:c:", 1).await;
+    assert_eq!((redis.count("SET", "session:"), redis.count("SET", "keys:")), (1, 1));
+    assert_eq!(redis.kept_for_ever(), Vec::<Vec<String>>::new());
+}
+
+#[tokio::test]
 async fn r7_without_redis_sessions_are_503_and_nothing_is_lost() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::with(&redis.url(), &[("server.metrics_listen", "127.0.0.1:0")]).await;
     let alice = replicas.token_of("alice");
     let id = replicas.begin(0, &alice).await;
@@ -170,21 +164,21 @@ async fn r7_without_redis_sessions_are_503_and_nothing_is_lost() {
     assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [503, 503]);
     let begun = replicas.initialize(0, &alice).await;
     assert_eq!((begun.status().as_u16(), begun.headers()["retry-after"].as_bytes()), (503, &b"1"[..]));
-    let ended = replicas.without_body(0, Method::DELETE, &alice, &id).send().await.expect("an answer");
-    assert_eq!(ended.status(), 503);
+    let answer = replicas.without_body(0, Method::DELETE, &alice, &id).send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
     let metrics = replicas.servers[0].get_metrics("/metrics").await.text().await.expect("text");
     assert!(metrics.contains("securemcp_sessions_unavailable_total 3"), "{metrics}");
     assert_eq!([replicas.call(0, &alice).await, replicas.call(1, &alice).await], [200, 200]);
     // A load balancer keeps both.
     assert_eq!(replicas.says_of_redis(0).await, (200, "failing".to_owned()));
-    let _redis = gone.back().await;
+    let _redis = gone.back();
     replicas.until_redis_is("ready").await;
     assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [200, 200]);
 }
 
 #[tokio::test]
 async fn r9_an_empty_redis_is_404_and_clients_begin_again() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::with(&redis.url(), &[("limits.sessions_per_principal", "1")]).await;
     let alice = replicas.token_of("alice");
     let id = replicas.begin(0, &alice).await;
@@ -198,7 +192,7 @@ async fn r9_an_empty_redis_is_404_and_clients_begin_again() {
 
 #[tokio::test]
 async fn r10_a_redis_that_refuses_is_503_and_nothing_is_lost() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let alice = replicas.token_of("alice");
     let id = replicas.begin(0, &alice).await;
@@ -220,7 +214,7 @@ async fn r10_a_redis_that_refuses_is_503_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn r11_a_redis_that_says_nothing_is_given_up_and_taken_again() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let alice = replicas.token_of("alice");
     let id = replicas.begin(0, &alice).await;
@@ -234,8 +228,35 @@ async fn r11_a_redis_that_says_nothing_is_given_up_and_taken_again() {
 }
 
 #[tokio::test]
+async fn r10_a_redis_that_answers_nonsense_is_503_and_taken_again() {
+    let redis = FakeRedis::start();
+    let replicas = Replicas::on(&redis).await;
+    let alice = replicas.token_of("alice");
+    let id = replicas.begin(0, &alice).await;
+    let nested: &[u8] = &b"*1\r\n".repeat(500);
+    let endless: [&[u8]; 8] = [
+        b"$99999999999\r\nabc",
+        b"*9223372036854775807\r\n",
+        b"%-1\r\n",
+        b"|9223372036854775807\r\n",
+        b"=-1\r\n",
+        b"\0\xff\r\n",
+        b":7\r\n",
+        nested,
+    ];
+    for answer in endless {
+        redis.set(Mood::Says(answer.to_vec()));
+        let shown = String::from_utf8_lossy(&answer[..answer.len().min(30)]).into_owned();
+        assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [503, 503], "{shown}");
+        assert_eq!(replicas.call(0, &alice).await, 200, "{shown}");
+        redis.set(Mood::Well);
+        replicas.until_session_is(&alice, &id, 200).await;
+    }
+}
+
+#[tokio::test]
 async fn s15_an_id_that_is_none_is_not_asked_about() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let alice = replicas.token_of("alice");
     let id = replicas.begin(0, &alice).await;
@@ -251,7 +272,7 @@ async fn s15_an_id_that_is_none_is_not_asked_about() {
 
 #[tokio::test]
 async fn s16_a_session_that_was_tampered_with_is_refused() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let alice = replicas.token_of("alice");
     for damage in ["", "{", "null", "[]", "{\"owner\":1}"] {
@@ -265,7 +286,7 @@ async fn s16_a_session_that_was_tampered_with_is_refused() {
 
 #[tokio::test]
 async fn keys_are_fetched_once_for_all_replicas() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::on(&redis).await;
     let alice = replicas.token_of("alice");
     assert_eq!([replicas.call(0, &alice).await, replicas.call(1, &alice).await], [200, 200]);
@@ -283,13 +304,25 @@ async fn keys_are_fetched_once_for_all_replicas() {
 }
 
 #[tokio::test]
-async fn keys_in_redis_that_are_damaged_or_of_another_issuer_are_not_taken() {
-    let redis = FakeRedis::start().await;
+async fn keys_in_redis_that_are_damaged_old_or_of_another_issuer_are_not_taken() {
+    let redis = FakeRedis::start();
     let first = Replicas::on(&redis).await;
     let forged = Key::ec();
-    let document = json!({"keys": [forged.jwk("k1")]}).to_string();
-    let of = |issuer: &str| json!({"issuer": issuer, "confirmed_at": NOW, "document": document}).to_string();
-    for (copy, fetches) in [(of("https://other.example"), 1), ("{".to_owned(), 1), (of(&first.issuer.url), 0)] {
+    let of = |issuer: &str, confirmed_at: u64, keys: &[Value]| {
+        let document = json!({"keys": keys}).to_string();
+        json!({"issuer": issuer, "confirmed_at": confirmed_at, "document": document}).to_string()
+    };
+    let (own, keys) = (first.issuer.url.as_str(), [forged.jwk("k1")]);
+    for (copy, fetches) in [
+        (of("https://other.example", NOW, &keys), 1),
+        ("{".to_owned(), 1),
+        (of(own, NOW - 300, &keys), 1),
+        (of(own, NOW - 299, &keys), 0),
+        (of(own, NOW + 60, &keys), 1),
+        (of(own, NOW + 59, &keys), 0),
+        (of(own, NOW, &[]), 1),
+        (of(own, NOW, &keys), 0),
+    ] {
         assert_eq!(redis.damage("keys:", &copy), 1);
         let before = first.issuer.jwks_hits();
         let resource = format!("http://{HOST}/mcp");
@@ -301,8 +334,26 @@ async fn keys_in_redis_that_are_damaged_or_of_another_issuer_are_not_taken() {
 }
 
 #[tokio::test]
+async fn deployments_that_share_a_redis_share_nothing_else() {
+    let redis = FakeRedis::start();
+    let replicas = Replicas::on(&redis).await;
+    let alice = replicas.token_of("alice");
+    let id = replicas.begin(0, &alice).await;
+    for (resource, status) in [("http://127.0.0.1:8/mcp", 404), ("http://127.0.0.1:9/mcp", 200)] {
+        let flags = [("issuer.url", replicas.issuer.url.as_str()), ("server.resource", resource)];
+        let other = start(&redis.url(), &flags).await;
+        other.until_ready().await;
+        let token = replicas.token_with(&replicas.key, "k1", &json!({"sub": "alice", "aud": resource}));
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).to_string();
+        let host = resource.trim_start_matches("http://").trim_end_matches("/mcp");
+        let request = other.post(&token, message).header("host", host).header("mcp-session-id", &id);
+        assert_eq!(request.send().await.expect("an answer").status().as_u16(), status, "{resource}");
+    }
+}
+
+#[tokio::test]
 async fn rates_count_for_all_replicas_together() {
-    let redis = FakeRedis::start().await;
+    let redis = FakeRedis::start();
     let replicas = Replicas::with(&redis.url(), &[("limits.per_client", "20/s")]).await;
     let alice = replicas.token_of("alice");
     for _ in 0..20 {
@@ -325,7 +376,7 @@ async fn rates_count_for_all_replicas_together() {
 
 #[tokio::test]
 async fn a_wrong_password_keeps_sessions_away_and_nothing_else() {
-    let redis = FakeRedis::with_password(Some("right")).await;
+    let redis = FakeRedis::with_password(Some("right"));
     let with = |password: &str| format!("redis://:{password}@{}/0", redis.address);
     for (password, word, status) in [("wrong", "failing", 503), ("right", "ready", 200)] {
         let replicas = Replicas::with(&with(password), &[]).await;

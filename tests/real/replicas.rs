@@ -1,15 +1,19 @@
 //! Two replicas on a real Redis: sessions fail over, and Redis may be gone, empty, frozen or read-only.
 
 use std::{
+    fs,
     io::Write as _,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt as _;
 use reqwest::{Client, Method, Response};
+use securemcp::secret::sha256_base64url;
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Redis, Server, free_port, status_of};
+use crate::harness::{Account, Redis, Server, free_port, root, status_of};
 
 /// What both replicas are called.
 const HOST: &str = "127.0.0.1:9";
@@ -26,12 +30,19 @@ struct Deployment {
 
 impl Deployment {
     fn start() -> Self {
+        let redis = Redis::start();
+        let url = redis.url_file(None);
+        Self::on(redis, &url)
+    }
+
+    /// Both with the URL that is in this file.
+    fn on(redis: Redis, url: &Path) -> Self {
         let resource = format!("http://{HOST}/mcp");
-        let (account, redis) = (Account::new(), Redis::start());
+        let account = Account::new();
         let issuer = account.serve_at(free_port(), &[("SECUREMCP_EMBEDDED_RESOURCES", &resource)], &[]);
         let arguments = ["token", "get", "--resource", &resource, "--issuer", &issuer.origin(), "--scope"];
         let token = account.securemcp(&[&arguments[..], &["mcp:read mcp:write"]].concat()).done().trim_end().to_owned();
-        let url = redis.url_file(None).display().to_string();
+        let url = url.display().to_string();
         let replica = || {
             let account = Account::new();
             let flags = ["--issuer", &issuer.origin(), "--resource", &resource];
@@ -151,6 +162,26 @@ async fn replicas_share_sessions_in_redis() {
     assert_eq!(deployment.send(0, Method::DELETE, Some(&other), None).await.status(), 202);
     assert_eq!(deployment.calls(&other).await, [404, 404]);
 
+    // What ends while nobody can say so ends when there is a connection again, and only that.
+    let missed = deployment.begin(1).await;
+    let of_missed = deployment.send(1, Method::GET, Some(&missed), None).await;
+    let mut of_kept = Box::pin(deployment.send(1, Method::GET, Some(&session), None).await.bytes());
+    let key = format!("securemcp:*:session:{}", sha256_base64url(missed.as_bytes()));
+    let key = deployment.redis.cli(&format!("KEYS {key}"));
+    assert_eq!(deployment.redis.cli(&format!("DEL {}", key.trim())).trim(), "1");
+    assert_eq!(deployment.redis.cli("CLIENT KILL TYPE pubsub").trim(), "2");
+    tokio::time::timeout(LIMIT, of_missed.bytes()).await.expect("it ends in time").expect("the end of the stream");
+    deployment.until("missed, Redis back", &session, [200, 200]).await;
+    assert!((&mut of_kept).now_or_never().is_none());
+
+    // Nothing is kept for ever.
+    let keys = deployment.redis.cli("KEYS *");
+    assert!(["keys", "session"].iter().all(|kind| keys.contains(&format!(":{kind}:"))), "{keys}");
+    for key in keys.lines() {
+        // A rate may have ended meanwhile: -2.
+        assert_ne!(deployment.redis.cli(&format!("PTTL {key}")).trim(), "-1", "{key}");
+    }
+
     // R13: the replica where it began is killed.
     drop(deployment.replicas.remove(0));
     assert_eq!(deployment.call(0, &session).await, 200);
@@ -171,11 +202,35 @@ fn a_wrong_password_is_said_with_what_to_do() {
         let server = account.serve_at(free_port(), &[("SECUREMCP_REDIS_URL_FILE", &url)], &[]);
         let ready = format!("curl -sS {}/health/ready", server.origin());
         let began = Instant::now();
-        while !account.shell(&ready, &[]).done().contains(&format!("\"redis\":\"{word}\"")) {
-            assert!(began.elapsed() < LIMIT, "Redis is not `{word}`");
+        // What readiness says is so before the first answer of Redis, too; the log has its words.
+        while !account.shell(&ready, &[]).done().contains(&format!("\"redis\":\"{word}\""))
+            || !server.log().contains("Redis at") && password.is_some()
+        {
+            assert!(began.elapsed() < LIMIT, "Redis is not `{word}`: {}", server.log());
         }
         let log = server.log();
         assert_eq!(log.contains("correct user and password in `redis.url`"), password.is_some(), "{log}");
         assert!(!log.contains("of-this-test-only") && !log.contains(":wrong@"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_user_that_the_page_names_may_do_all_that_is_done() {
+    let page = fs::read_to_string(root().join("docs/REDIS.md")).expect("the page");
+    let line = page.lines().find(|line| line.starts_with("ACL SETUSER securemcp ")).expect("the line");
+    for (line, is_refused) in [(line.replace(" +exists", ""), true), (line.to_owned(), false)] {
+        let redis = Redis::start();
+        assert_eq!(redis.cli(&line.replace("PASSWORD", "of-the-user")).trim(), "OK");
+        let url = redis.url_file(None);
+        let of_the_user = format!("redis://securemcp:of-the-user@127.0.0.1:{}/0", redis.port);
+        fs::write(&url, of_the_user).expect("written");
+        let deployment = Deployment::on(redis, &url);
+        let session = deployment.begin(0).await;
+        deployment.until("a user of its own", &session, [200, 200]).await;
+        assert_eq!(deployment.send(1, Method::DELETE, Some(&session), None).await.status(), 202);
+        assert_eq!(deployment.calls(&session).await, [404, 404]);
+        let logs: String = deployment.replicas.iter().map(|(server, _)| server.log()).collect();
+        assert_eq!(logs.contains("no permissions to run the 'exists' command"), is_refused, "{logs}");
+        assert_eq!(logs.contains("Redis at"), is_refused, "{logs}");
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod person;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod redis;
+pub(crate) mod replicas;
 pub(crate) mod server;
 pub(crate) mod terminal;
 pub(crate) mod tls;

@@ -9,13 +9,13 @@ use std::{
 
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{broadcast, mpsc},
     task::{AbortHandle, JoinHandle},
 };
 
 /// What it does with a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     /// What it should.
     Well,
@@ -23,6 +23,10 @@ pub(crate) enum Mood {
     Refuses(&'static str),
     /// Takes commands and answers none.
     Silent,
+    /// Forgets a session as soon as it has said what it is.
+    ForgetsWhatItSaid,
+    /// Answers every question about keys with these bytes.
+    Says(Vec<u8>),
 }
 
 /// A running one; it ends when it is dropped.
@@ -42,12 +46,12 @@ struct Inner {
 }
 
 impl FakeRedis {
-    pub(crate) async fn start() -> Self {
-        Self::with_password(None).await
+    pub(crate) fn start() -> Self {
+        Self::with_password(None)
     }
 
-    pub(crate) async fn with_password(password: Option<&'static str>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    pub(crate) fn with_password(password: Option<&'static str>) -> Self {
+        let listener = socket(SocketAddr::from(([127, 0, 0, 1], 0))).listen(64).expect("a free port");
         let inner = Inner {
             password,
             mood: Mutex::new(Mood::Well),
@@ -82,10 +86,11 @@ impl FakeRedis {
 
     /// Closes the port and every connection; what it knows is kept for [`back`](Self::back).
     pub(crate) async fn gone(mut self) -> Gone {
+        let place = socket(self.address);
         self.accepting.abort();
         let _ = (&mut self.accepting).await;
         self.inner.disconnect();
-        Gone { address: self.address, inner: Arc::clone(&self.inner) }
+        Gone { place, inner: Arc::clone(&self.inner) }
     }
 
     /// Forgets everything.
@@ -93,26 +98,37 @@ impl FakeRedis {
         self.inner.values.lock().expect("not poisoned").clear();
     }
 
-    /// How often such a command came for keys with this in their names.
-    pub(crate) fn count(&self, command: &str, part: &str) -> usize {
+    /// What was heard that keeps something for ever, which nothing should.
+    pub(crate) fn kept_for_ever(&self) -> Vec<Vec<String>> {
         let heard = self.inner.heard.lock().expect("not poisoned");
-        heard.iter().filter(|words| words[0] == command && words.get(1).is_some_and(|key| key.contains(part))).count()
+        let has_time = |words: &[String]| match words[0].as_str() {
+            "SET" | "GETEX" => words.iter().any(|word| word == "PX"),
+            "EVAL" => words[1].matches("'SET'").count() == words[1].matches("'PX'").count(),
+            _ => true,
+        };
+        heard.iter().filter(|words| !has_time(words)).cloned().collect()
     }
 
-    /// Waits until another script has run over keys with this in their names.
-    pub(crate) async fn until_told(&self, part: &str) {
-        let count = || {
-            let heard = self.inner.heard.lock().expect("not poisoned");
-            heard.iter().filter(|words| words[0] == "EVAL" && words.iter().any(|word| word.contains(part))).count()
-        };
-        let before = count();
-        for _ in 0..1000 {
-            if count() > before {
+    /// Waits until such a command has come so often with this in it.
+    pub(crate) async fn until_asked(&self, command: &str, part: &str, times: usize) {
+        for _ in 0..2000 {
+            if self.count(command, part) >= times {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        panic!("no script ran over `{part}`");
+        panic!("no {command} came for `{part}`");
+    }
+
+    /// How often such a command came with this in it.
+    pub(crate) fn count(&self, command: &str, part: &str) -> usize {
+        let heard = self.inner.heard.lock().expect("not poisoned");
+        heard.iter().filter(|words| words[0] == command && words[1..].iter().any(|word| word.contains(part))).count()
+    }
+
+    /// Waits until another script has run over keys with this in their names.
+    pub(crate) async fn until_told(&self, part: &str) {
+        self.until_asked("EVAL", part, self.count("EVAL", part) + 1).await;
     }
 
     /// Writes something else where keys with this in their names are; how many there are.
@@ -124,13 +140,25 @@ impl FakeRedis {
 
 /// A Redis that is gone.
 pub(crate) struct Gone {
-    address: SocketAddr,
+    /// Bound, so that nobody else gets the port, and not listening, so that who connects is refused.
+    place: TcpSocket,
     inner: Arc<Inner>,
 }
 
 impl Gone {
-    pub(crate) async fn back(self) -> FakeRedis {
-        FakeRedis::on(TcpListener::bind(self.address).await.expect("the port is still free"), self.inner)
+    /// Forgets those keys that have this in their names; how many there were.
+    pub(crate) fn forget(&self, part: &str) -> usize {
+        let mut values = self.inner.values.lock().expect("not poisoned");
+        values.extract_if(|key, _| key.contains(part)).count()
+    }
+
+    /// What it does with a command from its return on.
+    pub(crate) fn set(&self, mood: Mood) {
+        *self.inner.mood.lock().expect("not poisoned") = mood;
+    }
+
+    pub(crate) fn back(self) -> FakeRedis {
+        FakeRedis::on(self.place.listen(64).expect("the port is ours"), self.inner)
     }
 }
 
@@ -197,21 +225,29 @@ impl Inner {
         if !*is_in {
             return b"-NOAUTH Authentication required.\r\n".to_vec();
         }
-        let is_write = matches!(word(0), "SET" | "GETEX" | "DEL" | "EVAL");
-        if let (Mood::Refuses(error), true) = (*self.mood.lock().expect("not poisoned"), is_write) {
-            return format!("-{error}\r\n").into_bytes();
+        let is_about_keys = matches!(word(0), "GET" | "SET" | "GETEX" | "EXISTS" | "DEL" | "EVAL");
+        let mood = self.mood.lock().expect("not poisoned").clone();
+        match &mood {
+            Mood::Refuses(error) if is_about_keys => return format!("-{error}\r\n").into_bytes(),
+            Mood::Says(answer) if is_about_keys => return answer.clone(),
+            _ => {}
         }
         let mut values = self.values.lock().expect("not poisoned");
         match word(0) {
+            "GETEX" if mood == Mood::ForgetsWhatItSaid => {
+                values.remove(word(1)).map_or_else(|| b"_\r\n".to_vec(), |value| bulk(&value))
+            }
             "GET" | "GETEX" => values.get(word(1)).map_or_else(|| b"_\r\n".to_vec(), |value| bulk(value)),
+            "EXISTS" => format!(":{}\r\n", usize::from(values.contains_key(word(1)))).into_bytes(),
             "SET" if words.iter().any(|word| word == "NX") && values.contains_key(word(1)) => b"_\r\n".to_vec(),
             "SET" => {
                 values.insert(words[1].clone(), words[2].clone().into_bytes());
                 b"+OK\r\n".to_vec()
             }
             "DEL" => format!(":{}\r\n", usize::from(values.remove(word(1)).is_some())).into_bytes(),
-            "PUBLISH" => {
-                let heard = self.announced.send((words[1].clone(), words[2].clone())).unwrap_or_default();
+            "EVAL" if word(1).contains("PUBLISH") => {
+                values.remove(word(3));
+                let heard = self.announced.send((words[4].clone(), words[5].clone())).unwrap_or_default();
                 format!(":{heard}\r\n").into_bytes()
             }
             "SUBSCRIBE" => push("subscribe", &[word(1)]),
@@ -253,6 +289,14 @@ async fn number(reader: &mut (impl AsyncBufRead + Unpin), mark: char) -> Option<
     let mut line = String::new();
     reader.read_line(&mut line).await.ok()?;
     line.trim_end().strip_prefix(mark)?.parse().ok()
+}
+
+fn socket(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    // For a second one on the port of the first.
+    socket.set_reuseport(true).expect("a setting");
+    socket.bind(address).expect("a free port");
+    socket
 }
 
 fn bulk(value: &[u8]) -> Vec<u8> {
