@@ -23,12 +23,8 @@ use crate::{
     store::{LocalClient, PrivateDir, initial_access_token},
 };
 
-/// Settings that have a flag at `register`.
-pub(super) const SETTINGS: &[Setting] = &[
-    ("client.initial_access_token", "FILE"),
-    ("client.keycloak_admin", "USER"),
-    ("client.keycloak_admin_password", "FILE"),
-];
+/// Settings that have a flag at `register` only.
+pub(super) const SETTINGS: &[Setting] = &[("client.initial_access_token", "FILE")];
 /// Settings that have a flag where an administrator of a Keycloak is needed.
 pub(super) const ADMIN: &[Setting] = &[("client.keycloak_admin", "USER"), ("client.keycloak_admin_password", "FILE")];
 /// Settings that have a flag where a registration is chosen.

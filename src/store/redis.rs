@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::{
-    hint::Hint,
+    hint::{Hint, chain},
     secret::{Secret, sha256_base64url},
 };
 
@@ -151,9 +151,10 @@ impl Redis {
             };
             self.link.send_replace(Link::Down);
             let error = RedisError::Down { place: self.place.clone(), source: ended };
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            if last.replace(cause.clone()).as_ref() != Some(&cause) {
-                warn!(error = %error, cause, hint = error.hint(), "sessions are not available");
+            let problem = chain(&error);
+            if last.as_ref() != Some(&problem) {
+                warn!(error = problem, hint = error.hint(), "sessions are not available");
+                last = Some(problem);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -244,10 +245,11 @@ impl Redis {
     }
 
     fn log_refusal(&self, error: &RedisError) {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let problem = chain(error);
         let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(cause.clone()).as_ref() != Some(&cause) {
-            warn!(%error, cause, hint = error.hint(), "Redis refused a question");
+        if last.as_ref() != Some(&problem) {
+            warn!(error = problem, hint = error.hint(), "Redis refused a question");
+            *last = Some(problem);
         }
     }
 
