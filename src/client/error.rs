@@ -75,9 +75,11 @@ pub enum ClientError {
         /// Code and description, escaped and capped.
         answer: String,
     },
-    /// An administrator's password would go to whom a server names.
-    #[error("an administrator's password goes only to an issuer that you name, and `{issuer}` was named by the server")]
+    /// A secret that was brought along would go to whom a server names.
+    #[error("{secret} goes only to an issuer that you name, and `{issuer}` was named by the server")]
     IssuerNotNamed {
+        /// The beginning of the sentence.
+        secret: &'static str,
         /// The issuer.
         issuer: String,
     },
@@ -307,8 +309,10 @@ impl Hint for ClientError {
                 "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or \
                  look at fewer days with `--unused-days`"
             }
-            Self::IssuerNotNamed { issuer } => {
-                return Some(format!("if that is your Keycloak, add `--issuer {issuer}`"));
+            Self::IssuerNotNamed { issuer, .. } => {
+                return Some(format!(
+                    "if that is whom it belongs to, add `--issuer {issuer}`, or set `SECUREMCP_ISSUER`"
+                ));
             }
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"

@@ -57,6 +57,7 @@ impl Client {
         if let (Some(client_id), Some(secret)) = (&wanted, &self.settings.client_secret)
             && wanted == self.settings.client_id
         {
+            self.may_show("a client secret", issuer)?;
             let proof = Proof::Secret(secret.clone());
             return Ok(Identity {
                 client_id: client_id.clone(),

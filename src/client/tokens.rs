@@ -487,6 +487,7 @@ mod tests {
         let client = world.client_with(|settings| {
             settings.resource = Some(settings.server.clone());
             settings.server = server;
+            settings.issuer = Some(Issuer::parse(&world.origin).unwrap());
         });
         assert!(client.kept_token().await.unwrap().is_none());
         assert_eq!(client.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);

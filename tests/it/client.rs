@@ -338,7 +338,7 @@ fn c18_a_token_goes_to_no_other_server() {
     assert_eq!(theirs(&two), 0);
     two.claim(RESOURCE, "authorization_servers", json!([one.origin]));
     two.revoke_all();
-    let again = call(&account, &two.url);
+    let again = account.run(&["call", "echo", "hi", "--server", &two.url, "--issuer", &one.origin]);
     fails(&again, 4, &["refused the token that its issuer had just made"]);
     assert_eq!(theirs(&two), 0);
     let hits = one.hits();
@@ -374,6 +374,28 @@ fn the_accounts_own_key_is_for_its_own_issuer() {
     account.run(&register).done();
     let hits = liar.hits();
     assert_eq!(only(&hits, "POST /register")[0].authorization, None, "the initial access token is its issuer's alone");
+}
+
+#[test]
+fn c07_a_server_does_not_choose_who_gets_a_secret() {
+    let (server, other) = (Liar::start(), Liar::start());
+    server.claim(RESOURCE, "authorization_servers", json!([other.origin]));
+    let initial = Account::new().with("SECUREMCP_INITIAL_ACCESS_TOKEN", "opens-the-registration");
+    for (account, command, secret, asked) in [
+        (account(), &["token", "get"][..], "a client secret", "POST /token"),
+        (initial, &["dcr", "register"], "an initial access token", "POST /register"),
+    ] {
+        let arguments = [command, &["--server", &server.url]].concat();
+        let refused = account.run(&arguments);
+        fails(&refused, 2, &[secret, "named by the server", &format!("--issuer {}", other.origin)]);
+        assert!(other.hits().iter().all(|hit| hit.what.starts_with("GET ")), "it got more than a look");
+        // The twin: the issuer that a person names, and the server's own.
+        account.run(&[&arguments[..], &["--issuer", &other.origin]].concat()).done();
+        assert_eq!(only(&other.hits(), asked).len(), 1);
+        let own = Liar::start();
+        account.run(&[command, &["--server", &own.url]].concat()).done();
+        assert_eq!(only(&own.hits(), asked).len(), 1);
+    }
 }
 
 /// Ends a command, and says how it ended and how much memory it took at most, in MiB.
