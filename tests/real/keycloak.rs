@@ -28,7 +28,9 @@ impl<'a> Desk<'a> {
 
     /// Runs a command against the server, as the client of these variables.
     fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> crate::harness::Ended {
-        self.account.with(variables, &[arguments, &["--server", &self.server.url()]].concat())
+        let issuer = self.keycloak.issuer();
+        let variables = [&[("SECUREMCP_ISSUER", issuer.as_str())], variables].concat();
+        self.account.with(&variables, &[arguments, &["--server", &self.server.url()]].concat())
     }
 
     fn registered(&self, arguments: &[&str]) -> Value {
