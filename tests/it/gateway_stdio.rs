@@ -204,6 +204,7 @@ async fn g07_a_child_that_answers_without_end_is_told_of_at_once_and_started_aga
 /// Nobody but root may look at the descriptors of the program, so that the server has to be in the process that counts
 /// them, and nothing else may be.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a process that was started for this test alone is told so")]
 fn r24_crashes_one_after_the_other_leave_no_zombie_and_no_descriptor() {
     if env::var_os(ALONE).is_some() {
         tokio::runtime::Runtime::new().expect("a runtime").block_on(crashes_leave_nothing());
