@@ -57,9 +57,15 @@ pub(super) fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit
     })?;
     let printer = surroundings.printer;
     if printer.is_json() {
-        printer.document(&json!({"lines": intact.lines, "chains": intact.chains}))?;
+        printer.document(&json!({"lines": intact.lines, "chains": intact.chains, "torn": intact.torn}))?;
     } else {
         printer.text(&format!("intact; lines: {}, chains: {}", intact.lines, intact.chains))?;
+    }
+    if intact.torn > 0 {
+        printer.warning(&format!(
+            "lines that were written in part: {}; after a power cut, or on a full disk",
+            intact.torn
+        ));
     }
     Ok(Exit::Done)
 }

@@ -3,7 +3,8 @@
 //! Each line gets the id of its chain, its number and an HMAC over itself and the MAC of the line before, so that without
 //! the key no line can be changed, taken out, put in or moved. Each process has its own chain, and begins another in each
 //! new file; its first line names the last MAC that was in the file, or in the one before, so that a chain whose end was
-//! cut off is found when another follows it.
+//! cut off is found when another follows it. A line that was written in part, before a power cut or on a full disk, is vouched
+//! for by the line behind it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,6 +28,16 @@ pub(super) struct Chain {
     next: u64,
     /// Of the last line, as it is written.
     last: Option<String>,
+    /// Whether what is in front of the next line is a part of one.
+    torn: bool,
+}
+
+/// A line that is to be written.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    /// With the end of a torn line in front.
+    pub(super) bytes: Vec<u8>,
+    mac: Option<String>,
 }
 
 /// What is in a log that nobody has touched.
@@ -36,6 +47,8 @@ pub struct Intact {
     pub lines: u64,
     /// The chains that they belong to.
     pub chains: usize,
+    /// Lines that were written in part.
+    pub torn: u64,
 }
 
 /// Why a log is not what was written.
@@ -61,26 +74,33 @@ struct Place {
     seq: u64,
     #[serde(default)]
     after: Option<String>,
+    #[serde(default)]
+    torn: bool,
     mac: String,
 }
 
 impl Chain {
-    /// A chain in a file whose last line is this, if it has any.
-    pub(super) fn after(key: &Secret, last_line: Option<&[u8]>) -> Self {
-        let last = last_line.and_then(|line| serde_json::from_slice::<Place>(line).ok()).map(|place| place.mac);
-        Self { key: prepared(key), id: new_id(), next: 0, last }
+    /// A chain in a file that ends like this.
+    pub(super) fn after(key: &Secret, end: &[u8]) -> Self {
+        let lines = end.rsplit(|byte| *byte == b'\n');
+        let last = lines.filter_map(|line| serde_json::from_slice::<Place>(line).ok()).map(|place| place.mac).next();
+        let torn = end.last().is_some_and(|byte| *byte != b'\n');
+        Self { key: prepared(key), id: new_id(), next: 0, last, torn }
     }
 
     /// Goes on in another file.
     pub(super) fn begin_anew(&mut self) {
-        (self.id, self.next) = (new_id(), 0);
+        (self.id, self.next, self.torn) = (new_id(), 0, false);
     }
 
     /// The line with its place in the chain; one that is no object stays as it is.
-    pub(super) fn seal(&mut self, line: &[u8]) -> Vec<u8> {
-        let Some(body) = line.strip_suffix(b"}\n") else { return line.to_vec() };
+    pub(super) fn seal(&self, line: &[u8]) -> Sealed {
+        let Some(body) = line.strip_suffix(b"}\n") else { return Sealed { bytes: line.to_vec(), mac: None } };
         let mut sealed = Vec::with_capacity(line.len() + 128);
         sealed.extend_from_slice(body);
+        if self.torn {
+            sealed.extend_from_slice(b",\"torn\":true");
+        }
         sealed.extend_from_slice(format!(",\"chain\":\"{}\",\"seq\":{}", self.id, self.next).as_bytes());
         let before = match (&self.last, self.next) {
             (Some(last), 0) => {
@@ -92,8 +112,19 @@ impl Chain {
         };
         let mac = mac(&self.key, before, &sealed);
         sealed.extend_from_slice(format!("{MAC}{mac}\"}}\n").as_bytes());
-        (self.next, self.last) = (self.next + 1, Some(mac));
-        sealed
+        if self.torn {
+            sealed.insert(0, b'\n');
+        }
+        Sealed { bytes: sealed, mac: Some(mac) }
+    }
+
+    /// Moves on, if the line was written; if only this many of its bytes were, the next one vouches for them.
+    pub(super) fn wrote(&mut self, sealed: Sealed, count: usize) {
+        if count < sealed.bytes.len() {
+            self.torn |= count > 0;
+        } else if let Some(mac) = sealed.mac {
+            (self.next, self.last, self.torn) = (self.next + 1, Some(mac), false);
+        }
     }
 }
 
@@ -107,12 +138,24 @@ pub fn verify(log: impl BufRead, key: &Secret) -> Result<Intact, Broken> {
     let key = prepared(key);
     let mut chains: HashMap<String, (u64, String)> = HashMap::new();
     let mut seen = HashSet::new();
-    let mut line = 0;
+    let (mut line, mut torn) = (0, 0);
+    let mut in_no_chain = None;
     for text in log.split(b'\n') {
         let text = text?;
         line += 1;
         let broken = |problem| Broken::Line { line, problem };
-        let place: Place = serde_json::from_slice(&text).map_err(|_| broken("is in no chain"))?;
+        let Ok(place) = serde_json::from_slice::<Place>(&text) else {
+            if let Some(before) = in_no_chain.replace(broken("is in no chain")) {
+                return Err(before);
+            }
+            continue;
+        };
+        match in_no_chain.take() {
+            Some(_) if place.torn => torn += 1,
+            Some(before) => return Err(before),
+            None if place.torn => return Err(broken("follows a torn line that is missing")),
+            None => {}
+        }
         // Nothing may follow the MAC, which vouches for what is in front of it.
         let end = format!("{MAC}{}\"}}", place.mac);
         let signed = text.strip_suffix(end.as_bytes()).ok_or_else(|| broken("is in no chain"))?;
@@ -120,7 +163,7 @@ pub fn verify(log: impl BufRead, key: &Secret) -> Result<Intact, Broken> {
             None if place.seq > 0 => return Err(broken("is not the first of its chain, and that is missing")),
             None => {
                 // The first line of a file follows one in another file.
-                if place.after.as_ref().is_some_and(|after| line > 1 && !seen.contains(after)) {
+                if place.after.as_ref().is_some_and(|after| line > 1 && !seen.contains(&decoded(after))) {
                     return Err(broken("begins a chain after a line that is missing"));
                 }
                 String::new()
@@ -130,13 +173,16 @@ pub fn verify(log: impl BufRead, key: &Secret) -> Result<Intact, Broken> {
             }
             Some((_, mac)) => mac.clone(),
         };
-        let expected = URL_SAFE_NO_PAD.decode(&place.mac).unwrap_or_default();
+        let expected = decoded(&place.mac);
         let signed = [before.as_bytes(), b"\n", signed].concat();
         hmac::verify(&key, &signed, &expected).map_err(|_| broken("was changed, or written with another key"))?;
-        seen.insert(place.mac.clone());
+        seen.insert(expected);
         chains.insert(place.chain, (place.seq, place.mac));
     }
-    Ok(Intact { lines: line, chains: chains.len() })
+    match in_no_chain {
+        Some(broken) => Err(broken),
+        None => Ok(Intact { lines: line, chains: chains.len(), torn }),
+    }
 }
 
 fn mac(key: &hmac::Key, before: &str, signed: &[u8]) -> String {
@@ -145,6 +191,10 @@ fn mac(key: &hmac::Key, before: &str, signed: &[u8]) -> String {
         context.update(part);
     }
     URL_SAFE_NO_PAD.encode(context.sign())
+}
+
+fn decoded(mac: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(mac).unwrap_or_default()
 }
 
 fn prepared(key: &Secret) -> hmac::Key {
@@ -167,13 +217,20 @@ mod tests {
     fn log() -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for run in 0..2 {
-            let mut chain = Chain::after(&key(), lines.last().map(|line| line.trim_end().as_bytes()));
+            let mut chain = Chain::after(&key(), lines.concat().as_bytes());
             for event in 0..3 {
                 let line = format!("{{\"run\":{run},\"event\":{event},\"said\":\",\\\"mac\\\":\\\"\"}}\n");
-                lines.push(String::from_utf8(chain.seal(line.as_bytes())).unwrap());
+                lines.push(written(&mut chain, &line));
             }
         }
         lines
+    }
+
+    fn written(chain: &mut Chain, line: &str) -> String {
+        let sealed = chain.seal(line.as_bytes());
+        let (text, count) = (String::from_utf8(sealed.bytes.clone()).unwrap(), sealed.bytes.len());
+        chain.wrote(sealed, count);
+        text
     }
 
     fn verified(lines: &[String]) -> Result<Intact, String> {
@@ -182,29 +239,56 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_touched_is_intact() {
-        assert_eq!(verified(&log()), Ok(Intact { lines: 6, chains: 2 }));
-        assert_eq!(verified(&[]), Ok(Intact { lines: 0, chains: 0 }));
+        assert_eq!(verified(&log()), Ok(Intact { lines: 6, chains: 2, torn: 0 }));
+        assert_eq!(verified(&[]), Ok(Intact { lines: 0, chains: 0, torn: 0 }));
     }
 
     #[test]
     fn two_processes_may_write_to_one_file() {
-        let (mut one, mut other) = (Chain::after(&key(), None), Chain::after(&key(), None));
-        let lines: Vec<_> = (0..6)
-            .map(|index| {
-                String::from_utf8(if index % 2 == 0 { &mut one } else { &mut other }.seal(b"{\"a\":1}\n")).unwrap()
-            })
-            .collect();
-        assert_eq!(verified(&lines), Ok(Intact { lines: 6, chains: 2 }));
+        let (mut one, mut other) = (Chain::after(&key(), b""), Chain::after(&key(), b""));
+        let lines: Vec<_> =
+            (0..6).map(|index| written(if index % 2 == 0 { &mut one } else { &mut other }, "{\"a\":1}\n")).collect();
+        assert_eq!(verified(&lines), Ok(Intact { lines: 6, chains: 2, torn: 0 }));
     }
 
     #[test]
     fn a_file_that_goes_on_where_another_ended_is_intact_by_itself() {
-        let mut chain = Chain::after(&key(), None);
-        chain.seal(b"{\"a\":1}\n");
+        let mut chain = Chain::after(&key(), b"");
+        written(&mut chain, "{\"a\":1}\n");
         chain.begin_anew();
-        let line = String::from_utf8(chain.seal(b"{\"a\":2}\n")).unwrap();
+        let line = written(&mut chain, "{\"a\":2}\n");
         assert!(line.contains("\"seq\":0,\"after\":\""), "{line}");
-        assert_eq!(verified(&[line]), Ok(Intact { lines: 1, chains: 1 }));
+        assert_eq!(verified(&[line]), Ok(Intact { lines: 1, chains: 1, torn: 0 }));
+    }
+
+    #[test]
+    fn a_line_that_was_written_in_part_is_vouched_for_by_the_next() {
+        let torn = Ok(Intact { lines: 4, chains: 2, torn: 1 });
+        // A power cut: the next run finds a part of a line.
+        let whole = log();
+        let cut = [whole[0].clone(), whole[1].clone(), whole[2][..20].to_owned()].concat();
+        let mut next = Chain::after(&key(), cut.as_bytes());
+        let next = written(&mut next, "{\"a\":1}\n");
+        assert_eq!(verified(&[cut.clone(), next.clone()]), torn);
+        // A full disk: the same run goes on.
+        let mut chain = Chain::after(&key(), b"");
+        let first = written(&mut chain, "{\"a\":1}\n");
+        let lost = chain.seal(b"{\"a\":2}\n");
+        let part = String::from_utf8(lost.bytes[..30].to_vec()).unwrap();
+        chain.wrote(lost, 30);
+        let nothing = chain.seal(b"{\"a\":3}\n");
+        chain.wrote(nothing, 0);
+        let last = written(&mut chain, "{\"a\":4}\n");
+        assert_eq!(verified(&[first.clone(), part, last.clone()]), Ok(Intact { lines: 3, chains: 1, torn: 1 }));
+        // Nobody else can say so.
+        for (lines, problem) in [
+            (vec![cut.clone()], "line 3 is in no chain"),
+            (vec![cut.clone(), "\n".to_owned(), written(&mut chain, "{\"a\":5}\n")], "line 3 is in no chain"),
+            (vec![cut, next.replace(",\"torn\":true", "")], "line 3 is in no chain"),
+            (vec![first, last.trim_start().to_owned()], "line 2 follows a torn line that is missing"),
+        ] {
+            assert_eq!(verified(&lines), Err(problem.to_owned()));
+        }
     }
 
     #[test]
@@ -225,8 +309,8 @@ mod tests {
         doubled.insert(2, doubled[1].clone());
         let mut added = log();
         added.insert(3, "{\"run\":0,\"event\":9}\n".to_owned());
-        let mut chain = Chain::after(&Secret::new("another key, of an attacker"), None);
-        let forged: Vec<_> = (0..3).map(|_| String::from_utf8(chain.seal(b"{\"run\":7}\n")).unwrap()).collect();
+        let mut chain = Chain::after(&Secret::new("another key, of an attacker"), b"");
+        let forged: Vec<_> = (0..3).map(|_| written(&mut chain, "{\"run\":7}\n")).collect();
         for (lines, problem) in [
             (changed(1, "\"event\":1", "\"event\":7"), "line 2 was changed, or written with another key"),
             (changed(1, "\"}\n", "\",\"event\":7}\n"), "line 2 is in no chain"),

@@ -83,8 +83,8 @@ impl LogFile {
     /// As above, or what is in the file cannot be read.
     pub fn open_chained(path: &Path, key: &Secret) -> Result<Self, LogFileError> {
         let log = Self::open(path)?;
-        let last = last_line(path).map_err(|source| LogFileError::Io { path: path.to_owned(), source })?;
-        log.lock().chain = Some(Chain::after(key, last.as_deref()));
+        let end = end(path).map_err(|source| LogFileError::Io { path: path.to_owned(), source })?;
+        log.lock().chain = Some(Chain::after(key, &end));
         Ok(log)
     }
 
@@ -103,10 +103,13 @@ impl LogFile {
     /// Writes a line in one piece, so that lines of several threads do not mix. Nobody is left to be told of a failure.
     pub fn line(&self, line: &[u8]) {
         let Open { file, chain } = &mut *self.lock();
-        let _ = match chain {
-            Some(chain) => file.write_all(&chain.seal(line)),
-            None => file.write_all(line),
+        let Some(chain) = chain else {
+            written(file, line);
+            return;
         };
+        let sealed = chain.seal(line);
+        let count = written(file, &sealed.bytes);
+        chain.wrote(sealed, count);
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -124,17 +127,31 @@ impl Write for LogFile {
     }
 }
 
-/// Of a regular file; a pipe has none.
-fn last_line(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+/// How much of it was written.
+fn written(file: &mut File, line: &[u8]) -> usize {
+    let mut count = 0;
+    while count < line.len() {
+        match file.write(&line[count..]) {
+            Ok(more @ 1..) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => break,
+        }
+    }
+    count
+}
+
+/// The last lines of a regular file; a pipe has none.
+fn end(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     file.seek(SeekFrom::Start(metadata.len().saturating_sub(MAX_LINE)))?;
     let mut end = Vec::new();
     file.read_to_end(&mut end)?;
-    Ok(end.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).map(<[u8]>::to_vec))
+    Ok(end)
 }
 
 fn open(path: &Path) -> Result<File, LogFileError> {

@@ -68,3 +68,19 @@ fn an_audit_log_is_checked_with_its_key_only() {
     account.run(&["serve", "--check"]).failed(3, &["`audit.key` is set without `audit.file`"]);
     assert!(lines.iter().all(|line| !line.contains(KEY)));
 }
+
+#[test]
+fn a_line_that_a_power_cut_tore_does_not_spoil_the_log() {
+    let account = account();
+    let whole = log(&account).concat();
+    fs::write(account.home().join("audit.log"), &whole[..whole.len() - 20]).expect("it is ours");
+    let verify = || account.run(&["audit", "verify", "audit.log"]);
+    verify().failed(1, &["is in no chain"]);
+    let serve = account.serve_with(&["--audit-file", "audit.log"]);
+    account.run(&["call", "echo", "three", "--server", &serve.url]).done();
+    drop(serve);
+    let verified = verify();
+    assert!(verified.stderr.contains("lines that were written in part: 1;"), "{verified:?}");
+    let lines = fs::read_to_string(account.home().join("audit.log")).expect("text").lines().count();
+    assert_eq!(verified.done(), format!("intact; lines: {lines}, chains: 3\n"));
+}
