@@ -273,9 +273,9 @@ mod tests {
         // A full disk: the same run goes on.
         let mut chain = Chain::after(&key(), b"");
         let first = written(&mut chain, "{\"a\":1}\n");
-        let lost = chain.seal(b"{\"a\":2}\n");
-        let part = String::from_utf8(lost.bytes[..30].to_vec()).unwrap();
-        chain.wrote(lost, 30);
+        let failed = chain.seal(b"{\"a\":2}\n");
+        let part = String::from_utf8(failed.bytes[..30].to_vec()).unwrap();
+        chain.wrote(failed, 30);
         let nothing = chain.seal(b"{\"a\":3}\n");
         chain.wrote(nothing, 0);
         let last = written(&mut chain, "{\"a\":4}\n");
