@@ -18,5 +18,6 @@ mod pages;
 mod replicas;
 mod scanners;
 mod sdk_clients;
+mod stack;
 mod tls;
 mod typescript_server;
