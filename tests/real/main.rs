@@ -19,5 +19,7 @@ mod replicas;
 mod scanners;
 mod sdk_clients;
 mod stack;
+mod stack_clients;
+mod stack_tokens;
 mod tls;
 mod typescript_server;

@@ -29,7 +29,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts everything, each part when those that it needs are healthy.
     pub(crate) fn start() -> Self {
-        let (http_port, https_port) = (free_port(), free_port());
+        let (plain_port, https_port) = (free_port(), free_port());
         let (mcp, auth) =
             (format!("https://mcp.localhost:{https_port}"), format!("https://auth.localhost:{https_port}"));
         let operator = Account::new();
@@ -48,7 +48,7 @@ impl Stack {
             keycloak,
             postgres,
             replica_ports: [free_port(), free_port()],
-            http_port,
+            http_port: plain_port,
             https_port,
             operator,
             caller: Account::new(),
