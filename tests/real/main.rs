@@ -20,6 +20,8 @@ mod scanners;
 mod sdk_clients;
 mod stack;
 mod stack_clients;
+mod stack_faults;
+mod stack_sessions;
 mod stack_tokens;
 mod tls;
 mod typescript_server;

@@ -1,10 +1,13 @@
 //! The deployment of compose/: PostgreSQL, Keycloak, Redis, two replicas and nginx with TLS, from the files that ship, at
 //! addresses of the tests.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use reqwest::Certificate;
+use securemcp::net;
 
 use super::{
-    Account, Deployed, Ended, Keycloak, Postgres, Redis, Server, Service, free_port, write_nginx_configuration,
+    Account, Deployed, Ended, Keycloak, Link, Postgres, Redis, Server, Service, free_port, write_nginx_configuration,
 };
 
 /// All of it.
@@ -14,10 +17,13 @@ pub(crate) struct Stack {
     nginx: Option<Service>,
     /// Each with its own account, as each has its own volume.
     pub(crate) replicas: [Option<(Server, Account)>; 2],
+    /// The replicas' ways to Redis and Keycloak.
+    pub(crate) redis_link: Link,
+    pub(crate) keycloak_link: Link,
     pub(crate) redis: Redis,
     pub(crate) keycloak: Keycloak,
     pub(crate) postgres: Postgres,
-    replica_ports: [u16; 2],
+    pub(crate) replica_ports: [u16; 2],
     pub(crate) http_port: u16,
     https_port: u16,
     /// Where `securemcp init --compose` was run.
@@ -44,6 +50,8 @@ impl Stack {
         let mut stack = Self {
             nginx: None,
             replicas: [None, None],
+            redis_link: Link::to(redis.port),
+            keycloak_link: Link::to(keycloak.port),
             redis,
             keycloak,
             postgres,
@@ -98,8 +106,8 @@ impl Stack {
     /// The same, but waits until its readiness is told by this status.
     pub(crate) fn start_replica(&mut self, replica: usize, ready: u16) {
         let account = self.replicas[replica].take().map_or_else(Account::new, |(_, account)| account);
-        let url = self.redis.url_file(None).display().to_string();
-        let backchannel = format!("http://127.0.0.1:{}/realms/mcp-realm", self.keycloak.port);
+        let url = self.redis.url_file_by(self.redis_link.port).display().to_string();
+        let backchannel = format!("http://127.0.0.1:{}/realms/mcp-realm", self.keycloak_link.port);
         let (resource, issuer) = (self.resource(), self.issuer());
         let variables = [
             ("SECUREMCP_RESOURCE", resource.as_str()),
@@ -151,6 +159,13 @@ impl Stack {
     /// What nginx has printed so far: a line for each request among it.
     pub(crate) fn edge_log(&self) -> String {
         self.nginx.as_ref().expect("it runs").log()
+    }
+
+    /// A client that trusts the certificate.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        let pem = fs::read(self.secret("tls_certificate")).expect("it was made");
+        let extra_roots = vec![Certificate::from_pem(&pem).expect("a certificate")];
+        net::client(&net::Options { timeout: Duration::from_secs(20), extra_roots }).expect("a client")
     }
 
     /// Runs a command of the caller, with these variables, against the server and the issuer.
