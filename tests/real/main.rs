@@ -20,6 +20,7 @@ mod scanners;
 mod sdk_clients;
 mod stack;
 mod stack_clients;
+mod stack_edge;
 mod stack_faults;
 mod stack_sessions;
 mod stack_tokens;

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    harness::{Load, Stack, echo, figure, stateless, status_of},
+    harness::{Load, Redis, Stack, echo, figure, stateless, status_of},
     stack::{run, token},
     stack_sessions::Session,
 };
@@ -70,7 +70,6 @@ fn of_unknown_key(token: &str, number: u32) -> String {
 pub(crate) async fn unknown_keys_and_a_slow_issuer(stack: &mut Stack) {
     // After one look for an unknown key there is none for a while: these have not looked yet.
     for replica in 0..2 {
-        stack.replicas[replica] = None;
         stack.begin_replica(replica);
     }
     let token = token(stack);
@@ -102,7 +101,7 @@ pub(crate) async fn unknown_keys_and_a_slow_issuer(stack: &mut Stack) {
     ));
 }
 
-pub(crate) async fn redis_is_slow_and_gone(stack: &mut Stack) {
+pub(crate) async fn redis_fails(stack: &mut Stack) {
     let session = Session::begin(stack).await;
     assert_eq!(session.call().await, 200);
     stack.redis_link.delay(Duration::from_millis(500));
@@ -129,6 +128,36 @@ pub(crate) async fn redis_is_slow_and_gone(stack: &mut Stack) {
         "R7, Redis gone: sessions are 503 after {millis} ms, 0 of {good} other calls failed; back after {back} ms, and the \
          session with it"
     ));
+    let load = Load::begin(stack.http(), &stack.resource(), &session.token);
+    for (fault, begin, end) in [
+        ("R11, Redis frozen", Change::Freeze(true), Change::Freeze(false)),
+        ("R10, Redis read-only", Change::Command("REPLICAOF 127.0.0.1 1"), Change::Command("REPLICAOF NO ONE")),
+    ] {
+        begin.make(&stack.redis);
+        let millis = session.until(503).await;
+        load.more(50).await;
+        assert_eq!(stack.shell("$CURL -o /dev/null -w '%{http_code}' $MCP/health/ready", &[]).done(), "200");
+        end.make(&stack.redis);
+        let back = session.until(200).await;
+        figure(&format!("{fault}: sessions are 503 after {millis} ms, back after {back} ms"));
+    }
+    let good = load.end().await.all_good();
+    figure(&format!("Redis frozen and read-only: 0 of {good} other calls failed"));
+}
+
+/// What is done to a Redis that goes on running.
+enum Change {
+    Freeze(bool),
+    Command(&'static str),
+}
+
+impl Change {
+    fn make(&self, redis: &Redis) {
+        match self {
+            Self::Freeze(is_frozen) => redis.freeze(*is_frozen),
+            Self::Command(command) => assert_eq!(redis.cli(command).trim(), "OK"),
+        }
+    }
 }
 
 pub(crate) async fn the_database_is_gone(stack: &mut Stack) {
@@ -155,7 +184,6 @@ pub(crate) async fn keycloak_is_gone(stack: &mut Stack) {
     stack.keycloak.end();
     load.more(100).await;
     // A new replica has the keys of the others.
-    stack.replicas[0] = None;
     stack.begin_replica(0);
     load.more(100).await;
     let good = load.end().await.answers;
@@ -169,8 +197,7 @@ pub(crate) async fn keycloak_is_gone(stack: &mut Stack) {
 
     // Where nobody has any: alive, not ready, and not open.
     assert_eq!(stack.redis.cli("FLUSHALL").trim(), "OK");
-    stack.replicas[0] = None;
-    stack.start_replica(0, 503);
+    stack.start_replica(0, &[], 503);
     let port = stack.replica_ports[0];
     assert_eq!(status_of(port, "/health/live"), Some(200));
     let host = stack.resource().replace("https://", "").replace("/mcp", "");

@@ -40,7 +40,6 @@ pub(crate) fn tokens_are_judged(stack: &mut Stack) {
 
     // Keycloak makes a key when an algorithm is first used. A server that starts now has asked for none of them yet.
     for replica in 0..2 {
-        stack.replicas[replica] = None;
         stack.begin_replica(replica);
     }
     for (kind, token) in &good {

@@ -27,7 +27,7 @@ pub(crate) use postgres::Postgres;
 pub(crate) use process::Ended;
 pub(crate) use redis::{REDIS_PASSWORD, Redis};
 pub(crate) use service::{Service, free_port, status_of};
-pub(crate) use stack::Stack;
+pub(crate) use stack::{NOBODY, Stack};
 pub(crate) use tool::{Tool, root};
 
 /// Prints a figure for whoever reads the run, whether the test fails or not.

@@ -10,6 +10,9 @@ use super::{
     Account, Deployed, Ended, Keycloak, Link, Postgres, Redis, Server, Service, free_port, write_nginx_configuration,
 };
 
+/// A network in which nobody is.
+pub(crate) const NOBODY: &str = "192.0.2.0/24";
+
 /// All of it.
 #[derive(Debug)]
 pub(crate) struct Stack {
@@ -62,7 +65,8 @@ impl Stack {
             caller: Account::new(),
         };
         (0..2).for_each(|replica| stack.begin_replica(replica));
-        stack.begin_nginx();
+        // Not this machine: nobody here may administrate.
+        stack.begin_nginx(NOBODY);
         stack
     }
 
@@ -98,14 +102,15 @@ impl Stack {
         self.keycloak.begin(&deployed);
     }
 
-    /// Starts a replica, with an account of its own if it had none, and waits until it is ready.
+    /// Starts a replica in place of the one that was there, with an account of its own, and waits until it is ready.
     pub(crate) fn begin_replica(&mut self, replica: usize) {
-        self.start_replica(replica, 200);
+        self.start_replica(replica, &[], 200);
     }
 
-    /// The same, but waits until its readiness is told by this status.
-    pub(crate) fn start_replica(&mut self, replica: usize, ready: u16) {
-        let account = self.replicas[replica].take().map_or_else(Account::new, |(_, account)| account);
+    /// The same with these variables too, and waits until its readiness is told by this status.
+    pub(crate) fn start_replica(&mut self, replica: usize, more: &[(&str, &str)], ready: u16) {
+        self.replicas[replica] = None;
+        let account = Account::new();
         let url = self.redis.url_file_by(self.redis_link.port).display().to_string();
         let backchannel = format!("http://127.0.0.1:{}/realms/mcp-realm", self.keycloak_link.port);
         let (resource, issuer) = (self.resource(), self.issuer());
@@ -121,11 +126,14 @@ impl Stack {
         for (variable, _) in variables {
             assert!(shipped.contains(&format!("    {variable}: ")), "{variable} is not in compose.yaml");
         }
+        let variables = [&variables, more].concat();
         let server = account.serve_until(self.replica_ports[replica], &variables, &[], ready);
         self.replicas[replica] = Some((server, account));
     }
 
-    fn begin_nginx(&mut self) {
+    /// Starts the proxy in place of the one that was there; callers of this network may administrate Keycloak.
+    pub(crate) fn begin_nginx(&mut self, administrators: &str) {
+        self.end_nginx();
         let home = self.operator.home();
         let listen = |port: u16| format!("127.0.0.1:{port}");
         let secret = |name: &str| self.secret(name).display().to_string();
@@ -141,8 +149,7 @@ impl Stack {
             ("SECUREMCP_1", listen(self.replica_ports[0])),
             ("SECUREMCP_2", listen(self.replica_ports[1])),
             ("KEYCLOAK", listen(self.keycloak.port)),
-            // Not this machine: nobody here may administrate.
-            ("ADMIN_NETWORK", "192.0.2.0/24".to_owned()),
+            ("ADMIN_NETWORK", administrators.to_owned()),
             ("TLS_CERTIFICATE", secret("tls_certificate")),
             ("TLS_KEY", secret("tls_key")),
             ("ACME_ROOT", home.display().to_string()),
@@ -154,6 +161,13 @@ impl Stack {
         command.arg("-c").arg(home.join("nginx.conf")).args(["-g", &format!("{account}daemon off;")]);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(home);
         self.nginx = Some(Service::start(command, home, health).ready(health, "/", 200));
+    }
+
+    fn end_nginx(&mut self) {
+        // Its workers would outlive it if it were killed.
+        if let Some(nginx) = self.nginx.take() {
+            nginx.end("-TERM");
+        }
     }
 
     /// What nginx has printed so far: a line for each request among it.
@@ -190,9 +204,6 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Its workers would outlive it if it were killed.
-        if let Some(nginx) = self.nginx.take() {
-            nginx.end("-TERM");
-        }
+        self.end_nginx();
     }
 }
