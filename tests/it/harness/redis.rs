@@ -137,11 +137,12 @@ impl Gone {
     /// The same, but a session that it had has ended meanwhile.
     pub(crate) async fn back_without(self, session: &str) -> FakeRedis {
         let name = sha256_base64url(session.as_bytes());
-        let mut values = self.inner.values.lock().expect("not poisoned");
-        let before = values.len();
-        values.retain(|key, _| !key.ends_with(&name));
-        assert_eq!(values.len(), before - 1);
-        drop(values);
+        {
+            let mut values = self.inner.values.lock().expect("not poisoned");
+            let before = values.len();
+            values.retain(|key, _| !key.ends_with(&name));
+            assert_eq!(values.len(), before - 1);
+        }
         self.back().await
     }
 }
