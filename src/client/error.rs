@@ -235,7 +235,6 @@ pub enum Kind {
 impl ClientError {
     /// Whether it must not be tried again unasked: a password that is wrong too often closes the account.
     pub fn is_final(&self) -> bool {
-        let may_pass = |code: &ErrorCode| matches!(code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable);
         matches!(self, Self::Refused { action: ADMIN_LOGIN, code, .. } if !may_pass(code))
     }
 
@@ -247,8 +246,8 @@ impl ClientError {
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::UpstreamDown { .. }
-            | Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. }
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
+            Self::Refused { code, .. } if may_pass(code) => Kind::Unreachable,
             Self::Store(_) => Kind::Local,
             Self::Discover(error) => error.kind(),
             Self::NotPermitted { .. }
@@ -342,6 +341,10 @@ impl Hint for ClientError {
                 "no redirect is followed, since it could carry a secret elsewhere: name the URL that answers itself, \
                  or have the issuer's metadata name it"
             }
+            Self::Status { status: 403, server, .. } if server.contains("/realms/master/") => {
+                "a proxy in front of Keycloak keeps its administration for a network of its own: go there, or name its \
+                 inner address with `--issuer-backchannel-url`"
+            }
             Self::Status { status: 429, .. } => "it was asked too often: wait a while, then try again",
             Self::Status { status: 500..=599, .. } => {
                 "try again later; its log, or that of a proxy in front, says more"
@@ -366,9 +369,19 @@ pub fn withheld_hint(withheld: &Scopes) -> String {
     )
 }
 
+/// Whether the issuer says that it is not well, and nothing of the request.
+fn may_pass(code: &ErrorCode) -> bool {
+    match code {
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => true,
+        ErrorCode::Other(code) => code == quirks::OWN_FAILURE,
+        _ => false,
+    }
+}
+
 /// What to do about an OAuth error, RFC 6749 section 5.2, RFC 8707 section 2, RFC 7591 section 3.2.2.
 fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
     Some(match code {
+        code if may_pass(code) => "try again later; the issuer's log says more",
         _ if action == ADMIN_LOGIN => {
             "check `--keycloak-admin` and `KEYCLOAK_ADMIN_PASSWORD`: it must be an administrator of the realm `master`"
         }
@@ -403,7 +416,6 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
             "ask for what the issuer allows: `securemcp dcr register --help` and `securemcp dcr update --help` list \
              the flags"
         }
-        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => "try again later; the issuer's log says more",
         _ => return None,
     })
 }

@@ -382,13 +382,9 @@ fn libfaketime() -> String {
 }
 
 fn every_algorithm_is_verified(keycloak: &Keycloak) {
-    let id = keycloak.id_of("mcp-server");
-    let path = format!("/realms/mcp-realm/clients/{id}");
     let account = Account::new();
     let get = |algorithm: &str| {
-        let mut client = keycloak.admin("GET", &path, None).expect("a client");
-        client["attributes"]["access.token.signed.response.alg"] = algorithm.into();
-        keycloak.admin("PUT", &path, Some(&client));
+        keycloak.set_attributes("mcp-server", &[("access.token.signed.response.alg", algorithm)]);
         let issuer = keycloak.issuer();
         let server = format!("http://127.0.0.1:{}/mcp", keycloak.resource_port);
         let form =

@@ -215,6 +215,11 @@ impl Server {
         Self { service: self.service.said(words), ..self }
     }
 
+    /// Ends it as its container would be.
+    pub(crate) fn end(self) {
+        self.service.end("-TERM");
+    }
+
     /// Its MCP endpoint.
     pub(crate) fn url(&self) -> String {
         format!("{}/mcp", self.origin())

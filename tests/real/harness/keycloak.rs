@@ -243,6 +243,16 @@ impl Keycloak {
         found.expect("a list")[0]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Changes attributes of a client of the realm.
+    pub(crate) fn set_attributes(&self, client_id: &str, attributes: &[(&str, &str)]) {
+        let path = format!("/realms/mcp-realm/clients/{}", self.id_of(client_id));
+        let mut client = self.admin("GET", &path, None).expect("a client");
+        for (name, value) in attributes {
+            client["attributes"][name] = (*value).into();
+        }
+        self.admin("PUT", &path, Some(&client));
+    }
+
     /// What `securemcp dcr prune` does when this clock is right.
     pub(crate) fn prune(&self, clock: SharedClock, unused_for: Duration, delete: bool) -> Vec<StaleClient> {
         let state = tempfile::tempdir().expect("a temporary directory");

@@ -59,8 +59,17 @@ impl Redis {
 
     /// A file with its URL, whose password may be another.
     pub(crate) fn url_file(&self, password: Option<&str>) -> PathBuf {
+        self.write_url(self.port, password.unwrap_or(&self.password))
+    }
+
+    /// A file with its URL by way of another port.
+    pub(crate) fn url_file_by(&self, port: u16) -> PathBuf {
+        self.write_url(port, &self.password)
+    }
+
+    fn write_url(&self, port: u16, password: &str) -> PathBuf {
         let path = self.home.path().join("url");
-        let url = format!("redis://:{}@127.0.0.1:{}/0", password.unwrap_or(&self.password), self.port);
+        let url = format!("redis://:{password}@127.0.0.1:{port}/0");
         fs::write(&path, url).expect("the home is writable");
         path
     }

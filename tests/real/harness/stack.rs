@@ -1,11 +1,17 @@
 //! The deployment of compose/: PostgreSQL, Keycloak, Redis, two replicas and nginx with TLS, from the files that ship, at
 //! addresses of the tests.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use reqwest::Certificate;
+use securemcp::net;
 
 use super::{
-    Account, Deployed, Ended, Keycloak, Postgres, Redis, Server, Service, free_port, write_nginx_configuration,
+    Account, Deployed, Ended, Keycloak, Link, Postgres, Redis, Server, Service, free_port, write_nginx_configuration,
 };
+
+/// A network in which nobody is.
+pub(crate) const NOBODY: &str = "192.0.2.0/24";
 
 /// All of it.
 #[derive(Debug)]
@@ -14,10 +20,13 @@ pub(crate) struct Stack {
     nginx: Option<Service>,
     /// Each with its own account, as each has its own volume.
     pub(crate) replicas: [Option<(Server, Account)>; 2],
+    /// The replicas' ways to Redis and Keycloak.
+    pub(crate) redis_link: Link,
+    pub(crate) keycloak_link: Link,
     pub(crate) redis: Redis,
     pub(crate) keycloak: Keycloak,
     pub(crate) postgres: Postgres,
-    replica_ports: [u16; 2],
+    pub(crate) replica_ports: [u16; 2],
     pub(crate) http_port: u16,
     https_port: u16,
     /// Where `securemcp init --compose` was run.
@@ -29,7 +38,7 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts everything, each part when those that it needs are healthy.
     pub(crate) fn start() -> Self {
-        let (http_port, https_port) = (free_port(), free_port());
+        let (plain_port, https_port) = (free_port(), free_port());
         let (mcp, auth) =
             (format!("https://mcp.localhost:{https_port}"), format!("https://auth.localhost:{https_port}"));
         let operator = Account::new();
@@ -44,17 +53,20 @@ impl Stack {
         let mut stack = Self {
             nginx: None,
             replicas: [None, None],
+            redis_link: Link::to(redis.port),
+            keycloak_link: Link::to(keycloak.port),
             redis,
             keycloak,
             postgres,
             replica_ports: [free_port(), free_port()],
-            http_port,
+            http_port: plain_port,
             https_port,
             operator,
             caller: Account::new(),
         };
         (0..2).for_each(|replica| stack.begin_replica(replica));
-        stack.begin_nginx();
+        // Not this machine: nobody here may administrate.
+        stack.begin_nginx(NOBODY);
         stack
     }
 
@@ -90,16 +102,17 @@ impl Stack {
         self.keycloak.begin(&deployed);
     }
 
-    /// Starts a replica, with an account of its own if it had none, and waits until it is ready.
+    /// Starts a replica in place of the one that was there, with an account of its own, and waits until it is ready.
     pub(crate) fn begin_replica(&mut self, replica: usize) {
-        self.start_replica(replica, 200);
+        self.start_replica(replica, &[], 200);
     }
 
-    /// The same, but waits until its readiness is told by this status.
-    pub(crate) fn start_replica(&mut self, replica: usize, ready: u16) {
-        let account = self.replicas[replica].take().map_or_else(Account::new, |(_, account)| account);
-        let url = self.redis.url_file(None).display().to_string();
-        let backchannel = format!("http://127.0.0.1:{}/realms/mcp-realm", self.keycloak.port);
+    /// The same with these variables too, and waits until its readiness is told by this status.
+    pub(crate) fn start_replica(&mut self, replica: usize, more: &[(&str, &str)], ready: u16) {
+        self.replicas[replica] = None;
+        let account = Account::new();
+        let url = self.redis.url_file_by(self.redis_link.port).display().to_string();
+        let backchannel = format!("http://127.0.0.1:{}/realms/mcp-realm", self.keycloak_link.port);
         let (resource, issuer) = (self.resource(), self.issuer());
         let variables = [
             ("SECUREMCP_RESOURCE", resource.as_str()),
@@ -113,11 +126,14 @@ impl Stack {
         for (variable, _) in variables {
             assert!(shipped.contains(&format!("    {variable}: ")), "{variable} is not in compose.yaml");
         }
+        let variables = [&variables, more].concat();
         let server = account.serve_until(self.replica_ports[replica], &variables, &[], ready);
         self.replicas[replica] = Some((server, account));
     }
 
-    fn begin_nginx(&mut self) {
+    /// Starts the proxy in place of the one that was there; callers of this network may administrate Keycloak.
+    pub(crate) fn begin_nginx(&mut self, administrators: &str) {
+        self.end_nginx();
         let home = self.operator.home();
         let listen = |port: u16| format!("127.0.0.1:{port}");
         let secret = |name: &str| self.secret(name).display().to_string();
@@ -133,8 +149,7 @@ impl Stack {
             ("SECUREMCP_1", listen(self.replica_ports[0])),
             ("SECUREMCP_2", listen(self.replica_ports[1])),
             ("KEYCLOAK", listen(self.keycloak.port)),
-            // Not this machine: nobody here may administrate.
-            ("ADMIN_NETWORK", "192.0.2.0/24".to_owned()),
+            ("ADMIN_NETWORK", administrators.to_owned()),
             ("TLS_CERTIFICATE", secret("tls_certificate")),
             ("TLS_KEY", secret("tls_key")),
             ("ACME_ROOT", home.display().to_string()),
@@ -148,9 +163,23 @@ impl Stack {
         self.nginx = Some(Service::start(command, home, health).ready(health, "/", 200));
     }
 
+    fn end_nginx(&mut self) {
+        // Its workers would outlive it if it were killed.
+        if let Some(nginx) = self.nginx.take() {
+            nginx.end("-TERM");
+        }
+    }
+
     /// What nginx has printed so far: a line for each request among it.
     pub(crate) fn edge_log(&self) -> String {
         self.nginx.as_ref().expect("it runs").log()
+    }
+
+    /// A client that trusts the certificate.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        let pem = fs::read(self.secret("tls_certificate")).expect("it was made");
+        let extra_roots = vec![Certificate::from_pem(&pem).expect("a certificate")];
+        net::client(&net::Options { timeout: Duration::from_secs(20), extra_roots }).expect("a client")
     }
 
     /// Runs a command of the caller, with these variables, against the server and the issuer.
@@ -175,9 +204,6 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // Its workers would outlive it if it were killed.
-        if let Some(nginx) = self.nginx.take() {
-            nginx.end("-TERM");
-        }
+        self.end_nginx();
     }
 }
