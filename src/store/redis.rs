@@ -107,6 +107,15 @@ impl fmt::Debug for Redis {
     }
 }
 
+/// What comes over a connection unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// It is there, perhaps again: what was announced before it may have been missed.
+    Connected,
+    /// Another replica [announces](Redis::announce) this.
+    Announced(&'a str),
+}
+
 impl Redis {
     /// The part of this Redis that belongs to `deployment`. Nothing is connected before [`run`](Self::run).
     ///
@@ -135,8 +144,8 @@ impl Redis {
         matches!(*self.link.borrow(), Link::Up(_))
     }
 
-    /// Keeps the connection, and says what others [announce](Self::announce), until the future is dropped.
-    pub async fn run(&self, heard: impl Fn(&str)) {
+    /// Keeps the connection, and says what is heard over it, until the future is dropped.
+    pub async fn run(&self, heard: impl Fn(Heard<'_>)) {
         let mut pause = FIRST_PAUSE;
         let mut last = None;
         loop {
@@ -145,6 +154,7 @@ impl Redis {
                     info!(redis = %self.place, "connected to Redis");
                     (pause, last) = (FIRST_PAUSE, None);
                     self.link.send_replace(Link::Up(connection.clone()));
+                    heard(Heard::Connected);
                     self.until_broken(connection, pushes, &heard).await
                 }
                 Err(error) => Some(error),
@@ -270,14 +280,14 @@ impl Redis {
         &self,
         mut connection: MultiplexedConnection,
         mut pushes: mpsc::UnboundedReceiver<PushInfo>,
-        heard: &impl Fn(&str),
+        heard: &impl Fn(Heard<'_>),
     ) -> Option<redis::RedisError> {
         loop {
             tokio::select! {
                 push = pushes.recv() => match push {
                     Some(PushInfo { kind: PushKind::Message, data }) => {
                         if let Some(text) = data.last().and_then(|text| String::from_redis_value_ref(text).ok()) {
-                            heard(&text);
+                            heard(Heard::Announced(&text));
                         }
                     }
                     None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => return None,

@@ -47,6 +47,10 @@ fn everything_is_healthy(stack: &Stack) {
     assert!(checks.len() > 3 && checks.iter().all(|check| check["state"] == "ok"), "{health:#}");
     let ready = stack.shell("$CURL $MCP/health/ready", &[]).json();
     assert_eq!((&ready["status"], &ready["redis"]), (&json!("ready"), &json!("ready")), "{ready}");
+    // Who was not told of its certificate is told so.
+    let (resource, issuer) = (stack.resource(), stack.issuer());
+    let strangers = [("SECUREMCP_SERVER", resource.as_str()), ("SECUREMCP_ISSUER", &issuer)];
+    stack.caller.with(&strangers, &["call", "echo", "hi"]).failed(5, &["certificate", "--ca"]);
 }
 
 fn static_and_registered_clients_call(stack: &Stack) {
