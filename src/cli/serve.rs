@@ -129,7 +129,7 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         }
     });
     drop(runtime);
-    log.flush();
+    log.end();
     ended
 }
 
