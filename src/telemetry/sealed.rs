@@ -162,9 +162,11 @@ impl Inner {
         }
         link.after.extend(tail.last);
         open.torn = u64::from(tail.is_torn);
+        let lost = open.lost;
         open.chain = Some(Chain::new(&self.key));
         if let Err(error) = open.append(&self.event("log_opened"), link) {
-            open.chain = None;
+            // It is tried again, and no event.
+            (open.chain, open.lost) = (None, lost);
             return Err(error);
         }
         let entry = open.entry();
