@@ -81,6 +81,11 @@ pub(super) fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit
              could be cut off",
         );
     }
+    if torn + lost > 0 {
+        printer.warning(&format!(
+            "lines that were written in part: {torn}, events that were not: {lost}; after a power cut, or on a full disk"
+        ));
+    }
     if printer.is_json() {
         printer.document(&json!({
             "lines": lines, "chains": chains, "open": open, "torn": torn, "lost": lost, "earlier": earlier,

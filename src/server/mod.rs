@@ -318,10 +318,10 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let lasting = &self.running.lasting;
         let trust = tokio::spawn(lasting.trust.upkeep());
-        let redis = lasting.redis.clone().map(|redis| {
-            let sessions = Arc::clone(&lasting.sessions);
-            let rates = shared_rates::run(Arc::clone(&redis), Arc::clone(&lasting.limiter), Arc::clone(&lasting.clock));
-            tokio::spawn(async move { tokio::join!(redis.run(|session| close(&sessions, session)), rates) })
+        let redis = lasting.redis.clone().zip(lasting.shared_sessions.clone()).map(|(redis, shared)| {
+            let sessions = shared.followed_by(Arc::clone(&lasting.sessions));
+            let rates = shared_rates::run(redis, Arc::clone(&lasting.limiter), Arc::clone(&lasting.clock));
+            tokio::spawn(async move { tokio::join!(sessions, rates) })
         });
         let leave_upstream = CancellationToken::new();
         let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
@@ -365,12 +365,6 @@ impl Server {
         }
         tracing::info!("stopped");
     }
-}
-
-/// Ends a session here that another replica has ended.
-fn close(sessions: &Arc<Sessions>, session: &str) {
-    let (sessions, session) = (Arc::clone(sessions), session.to_owned());
-    tokio::spawn(async move { sessions.close(&session).await });
 }
 
 async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), StartError> {

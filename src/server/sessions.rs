@@ -124,6 +124,11 @@ impl Sessions {
         lock(&self.owners).by_session.get(session).is_some_and(|owner| owner.is(caller))
     }
 
+    /// Every session of this process.
+    pub(super) fn ids(&self) -> Vec<String> {
+        lock(&self.owners).by_session.keys().cloned().collect()
+    }
+
     /// Whether this process has the session.
     pub(super) async fn has(&self, session: &str) -> bool {
         self.inner.has_session(&session.into()).await.unwrap_or_default()

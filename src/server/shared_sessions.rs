@@ -14,10 +14,10 @@ use rmcp::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::sessions::Owner;
+use super::sessions::{Owner, Sessions};
 use crate::{
     secret::sha256_base64url,
-    store::{Redis, RedisError},
+    store::{Heard, Redis, RedisError},
 };
 
 /// Sessions in Redis.
@@ -69,6 +69,35 @@ impl SharedSessions {
         self.redis.remove(&key(id)).await?;
         // The id is dead: whoever reads it has nothing.
         self.redis.announce(id).await
+    }
+
+    /// Keeps the connection, and ends the sessions of this process that end elsewhere, until the future is dropped.
+    pub(super) async fn followed_by(self: Arc<Self>, sessions: Arc<Sessions>) {
+        let heard = |heard: Heard<'_>| {
+            let (shared, sessions) = (Arc::clone(&self), Arc::clone(&sessions));
+            match heard {
+                Heard::Announced(id) => {
+                    let id = id.to_owned();
+                    tokio::spawn(async move { sessions.close(&id).await })
+                }
+                Heard::Connected => tokio::spawn(async move { shared.sweep(&sessions).await }),
+            };
+        };
+        self.redis.run(heard).await;
+    }
+
+    /// Ends the sessions here that Redis does not have: they ended while nobody could tell us.
+    ///
+    /// One that begins in this very moment may be among them; its client begins another.
+    async fn sweep(&self, sessions: &Sessions) {
+        for id in sessions.ids() {
+            match self.redis.get(&key(&id)).await {
+                Ok(None) => sessions.close(&id).await,
+                Ok(Some(_)) => {}
+                // The next connection asks again.
+                Err(_) => return,
+            }
+        }
     }
 }
 

@@ -8,4 +8,4 @@ mod redis;
 pub use local_client::{LocalClient, initial_access_token};
 pub use own_file::OwnFile;
 pub use private_dir::{Lock, PrivateDir, StoreError};
-pub use redis::{Redis, RedisError};
+pub use redis::{Heard, Redis, RedisError};

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::{
-    hint::Hint,
+    hint::{Hint, chain},
     secret::{Secret, sha256_base64url},
 };
 
@@ -107,6 +107,15 @@ impl fmt::Debug for Redis {
     }
 }
 
+/// What comes over a connection unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard<'a> {
+    /// It is there, perhaps again: what was announced before it may have been missed.
+    Connected,
+    /// Another replica [announces](Redis::announce) this.
+    Announced(&'a str),
+}
+
 impl Redis {
     /// The part of this Redis that belongs to `deployment`. Nothing is connected before [`run`](Self::run).
     ///
@@ -135,8 +144,8 @@ impl Redis {
         matches!(*self.link.borrow(), Link::Up(_))
     }
 
-    /// Keeps the connection, and says what others [announce](Self::announce), until the future is dropped.
-    pub async fn run(&self, heard: impl Fn(&str)) {
+    /// Keeps the connection, and says what is heard over it, until the future is dropped.
+    pub async fn run(&self, heard: impl Fn(Heard<'_>)) {
         let mut pause = FIRST_PAUSE;
         let mut last = None;
         loop {
@@ -145,15 +154,17 @@ impl Redis {
                     info!(redis = %self.place, "connected to Redis");
                     (pause, last) = (FIRST_PAUSE, None);
                     self.link.send_replace(Link::Up(connection.clone()));
+                    heard(Heard::Connected);
                     self.until_broken(connection, pushes, &heard).await
                 }
                 Err(error) => Some(error),
             };
             self.link.send_replace(Link::Down);
             let error = RedisError::Down { place: self.place.clone(), source: ended };
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            if last.replace(cause.clone()).as_ref() != Some(&cause) {
-                warn!(error = %error, cause, hint = error.hint(), "sessions are not available");
+            let problem = chain(&error);
+            if last.as_ref() != Some(&problem) {
+                warn!(error = problem, hint = error.hint(), "sessions are not available");
+                last = Some(problem);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -244,10 +255,11 @@ impl Redis {
     }
 
     fn log_refusal(&self, error: &RedisError) {
-        let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        let problem = chain(error);
         let mut last = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.replace(cause.clone()).as_ref() != Some(&cause) {
-            warn!(%error, cause, hint = error.hint(), "Redis refused a question");
+        if last.as_ref() != Some(&problem) {
+            warn!(error = problem, hint = error.hint(), "Redis refused a question");
+            *last = Some(problem);
         }
     }
 
@@ -268,14 +280,14 @@ impl Redis {
         &self,
         mut connection: MultiplexedConnection,
         mut pushes: mpsc::UnboundedReceiver<PushInfo>,
-        heard: &impl Fn(&str),
+        heard: &impl Fn(Heard<'_>),
     ) -> Option<redis::RedisError> {
         loop {
             tokio::select! {
                 push = pushes.recv() => match push {
                     Some(PushInfo { kind: PushKind::Message, data }) => {
                         if let Some(text) = data.last().and_then(|text| String::from_redis_value_ref(text).ok()) {
-                            heard(&text);
+                            heard(Heard::Announced(&text));
                         }
                     }
                     None | Some(PushInfo { kind: PushKind::Disconnection, .. }) => return None,

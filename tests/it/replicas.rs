@@ -160,6 +160,25 @@ async fn a_session_that_ends_at_one_replica_ends_at_all() {
 }
 
 #[tokio::test]
+async fn a_session_that_ended_while_redis_was_away_ends_when_it_is_back() {
+    let redis = FakeRedis::start().await;
+    let replicas = Replicas::on(&redis).await;
+    let alice = replicas.token_of("alice");
+    let (id, other) = (replicas.begin(0, &alice).await, replicas.begin(0, &alice).await);
+    let stream = replicas.without_body(0, Method::GET, &alice, &id).send().await.expect("an answer");
+    assert_eq!(stream.status(), 200);
+    let gone = redis.gone().await;
+    replicas.until_redis_is("failing").await;
+    // Another replica, which still reached it, ended the session; nobody here could hear of it.
+    let redis = gone.back_without(&id).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), stream.bytes()).await;
+    ended.expect("the stream ends").expect("in order");
+    replicas.until_redis_is("ready").await;
+    assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(0, &alice, &other).await], [404, 200]);
+    drop(redis);
+}
+
+#[tokio::test]
 async fn r7_without_redis_sessions_are_503_and_nothing_is_lost() {
     let redis = FakeRedis::start().await;
     let replicas = Replicas::with(&redis.url(), &[("server.metrics_listen", "127.0.0.1:0")]).await;

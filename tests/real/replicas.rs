@@ -9,7 +9,7 @@ use std::{
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Redis, Server, free_port, status_of};
+use crate::harness::{Account, REDIS_PASSWORD, Redis, Server, free_port, status_of};
 
 /// What both replicas are called.
 const HOST: &str = "127.0.0.1:9";
@@ -27,7 +27,7 @@ struct Deployment {
 impl Deployment {
     fn start() -> Self {
         let resource = format!("http://{HOST}/mcp");
-        let (account, redis) = (Account::new(), Redis::start());
+        let (account, redis) = (Account::new(), Redis::start(REDIS_PASSWORD));
         let issuer = account.serve_at(free_port(), &[("SECUREMCP_EMBEDDED_RESOURCES", &resource)], &[]);
         let arguments = ["token", "get", "--resource", &resource, "--issuer", &issuer.origin(), "--scope"];
         let token = account.securemcp(&[&arguments[..], &["mcp:read mcp:write"]].concat()).done().trim_end().to_owned();
@@ -164,7 +164,7 @@ async fn replicas_share_sessions_in_redis() {
 
 #[test]
 fn a_wrong_password_is_said_with_what_to_do() {
-    let redis = Redis::start();
+    let redis = Redis::start(REDIS_PASSWORD);
     for (password, word) in [(Some("wrong"), "failing"), (None, "ready")] {
         let account = Account::new();
         let url = redis.url_file(password).display().to_string();
@@ -176,6 +176,6 @@ fn a_wrong_password_is_said_with_what_to_do() {
         }
         let log = server.log();
         assert_eq!(log.contains("correct user and password in `redis.url`"), password.is_some(), "{log}");
-        assert!(!log.contains("of-this-test-only") && !log.contains(":wrong@"), "{log}");
+        assert!(!log.contains(REDIS_PASSWORD) && !log.contains(":wrong@"), "{log}");
     }
 }

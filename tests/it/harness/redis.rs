@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use securemcp::secret::sha256_base64url;
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -131,6 +132,18 @@ pub(crate) struct Gone {
 impl Gone {
     pub(crate) async fn back(self) -> FakeRedis {
         FakeRedis::on(TcpListener::bind(self.address).await.expect("the port is still free"), self.inner)
+    }
+
+    /// The same, but a session that it had has ended meanwhile.
+    pub(crate) async fn back_without(self, session: &str) -> FakeRedis {
+        let name = sha256_base64url(session.as_bytes());
+        {
+            let mut values = self.inner.values.lock().expect("not poisoned");
+            let before = values.len();
+            values.retain(|key, _| !key.ends_with(&name));
+            assert_eq!(values.len(), before - 1);
+        }
+        self.back().await
     }
 }
 
