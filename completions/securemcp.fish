@@ -142,8 +142,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fis
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l expect -d 'A copy of the head from before, whose lines must be there' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -157,10 +158,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l continued -d 'The log began in files before these, which are gone for good'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l closed -d 'The log goes on in files after these: look for no head, but for the end of every chain'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l listen -d 'IP address and port to listen on [env: SECUREMCP_LISTEN] [default: 127.0.0.1:8000]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l resource -d 'The URL that names this server: what tokens must be issued for [env: SECUREMCP_RESOURCE] [default: the listening URL on loopback, else required]' -r
@@ -659,7 +662,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "list" -d 'List the server\'s prompts and their arguments'

@@ -137,7 +137,7 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         }
     });
     drop(runtime);
-    log.flush();
+    log.end();
     ended
 }
 

@@ -95,6 +95,8 @@ pub struct Server {
     running: Arc<Running>,
     gateway: Option<Gateway>,
     drain_timeout: Duration,
+    /// Whether calls come by way of a proxy, which keeps connections open for the next one.
+    is_behind_proxy: bool,
 }
 
 /// What a server keeps for its whole life, whatever it is told meanwhile.
@@ -266,7 +268,14 @@ impl Server {
             draining: Arc::default(),
         };
         let running = Arc::new(Running::new(lasting, tls, config.clone()));
-        Ok(Self { listener, metrics_listener, running, gateway, drain_timeout: config.server.drain_timeout })
+        Ok(Self {
+            listener,
+            metrics_listener,
+            running,
+            gateway,
+            drain_timeout: config.server.drain_timeout,
+            is_behind_proxy: !config.server.trusted_proxies.is_empty(),
+        })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
@@ -341,7 +350,7 @@ impl Server {
             lasting.streams.cancel();
             stop_accepting.cancel();
             if let Ok(connections) = connections.await {
-                connections.shutdown().await;
+                listener::end(connections, self.is_behind_proxy).await;
             }
         };
         if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {

@@ -1,7 +1,6 @@
 //! Two replicas on a real Redis: sessions fail over, and Redis may be gone, empty, frozen or read-only.
 
 use std::{
-    io::Write as _,
     thread,
     time::{Duration, Instant},
 };
@@ -9,7 +8,7 @@ use std::{
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
-use crate::harness::{Account, REDIS_PASSWORD, Redis, Server, free_port, status_of};
+use crate::harness::{Account, REDIS_PASSWORD, Redis, Server, echo, figure, free_port, stateless, status_of};
 
 /// What both replicas are called.
 const HOST: &str = "127.0.0.1:9";
@@ -82,23 +81,13 @@ impl Deployment {
         [self.call(0, session).await, self.call(1, session).await]
     }
 
-    /// A call of 2026-07-28, by the command line.
-    fn stateless(&self, replica: usize) {
-        let (server, account) = &self.replicas[replica];
-        assert_eq!(status_of(server.port, "/health/ready"), Some(200));
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo",
-            "arguments": {"message": "hi"}, "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"}}}});
-        let line = format!(
-            "curl -sS -o /dev/null -w '%{{http_code}}' -H 'Host: {HOST}' -H \"Authorization: Bearer $TOKEN\" \
-             -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
-             -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: echo' \
-             --data-binary \"$MESSAGE\" {}",
-            server.url()
-        );
-        let ended = account.shell(&line, &[("TOKEN", &self.token), ("MESSAGE", &message.to_string())]);
-        assert_eq!(ended.done(), "200");
+    /// A call of 2026-07-28, at both.
+    async fn stateless(&self) {
+        for (server, _) in &self.replicas {
+            assert_eq!(status_of(server.port, "/health/ready"), Some(200));
+            let request = stateless(self.http.post(server.url()), &self.token).header("host", HOST).body(echo("hi"));
+            assert_eq!(request.send().await.expect("an answer").status(), 200);
+        }
     }
 
     /// Waits until a session is answered so by both, and says how long that took.
@@ -112,8 +101,7 @@ impl Deployment {
             assert!(began.elapsed() < LIMIT, "{what}: {answered:?}");
             thread::sleep(Duration::from_millis(20));
         }
-        // A figure for whoever reads the run, whether it fails or not.
-        let _ = writeln!(std::io::stderr(), "{what}: noticed after {} ms", began.elapsed().as_millis());
+        figure(&format!("{what}: noticed after {} ms", began.elapsed().as_millis()));
     }
 }
 
@@ -127,21 +115,21 @@ async fn replicas_share_sessions_in_redis() {
     deployment.redis.end();
     deployment.until("R7, Redis gone", &session, [503, 503]).await;
     assert_eq!(deployment.initialize(1).await.status(), 503);
-    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.stateless().await;
     deployment.redis.begin();
     deployment.until("R7, Redis back", &session, [200, 200]).await;
 
     // R11: half open.
     deployment.redis.freeze(true);
     deployment.until("R11, Redis frozen", &session, [503, 503]).await;
-    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.stateless().await;
     deployment.redis.freeze(false);
     deployment.until("R11, Redis goes on", &session, [200, 200]).await;
 
     // R10: read-only.
     deployment.redis.cli("REPLICAOF 127.0.0.1 1");
     deployment.until("R10, read-only", &session, [503, 503]).await;
-    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.stateless().await;
     deployment.redis.cli("REPLICAOF NO ONE");
     deployment.until("R10, writable", &session, [200, 200]).await;
 
