@@ -19,7 +19,9 @@ async fn the_deployment_that_ships() {
     stack_edge::administrators_have_a_network(&mut stack);
     static_and_registered_clients_call(&stack);
     both_replicas_are_called(&stack).await;
+    let stream = stack_sessions::Session::begin(&stack).await.listen().await;
     stack_clients::the_originals_tests(&stack);
+    stack_sessions::a_heartbeat_comes_through(stream).await;
     stack_sessions::a_session_outlives_its_replica(&mut stack).await;
     stack_faults::replicas_are_replaced_under_load(&mut stack).await;
     stack_faults::keys_rotate_under_load(&stack).await;

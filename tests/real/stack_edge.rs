@@ -43,6 +43,10 @@ pub(crate) fn it_is_closed_to_others(stack: &Stack) {
         let ended = stack.shell(&line, &[]);
         assert_eq!((ended.stdout.as_str(), ended.code), (printed.as_str(), Some(code)), "{line}: {ended:#?}");
     }
+    let log = stack.edge_log();
+    let disguised: Vec<_> = log.lines().filter(|line| line.contains("\"status\":400")).collect();
+    let asked_nobody = disguised.iter().all(|line| line.contains("\"upstream\":\"\""));
+    assert!(disguised.len() == 4 && asked_nobody, "{disguised:#?}");
     for url in ["$MCP/health", "$AUTH/realms/mcp-realm"] {
         let headers = stack.shell(&format!("$CURL -o /dev/null -D - {url}"), &[]);
         let headers = headers.done().to_lowercase();

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     harness::{Load, Stack, figure},
@@ -58,6 +59,15 @@ impl Session {
         status
     }
 
+    /// Opens its event stream.
+    pub(crate) async fn listen(&self) -> Response {
+        let request = self.http.request(Method::GET, &self.url).bearer_auth(&self.token);
+        let request = request.header("accept", "text/event-stream").header("mcp-session-id", &self.id);
+        let answer = request.header("mcp-protocol-version", "2025-11-25").send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer
+    }
+
     /// Waits until calls are answered so, and says for how many milliseconds they were not. No answer sends the client to
     /// another session or for another token.
     pub(crate) async fn until(&self, status: u16) -> u128 {
@@ -71,6 +81,18 @@ impl Session {
             assert!(began.elapsed() < LIMIT, "a session is answered with {answered}, not {status}");
         }
     }
+}
+
+/// What is too small to fill any buffer comes through while nothing follows it: the sign of life in a silent stream.
+pub(crate) async fn a_heartbeat_comes_through(mut stream: Response) {
+    let read = async {
+        let mut text = String::new();
+        while !text.lines().any(|line| line.starts_with(':')) {
+            let piece = stream.chunk().await.expect("a stream").expect("no end");
+            text.push_str(&String::from_utf8_lossy(&piece));
+        }
+    };
+    timeout(LIMIT, read).await.expect("a stream is not silent for so long");
 }
 
 pub(crate) async fn a_session_outlives_its_replica(stack: &mut Stack) {
@@ -116,13 +138,16 @@ fn upstream(line: &str) -> u16 {
 
 /// Reads an answer until an event has these words in it.
 async fn event(answer: &mut Response, words: &str) -> Value {
-    let mut text = String::new();
-    while let Some(piece) = answer.chunk().await.expect("a stream") {
-        text.push_str(&String::from_utf8_lossy(&piece));
-        let whole = text.lines().filter_map(|line| line.strip_prefix("data: ")).find(|data| data.contains(words));
-        if let Some(message) = whole.and_then(|data| serde_json::from_str(data).ok()) {
-            return message;
+    let read = async {
+        let mut text = String::new();
+        while let Some(piece) = answer.chunk().await.expect("a stream") {
+            text.push_str(&String::from_utf8_lossy(&piece));
+            let whole = text.lines().filter_map(|line| line.strip_prefix("data: ")).find(|data| data.contains(words));
+            if let Some(message) = whole.and_then(|data| serde_json::from_str(data).ok()) {
+                return message;
+            }
         }
-    }
-    panic!("no {words} in {text}")
+        panic!("no {words} in {text}")
+    };
+    timeout(LIMIT, read).await.unwrap_or_else(|_| panic!("no {words}"))
 }
