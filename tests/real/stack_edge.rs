@@ -22,7 +22,8 @@ pub(crate) fn it_is_closed_to_others(stack: &Stack) {
             "000 ".to_owned(),
             35,
         ),
-        (format!("{status} --tls-max 1.1 $MCP/health"), "000 ".to_owned(), 35),
+        // curl itself would not, unless it is told to.
+        (format!("{status} --ciphers DEFAULT@SECLEVEL=0 --tls-max 1.1 $MCP/health"), "000 ".to_owned(), 35),
         (format!("{status} --tls-max 1.2 $MCP/health"), "200 ".to_owned(), 0),
         (format!("{status} --tlsv1.3 $MCP/health"), "200 ".to_owned(), 0),
         // The realm is for everybody, its administration is not.
@@ -33,7 +34,10 @@ pub(crate) fn it_is_closed_to_others(stack: &Stack) {
             "403 ".to_owned(),
             0,
         ),
-        (format!("{status} --path-as-is \"{issuer};/../../master\""), "400 ".to_owned(), 0),
+        (format!("{status} \"{issuer};x\""), "400 ".to_owned(), 0),
+        (format!("{status} --path-as-is {issuer}/../master"), "400 ".to_owned(), 0),
+        (format!("{status} {issuer}/%2E%2e/master"), "400 ".to_owned(), 0),
+        (format!("{status} {issuer}%2fmaster"), "400 ".to_owned(), 0),
         (format!("{status} $AUTH/metrics"), "404 ".to_owned(), 0),
     ] {
         let ended = stack.shell(&line, &[]);
