@@ -328,7 +328,7 @@ impl Hint for ClientError {
             }
             Self::TokenRefused { .. } => {
                 "see what the server does not like about it with `securemcp token inspect`; server and issuer have to \
-                 agree on audience, keys and the time, and the server's log says which it was"
+                 agree on audience, keys and the time, which `securemcp health` compares; the server's log says which it was"
             }
             Self::NotPermitted { .. } => {
                 "ask whoever runs the issuer to allow this client the scopes that the operation needs"

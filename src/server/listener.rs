@@ -77,17 +77,15 @@ pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: C
     connections
 }
 
-/// Ends what [`accept`] has returned: idle connections at once, others with the answer under way.
+/// Waits until a proxy has closed its connections, but not for ever.
 ///
-/// A proxy may be sending a call over a connection that it believes to be idle: closed now, it would have to fail that call,
-/// since nobody knows whether it was done. So it is left to close them; what it still sends is answered, and is the last on
-/// its connection.
-pub(super) async fn end(connections: GracefulShutdown, is_behind_proxy: bool) {
-    let began = Instant::now();
-    while is_behind_proxy && connections.count() > 0 && began.elapsed() < IDLE_AT_PROXY {
+/// It may be sending a call over one that it believes to be idle: closed now, it would have to fail that call, since nobody
+/// knows whether it was done. What it still sends is answered, and is the last on its connection.
+pub(super) async fn left_by_proxy(connections: &GracefulShutdown, drain_timeout: Duration) {
+    let (began, longest) = (Instant::now(), IDLE_AT_PROXY.min(drain_timeout / 2));
+    while connections.count() > 0 && began.elapsed() < longest {
         tokio::time::sleep(LOOK).await;
     }
-    connections.shutdown().await;
 }
 
 /// The next connection, however long that takes.

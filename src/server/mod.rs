@@ -347,11 +347,15 @@ impl Server {
         let drained = async {
             // Connections are still accepted meanwhile: a load balancer must be able to read that we are not ready.
             lasting.in_flight.none().await;
-            lasting.streams.cancel();
             stop_accepting.cancel();
-            if let Ok(connections) = connections.await {
-                listener::end(connections, self.is_behind_proxy).await;
+            let Ok(connections) = connections.await else { return };
+            if self.is_behind_proxy {
+                listener::left_by_proxy(&connections, self.drain_timeout).await;
+                lasting.in_flight.none().await;
             }
+            // Only now: calls that are answered in events end with the streams.
+            lasting.streams.cancel();
+            connections.shutdown().await;
         };
         if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
             tracing::warn!("stopped with calls under way: the drain timeout is over");

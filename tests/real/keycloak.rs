@@ -366,8 +366,17 @@ fn clocks_that_differ_are_told(keycloak: &Keycloak) {
     for (off, reason) in [("-10m", "token was issued "), ("+10m", "token expired ")] {
         let desk = Desk::new(keycloak, &[("LD_PRELOAD", &library), ("FAKETIME", off)]);
         let refused = desk.run(&STATIC, &["call", "echo", "hi"]);
-        refused
-            .failed(4, &["had just made: invalid_token", "agree on audience, keys and the time, and the server's log"]);
+        refused.failed(
+            4,
+            &[
+                "had just made: invalid_token",
+                "agree on audience, keys and the time, which `securemcp health` compares",
+            ],
+        );
+        let health = desk.run(&STATIC, &["health", "--output", "json"]);
+        let checks: Value = serde_json::from_str(&health.stdout).expect("JSON");
+        let is_clock = |check: &&Value| check["subject"] == "clock" && check["state"] != "ok";
+        assert_eq!(checks.as_array().expect("a list").iter().filter(is_clock).count(), 1, "{off}: {checks:#}");
         let log = desk.server.log();
         assert!(log.contains(&format!("\"reason\":\"{reason}")), "{off}: {log}");
     }

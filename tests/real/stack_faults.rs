@@ -17,6 +17,10 @@ const LIMIT: Duration = Duration::from_mins(2);
 
 pub(crate) async fn replicas_are_replaced_under_load(stack: &mut Stack) {
     let load = Load::begin(stack.http(), &stack.resource(), &token(stack));
+    // Another one was killed just now.
+    for replica in 0..2 {
+        takes_part(stack, replica, &load).await;
+    }
     for replica in 0..2 {
         load.more(50).await;
         let (server, account) = stack.replicas[replica].take().expect("it runs");
