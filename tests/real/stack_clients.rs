@@ -1,5 +1,5 @@
-//! Every case of the original's tests, over TLS and by way of the proxy: with the client that the realm has, and with one
-//! that registered itself.
+//! Every case of the original's tests, over TLS and by way of the proxy: with the client that the realm has, and with
+//! one that registered itself.
 
 use std::fs;
 

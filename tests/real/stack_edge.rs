@@ -55,8 +55,8 @@ pub(crate) fn it_is_closed_to_others(stack: &Stack) {
     }
 }
 
-/// Who says where it comes from is believed by the replicas if it is the proxy, and the proxy believes nobody: neither in
-/// the log, nor where addresses are counted.
+/// Who says where it comes from is believed by the replicas if it is the proxy, and the proxy believes nobody: neither
+/// in the log, nor where addresses are counted.
 pub(crate) fn nobody_chooses_an_address(stack: &mut Stack) {
     for replica in 0..2 {
         stack.start_replica(replica, &[("SECUREMCP_LIMITS_PER_ADDRESS", "1/s")], 200);

@@ -129,8 +129,8 @@ pub(crate) async fn redis_fails(stack: &mut Stack) {
     let back = session.until(200).await;
     let good = load.end().await.all_good();
     figure(&format!(
-        "R7, Redis gone: sessions are 503 after {millis} ms, 0 of {good} other calls failed; back after {back} ms, and the \
-         session with it"
+        "R7, Redis gone: sessions are 503 after {millis} ms, 0 of {good} other calls failed; back after {back} ms, and \
+         the session with it"
     ));
     let load = Load::begin(stack.http(), &stack.resource(), &session.token);
     for (fault, begin, end) in [

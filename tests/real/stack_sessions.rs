@@ -68,8 +68,8 @@ impl Session {
         answer
     }
 
-    /// Waits until calls are answered so, and says for how many milliseconds they were not. No answer sends the client to
-    /// another session or for another token.
+    /// Waits until calls are answered so, and says for how many milliseconds they were not. No answer sends the client
+    /// to another session or for another token.
     pub(crate) async fn until(&self, status: u16) -> u128 {
         let began = Instant::now();
         loop {

@@ -1,5 +1,5 @@
-//! The deployment of compose/: PostgreSQL, Keycloak, Redis, two replicas and nginx with TLS, from the files that ship, at
-//! addresses of the tests.
+//! The deployment of compose/: PostgreSQL, Keycloak, Redis, two replicas and nginx with TLS, from the files that ship,
+//! at addresses of the tests.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -190,8 +190,8 @@ impl Stack {
         self.caller.with(&[&surroundings, variables].concat(), &[arguments, &["--ca", &ca]].concat())
     }
 
-    /// Runs a line of shell in which `$CURL` trusts the certificate and finds the hosts, and `$MCP` and `$AUTH` are their
-    /// origins.
+    /// Runs a line of shell in which `$CURL` trusts the certificate and finds the hosts, and `$MCP` and `$AUTH` are
+    /// their origins.
     pub(crate) fn shell(&self, line: &str, variables: &[(&str, &str)]) -> Ended {
         let resolve =
             ["mcp", "auth"].map(|host| format!("--resolve {host}.localhost:{}:127.0.0.1", self.https_port)).join(" ");
