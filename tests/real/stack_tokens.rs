@@ -164,7 +164,8 @@ struct Answer {
 fn called(stack: &Stack, origin: &str, token: &str) -> Answer {
     let line = format!(
         "$CURL -w '\\n%{{http_code}} %header{{x-request-id}} %header{{www-authenticate}}' \
-         -H \"Host: ${{MCP#https://}}\" -H \"Authorization: Bearer $TOKEN\" --json '{{\"message\":\"hi\"}}' {origin}/api/v1/tools/echo"
+         -H \"Host: ${{MCP#https://}}\" -H \"Authorization: Bearer $TOKEN\" \
+         --json '{{\"message\":\"hi\"}}' {origin}/api/v1/tools/echo"
     );
     let ended = stack.shell(&line, &[("TOKEN", token)]);
     let (body, rest) = ended.done().rsplit_once('\n').expect("two lines");
