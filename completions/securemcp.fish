@@ -41,8 +41,6 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -s q -l quiet -d 'Prin
 complete -c securemcp -n "__fish_securemcp_needs_command" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_needs_command" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_needs_command" -s V -l version -d 'Print version'
-complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "resource" -d 'List and read the resources of any MCP server'
-complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "prompt" -d 'List and get the prompts of any MCP server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "config" -d 'Look at the settings'
@@ -51,130 +49,11 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "serve" -d 'Run 
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "call" -d 'Call a tool on any MCP server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "resource" -d 'List and read the resources of any MCP server'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "prompt" -d 'List and get the prompts of any MCP server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "token" -d 'Get an access token, look at it, end it'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l output -d 'What stdout carries' -r -f -a "text\t''
-json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
-json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l output -d 'What stdout carries' -r -f -a "text\t''
-json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from help" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
-complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l output -d 'What stdout carries' -r -f -a "text\t''
-json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -f -a "list" -d 'List the server\'s prompts and their arguments'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -f -a "get" -d 'Print a prompt with its arguments filled in'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
-json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l arg -d 'One argument of the prompt' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l config -d 'Read settings from this file' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l output -d 'What stdout carries' -r -f -a "text\t''
-json\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
-always\t''
-never\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l timeout -d 'How long one request may take' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the server\'s prompts and their arguments'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "get" -d 'Print a prompt with its arguments filled in'
-complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l wait -d 'Check again until nothing fails, for this long' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l only -d 'Ask the server for this alone, by whatever name it is reached: for health checks of containers' -r -f -a "live\t'It runs'
 ready\t'It takes calls'"
@@ -263,8 +142,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fis
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l expect -d 'A copy of the head from before, whose lines must be there' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -278,10 +158,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l continued -d 'The log began in files before these, which are gone for good'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l closed -d 'The log goes on in files after these: look for no head, but for the end of every chain'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
-complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l listen -d 'IP address and port to listen on [env: SECUREMCP_LISTEN] [default: 127.0.0.1:8000]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l resource -d 'The URL that names this server: what tokens must be issued for [env: SECUREMCP_RESOURCE] [default: the listening URL on loopback, else required]' -r
@@ -389,6 +271,135 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l state-dir 
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from help" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -f -a "list" -d 'List the server\'s prompts and their arguments'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -f -a "get" -d 'Print a prompt with its arguments filled in'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l arg -d 'One argument of the prompt' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the server\'s prompts and their arguments'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "get" -d 'Print a prompt with its arguments filled in'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -529,9 +540,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 client_secret_post\t''
 private_key_jwt\t''
 none\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l initial-access-token-file -d 'A file with the token that opens the issuer\'s registration endpoint [env: SECUREMCP_INITIAL_ACCESS_TOKEN]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin -d 'The administrator of a Keycloak who opens its registration endpoint and gives clients their roles [env: SECUREMCP_KEYCLOAK_ADMIN]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l keycloak-admin-password-file -d 'A file with the password of `client.keycloak_admin` [env: SECUREMCP_KEYCLOAK_ADMIN_PASSWORD]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l initial-access-token-file -d 'A file with the token that opens the issuer\'s registration endpoint [env: SECUREMCP_INITIAL_ACCESS_TOKEN]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -637,25 +648,25 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "resource" -d 'List and read the resources of any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "prompt" -d 'List and get the prompts of any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "config" -d 'Look at the settings'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "audit" -d 'Look at audit logs'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "serve" -d 'Run the server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from resource prompt health completions config audit serve init call tools token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "config" -d 'Look at the settings'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "audit" -d 'Look at audit logs'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "serve" -d 'Run the server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "resource" -d 'List and read the resources of any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "prompt" -d 'List and get the prompts of any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "list" -d 'List the server\'s prompts and their arguments'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "get" -d 'Print a prompt with its arguments filled in'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no line was changed, taken out, put in or moved'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "get" -d 'Print an access token for the server, and nothing else'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "inspect" -d 'Show what a token says, and whether the server would accept it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke the kept token at its issuer, and forget it'

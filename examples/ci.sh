@@ -2,7 +2,8 @@
 # What a CI job does with a server behind securemcp: wait for it, get a token, call tools, and tell failures apart.
 #
 # It needs `securemcp` on the path, SECUREMCP_SERVER if the server is not http://127.0.0.1:8000/mcp, and, unless the
-# server is this account's own, SECUREMCP_CLIENT_ID and SECUREMCP_CLIENT_SECRET. With CI set, nothing ever asks or opens
+# server is this account's own, SECUREMCP_CLIENT_ID and SECUREMCP_CLIENT_SECRET, with SECUREMCP_ISSUER unless the issuer
+# is at the server's own address. With CI set, nothing ever asks or opens
 # a browser.
 set -eu
 

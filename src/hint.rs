@@ -8,7 +8,7 @@ pub trait Hint: std::error::Error {
     }
 }
 
-/// An error and its causes in one line, for logs.
+/// An error and its causes, which alone say what happened, in one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

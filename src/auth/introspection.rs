@@ -10,10 +10,10 @@ use tokio::sync::{OnceCell, Semaphore};
 use tracing::warn;
 use url::Url;
 
-use super::source::{Endpoint, Source, SourceError, chain};
+use super::source::{Endpoint, Source, SourceError};
 use crate::{
     clock::SharedClock,
-    hint::Hint,
+    hint::{Hint, chain},
     jose::Told,
     net::{Http, NetError, with_basic_auth},
     oauth::{AuthMethod, ErrorCode, ErrorResponse, ServerMetadata},

@@ -17,10 +17,11 @@ use url::Url;
 
 use super::{
     shared_keys::SharedKeys,
-    source::{Endpoint, Source, SourceError, chain},
+    source::{Endpoint, Source, SourceError},
 };
 use crate::{
     clock::SharedClock,
+    hint::chain,
     jose::KeySet,
     net::{Http, NetError},
     oauth::Issuer,

@@ -1,6 +1,6 @@
 //! Where an issuer is found, what it says of itself, and from where it is reached.
 
-use std::{error::Error, fmt};
+use std::fmt;
 
 use url::Url;
 
@@ -100,16 +100,4 @@ fn moved_to(url: &Url, base: &Url) -> Url {
     moved.set_path(url.path());
     moved.set_query(url.query());
     moved
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -10,13 +10,13 @@ use super::{
     arguments::{Misfit, Signature, nearest},
     exit::{Exit, Failure},
     sampling::SamplingCommand,
-    surroundings::{Given, Surroundings, Wanted, input},
+    surroundings::{Access, Surroundings, input},
     tools::{describe, input_schema, list, name},
 };
 use crate::client::{ClientError, Sampler, Session};
 
-/// JSON-RPC's code for a tool that does not exist, or arguments that do not fit it.
-const INVALID_PARAMS: i32 = -32602;
+/// JSON-RPC's code for a tool or prompt that does not exist, or arguments that do not fit it.
+pub(super) const INVALID_PARAMS: i32 = -32602;
 
 const EXAMPLES: &str = "Arguments of the tool:
   VALUE               fills the required ones in order; a list at their end takes the rest
@@ -53,9 +53,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "COMMAND")]
     sampling_command: Option<String>,
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
-    given: Given,
+    access: Access,
     /// Print help, of the tool if there is one
     #[arg(short, long)]
     help: bool,
@@ -77,10 +75,9 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
     };
     let sampler =
         options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
-    let session = surroundings.connect(&options.wanted, &options.given, sampler).await?;
-    let ended = talk(options, tool, given, &session, surroundings).await;
-    session.close().await;
-    ended
+    surroundings
+        .in_session(&options.access, sampler, async |session| talk(options, tool, given, session, surroundings).await)
+        .await
 }
 
 async fn talk(

@@ -20,15 +20,10 @@ use crate::{
     config::{Config, Inputs},
     oauth::{AuthMethod, RegisteredClient, Scopes},
     secret::Secret,
-    store::{LocalClient, PrivateDir, initial_access_token},
 };
 
-/// Settings that have a flag at `register`.
-pub(super) const SETTINGS: &[Setting] = &[
-    ("client.initial_access_token", "FILE"),
-    ("client.keycloak_admin", "USER"),
-    ("client.keycloak_admin_password", "FILE"),
-];
+/// Settings that have a flag at `register` only.
+pub(super) const SETTINGS: &[Setting] = &[("client.initial_access_token", "FILE")];
 /// Settings that have a flag where an administrator of a Keycloak is needed.
 pub(super) const ADMIN: &[Setting] = &[("client.keycloak_admin", "USER"), ("client.keycloak_admin_password", "FILE")];
 /// Settings that have a flag where a registration is chosen.
@@ -185,7 +180,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             let mut request = request(options);
             request.keycloak_admin = admin(&config, surroundings)?;
             if request.keycloak_admin.is_none() {
-                request.initial_access_token = opener(&config, &client).await?;
+                request.initial_access_token = config.client.initial_access_token.clone();
             }
             let registered = surroundings.waiting("registering", Box::pin(client.register(request))).await?;
             let (verb, file) =
@@ -302,17 +297,6 @@ fn admin(config: &Config, surroundings: &Surroundings) -> Result<Option<Keycloak
     let password = Password::with_theme(&SimpleTheme).with_prompt(prompt).interact_on(&Term::stderr());
     let password = Secret::new(password.context("nobody answers")?);
     Ok(Some(KeycloakAdmin { user, password }))
-}
-
-/// What opens the registration endpoint: the token that was given, or the embedded issuer's own if that is where this goes.
-async fn opener(config: &Config, client: &Client) -> Result<Option<Secret>, Failure> {
-    if config.client.initial_access_token.is_some() || !config.state_dir.exists() {
-        return Ok(config.client.initial_access_token.clone());
-    }
-    let state = PrivateDir::open(&config.state_dir)?;
-    let Some(local) = LocalClient::load(&state)? else { return Ok(None) };
-    let found = client.discover(None).await?.issuer.issuer;
-    Ok(if found == local.issuer { Some(initial_access_token(&state)?) } else { None })
 }
 
 fn print(registered: &RegisteredClient, show_secrets: bool, printer: Printer) -> Result<Exit, Failure> {

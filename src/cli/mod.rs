@@ -194,6 +194,12 @@ fn command() -> clap::Command {
         .mut_subcommand("init", |command| settings::with_flags(command, init::SETTINGS))
         .mut_subcommand("call", with_client)
         .mut_subcommand("tools", with_client)
+        .mut_subcommand("resource", |resource| {
+            resource.mut_subcommand("list", with_client).mut_subcommand("read", with_client)
+        })
+        .mut_subcommand("prompt", |prompt| {
+            prompt.mut_subcommand("list", with_client).mut_subcommand("get", with_client)
+        })
         .mut_subcommand("token", |token| {
             token
                 .mut_subcommand("get", with_client)
@@ -203,11 +209,12 @@ fn command() -> clap::Command {
         })
         .mut_subcommand("dcr", |dcr| {
             let with_choice = |command| settings::with_flags(command, dcr::CHOICE);
-            dcr.mut_subcommand("register", |command| settings::with_flags(command, dcr::SETTINGS))
+            let with_admin = |command| settings::with_flags(command, dcr::ADMIN);
+            dcr.mut_subcommand("register", |command| settings::with_flags(with_admin(command), dcr::SETTINGS))
                 .mut_subcommand("show", with_choice)
                 .mut_subcommand("update", with_choice)
                 .mut_subcommand("delete", with_choice)
-                .mut_subcommand("prune", |command| settings::with_flags(command, dcr::ADMIN))
+                .mut_subcommand("prune", with_admin)
         })
 }
 

@@ -135,6 +135,11 @@ impl Printer {
         write_out(format!("{text}{end}"))
     }
 
+    /// Prints a result as it is: not even its last line is ended.
+    pub(super) fn exactly(self, text: &str) -> Result<(), PrintError> {
+        write_out(self.out.safe(text).as_bytes())
+    }
+
     /// Writes a result that is no text, unless a terminal would show it: whether it was written.
     pub(super) fn bytes(self, bytes: &[u8]) -> Result<bool, PrintError> {
         if self.out.is_terminal {

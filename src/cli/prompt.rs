@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use super::{
     arguments::nearest,
-    call::block,
+    call::{INVALID_PARAMS, block},
     exit::{Exit, Failure},
     resource::first_line,
-    surroundings::{Given, Surroundings, Wanted},
-    tools::table,
+    surroundings::{Access, Surroundings},
+    tools::{table, values},
 };
-use crate::client::Session;
+use crate::client::{ClientError, Session};
 
 const LIST_EXAMPLES: &str = "Examples:
   securemcp prompt list
@@ -34,9 +34,7 @@ pub(super) enum Command {
 #[command(after_help = LIST_EXAMPLES)]
 pub(super) struct List {
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
-    given: Given,
+    access: Access,
 }
 
 /// Print a prompt with its arguments filled in
@@ -49,28 +47,25 @@ pub(super) struct Get {
     #[arg(long, value_name = "NAME=VALUE")]
     arg: Vec<String>,
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
-    given: Given,
+    access: Access,
 }
 
 /// Runs one of the commands.
 pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let (wanted, given) = match command {
-        Command::List(options) => (&options.wanted, &options.given),
-        Command::Get(options) => (&options.wanted, &options.given),
-    };
-    let session = surroundings.connect(wanted, given, None).await?;
-    let ended = match command {
-        Command::List(_) => list(&session, surroundings).await,
-        Command::Get(options) => get(&session, options, surroundings).await,
-    };
-    session.close().await;
-    ended
+    match command {
+        Command::List(options) => {
+            surroundings.in_session(&options.access, None, async |session| list(session, surroundings).await).await
+        }
+        Command::Get(options) => {
+            surroundings
+                .in_session(&options.access, None, async |session| get(session, options, surroundings).await)
+                .await
+        }
+    }
 }
 
 async fn list(session: &Session, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let prompts = prompts(session).await?;
+    let prompts = values(session.list_prompts().await?)?;
     let printer = surroundings.printer;
     if printer.is_json() {
         printer.document(&prompts)?;
@@ -89,10 +84,14 @@ async fn list(session: &Session, surroundings: &Surroundings) -> Result<Exit, Fa
 }
 
 async fn get(session: &Session, options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let prompts = prompts(session).await?;
+    let prompts = values(session.list_prompts().await?)?;
     let prompt = find(&prompts, &options.name)?;
     let given = given(prompt, &options.arg)?;
-    let result = session.get_prompt(&options.name, given).await?;
+    let result = session.get_prompt(&options.name, given).await.map_err(|error| match error {
+        ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error)
+            .hint("`securemcp prompt list` lists the server's prompts and their arguments".to_owned()),
+        error => error.into(),
+    })?;
     let result = serde_json::to_value(result).context("cannot read the prompt")?;
     let printer = surroundings.printer;
     if printer.is_json() {
@@ -103,12 +102,6 @@ async fn get(session: &Session, options: &Get, surroundings: &Surroundings) -> R
         printer.text(&format!("{}: {}", first_line(&message["role"]), block(&message["content"])))?;
     }
     Ok(Exit::Done)
-}
-
-async fn prompts(session: &Session) -> Result<Vec<Value>, Failure> {
-    let prompts = session.list_prompts().await?;
-    let values: Result<_, _> = prompts.into_iter().map(serde_json::to_value).collect();
-    Ok(values.context("cannot read the list of prompts")?)
 }
 
 fn find<'p>(prompts: &'p [Value], wanted: &str) -> Result<&'p Value, Failure> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     exit::{Exit, Failure},
-    surroundings::{Given, Surroundings, Wanted},
+    surroundings::{Access, Surroundings},
     tools::table,
 };
 use crate::client::{ClientError, Session};
@@ -35,9 +35,7 @@ pub(super) enum Command {
 #[command(after_help = LIST_EXAMPLES)]
 pub(super) struct List {
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
-    given: Given,
+    access: Access,
 }
 
 /// Print a resource as it is: text, or bytes where stdout is no terminal
@@ -47,24 +45,21 @@ pub(super) struct Read {
     /// The resource's URI; `securemcp resource list` lists them
     uri: String,
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
-    given: Given,
+    access: Access,
 }
 
 /// Runs one of the commands.
 pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let (wanted, given) = match command {
-        Command::List(options) => (&options.wanted, &options.given),
-        Command::Read(options) => (&options.wanted, &options.given),
-    };
-    let session = surroundings.connect(wanted, given, None).await?;
-    let ended = match command {
-        Command::List(_) => list(&session, surroundings).await,
-        Command::Read(options) => read(&session, &options.uri, surroundings).await,
-    };
-    session.close().await;
-    ended
+    match command {
+        Command::List(options) => {
+            surroundings.in_session(&options.access, None, async |session| list(session, surroundings).await).await
+        }
+        Command::Read(options) => {
+            surroundings
+                .in_session(&options.access, None, async |session| read(session, &options.uri, surroundings).await)
+                .await
+        }
+    }
 }
 
 async fn list(session: &Session, surroundings: &Surroundings) -> Result<Exit, Failure> {
@@ -108,7 +103,7 @@ async fn read(session: &Session, uri: &str, surroundings: &Surroundings) -> Resu
     }
     for content in result["contents"].as_array().into_iter().flatten() {
         if let Some(text) = content["text"].as_str() {
-            printer.text(text)?;
+            printer.exactly(text)?;
             continue;
         }
         let blob = STANDARD.decode(content["blob"].as_str().unwrap_or_default());

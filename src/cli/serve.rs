@@ -103,7 +103,15 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
             let _ = stopped.await;
         }));
         let exit = loop {
-            match signals.next().await {
+            let asked = tokio::select! {
+                asked = signals.next() => asked,
+                // Nobody asked it to: whoever watches over this process starts another.
+                ended = &mut serving => {
+                    let error = ended.err().map_or_else(|| anyhow::anyhow!("it ended by itself"), anyhow::Error::from);
+                    return Err(error.context("the server broke").into());
+                }
+            };
+            match asked {
                 Asked::Reload => {
                     let reloading = reloading.clone();
                     // One after the other: what is read last wins.
@@ -129,7 +137,7 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
         }
     });
     drop(runtime);
-    log.flush();
+    log.end();
     ended
 }
 

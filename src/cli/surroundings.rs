@@ -55,9 +55,11 @@ pub(super) struct Wanted {
     resource: Option<Resource>,
 }
 
-/// A token from elsewhere.
+/// What gets a command to the server.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Given {
+pub(super) struct Access {
+    #[command(flatten)]
+    wanted: Wanted,
     #[arg(
         long,
         value_name = "FILE",
@@ -126,27 +128,34 @@ impl Surroundings {
         })
     }
 
+    /// A client that gets its tokens itself.
+    pub(super) fn client(&self, wanted: &Wanted) -> Result<Client, Failure> {
+        Ok(Client::new(self.client_settings(&self.config()?, wanted)?)?)
+    }
+
     /// A client that uses the token that was given, if there is one.
-    pub(super) async fn client(&self, wanted: &Wanted, given: &Given) -> Result<Client, Failure> {
-        let mut settings = self.client_settings(&self.config()?, wanted)?;
-        if let Some(path) = &given.token_file {
+    pub(super) async fn client_with(&self, access: &Access) -> Result<Client, Failure> {
+        let mut settings = self.client_settings(&self.config()?, &access.wanted)?;
+        if let Some(path) = &access.token_file {
             settings.token = Some(secret(path).await?);
         }
         Ok(Client::new(settings)?)
     }
 
-    /// Opens a session with the server.
-    pub(super) async fn connect(
+    /// Talks with the server, from the session's begin to its end.
+    pub(super) async fn in_session(
         &self,
-        wanted: &Wanted,
-        given: &Given,
+        access: &Access,
         sampler: Option<Arc<dyn Sampler>>,
-    ) -> Result<Session, Failure> {
-        let client = self.client(wanted, given).await?;
+        talk: impl AsyncFnOnce(&Session) -> Result<Exit, Failure>,
+    ) -> Result<Exit, Failure> {
+        let client = self.client_with(access).await?;
         let session = self.waiting("connecting and getting a token", client.connect(sampler)).await?;
         // Debug escapes what the server says of itself.
         tracing::debug!(server = ?session.server_name(), revision = ?session.protocol_version(), "connected");
-        Ok(session)
+        let ended = talk(&session).await;
+        session.close().await;
+        ended
     }
 
     /// A client for documents.

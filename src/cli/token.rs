@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{
     exit::{Exit, Failure},
     inspect,
-    surroundings::{Given, Surroundings, Wanted},
+    surroundings::{Surroundings, Wanted},
 };
 use crate::{
     client::{AccessToken, Client, withheld_hint},
@@ -80,7 +80,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
         Command::Get(options) => get(options, surroundings).await,
         Command::Inspect(options) => inspect::run(options, surroundings).await,
         Command::Revoke(options) => {
-            let client = surroundings.client(&options.wanted, &Given::default()).await?;
+            let client = surroundings.client(&options.wanted)?;
             let revoked = surroundings.waiting("revoking", client.revoke()).await?;
             if surroundings.printer.is_json() {
                 surroundings.printer.document(&json!({"revoked": revoked}))?;
@@ -90,7 +90,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             Ok(Exit::Done)
         }
         Command::Forget(_) => {
-            let count = surroundings.client(&Wanted::default(), &Given::default()).await?.forget().await?;
+            let count = surroundings.client(&Wanted::default())?.forget().await?;
             if surroundings.printer.is_json() {
                 surroundings.printer.document(&json!({"forgotten": count}))?;
             } else {

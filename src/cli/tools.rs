@@ -2,13 +2,14 @@
 
 use anyhow::Context as _;
 use clap::Args;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     arguments::Signature,
     exit::{Exit, Failure},
     print::Tone,
-    surroundings::{Given, Surroundings, Wanted},
+    surroundings::{Access, Surroundings},
 };
 use crate::client::Session;
 
@@ -28,17 +29,15 @@ const EXAMPLES: &str = "Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
     #[command(flatten)]
-    wanted: Wanted,
-    #[command(flatten)]
-    given: Given,
+    access: Access,
 }
 
 /// Prints the list.
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let session = surroundings.connect(&options.wanted, &options.given, None).await?;
-    let tools = list(&session).await;
-    session.close().await;
-    let tools = tools?;
+    surroundings.in_session(&options.access, None, async |session| print(&list(session).await?, surroundings)).await
+}
+
+fn print(tools: &[Value], surroundings: &Surroundings) -> Result<Exit, Failure> {
     let printer = surroundings.printer;
     if printer.is_json() {
         printer.document(&tools)?;
@@ -57,9 +56,13 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
 
 /// The tools as the server sent them.
 pub(super) async fn list(session: &Session) -> Result<Vec<Value>, Failure> {
-    let tools = session.list_tools().await?;
-    let values: Result<_, _> = tools.into_iter().map(serde_json::to_value).collect();
-    Ok(values.context("cannot read the list of tools")?)
+    values(session.list_tools().await?)
+}
+
+/// What a server listed, as JSON.
+pub(super) fn values<T: Serialize>(listed: Vec<T>) -> Result<Vec<Value>, Failure> {
+    let values: Result<_, _> = listed.into_iter().map(serde_json::to_value).collect();
+    Ok(values.context("cannot read what the server listed")?)
 }
 
 /// Prints what is to be known of one tool: its help.

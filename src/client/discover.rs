@@ -238,6 +238,15 @@ impl Client {
         Err(DiscoverError::Inward { server: server.clone(), what, target: target.to_string() })
     }
 
+    /// A secret that was brought along belongs to the issuer that was named with it, else to the server that is called: a
+    /// server must not choose who else gets it. What is kept on the disk has its issuer beside it.
+    pub(super) fn may_show(&self, secret: &'static str, issuer: &Issuer) -> Result<(), ClientError> {
+        if self.settings.issuer.is_some() || issuer.url().origin() == self.settings.server.url().origin() {
+            return Ok(());
+        }
+        Err(ClientError::IssuerNotNamed { secret, issuer: issuer.to_string() })
+    }
+
     /// The metadata of this issuer, from where it is reached.
     pub(super) async fn issuer_metadata(&self, issuer: &Issuer) -> Result<ServerMetadata, ClientError> {
         let tried = Issuer::metadata_urls(&self.reached_at(issuer));

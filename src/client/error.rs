@@ -75,9 +75,11 @@ pub enum ClientError {
         /// Code and description, escaped and capped.
         answer: String,
     },
-    /// An administrator's password would go to whom a server names.
-    #[error("an administrator's password goes only to an issuer that you name, and `{issuer}` was named by the server")]
+    /// A secret that was brought along would go to whom a server names.
+    #[error("{secret} goes only to an issuer that you name, and `{issuer}` was named by the server")]
     IssuerNotNamed {
+        /// The beginning of the sentence.
+        secret: &'static str,
         /// The issuer.
         issuer: String,
     },
@@ -233,7 +235,6 @@ pub enum Kind {
 impl ClientError {
     /// Whether it must not be tried again unasked: a password that is wrong too often closes the account.
     pub fn is_final(&self) -> bool {
-        let may_pass = |code: &ErrorCode| matches!(code, ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable);
         matches!(self, Self::Refused { action: ADMIN_LOGIN, code, .. } if !may_pass(code))
     }
 
@@ -245,8 +246,8 @@ impl ClientError {
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::UpstreamDown { .. }
-            | Self::Refused { code: ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable, .. }
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
+            Self::Refused { code, .. } if may_pass(code) => Kind::Unreachable,
             Self::Store(_) => Kind::Local,
             Self::Discover(error) => error.kind(),
             Self::NotPermitted { .. }
@@ -307,8 +308,10 @@ impl Hint for ClientError {
                 "have the realm save events of logins, tokens and registrations for as long (keycloak/README.md), or \
                  look at fewer days with `--unused-days`"
             }
-            Self::IssuerNotNamed { issuer } => {
-                return Some(format!("if that is your Keycloak, add `--issuer {issuer}`"));
+            Self::IssuerNotNamed { issuer, .. } => {
+                return Some(format!(
+                    "if that is whom it belongs to, add `--issuer {issuer}`, or set `SECUREMCP_ISSUER`"
+                ));
             }
             Self::NotKeycloak { .. } => {
                 "leave `--keycloak-admin` out, and bring an initial access token with `--initial-access-token-file`"
@@ -325,7 +328,7 @@ impl Hint for ClientError {
             }
             Self::TokenRefused { .. } => {
                 "see what the server does not like about it with `securemcp token inspect`; server and issuer have to \
-                 agree on audience and keys"
+                 agree on audience, keys and the time, which `securemcp health` compares; the server's log says which it was"
             }
             Self::NotPermitted { .. } => {
                 "ask whoever runs the issuer to allow this client the scopes that the operation needs"
@@ -337,6 +340,10 @@ impl Hint for ClientError {
             Self::Status { status: 300..=399, .. } => {
                 "no redirect is followed, since it could carry a secret elsewhere: name the URL that answers itself, \
                  or have the issuer's metadata name it"
+            }
+            Self::Status { status: 403, server, .. } if server.contains("/realms/master/") => {
+                "a proxy in front of Keycloak keeps its administration for a network of its own: go there, or name its \
+                 inner address with `--issuer-backchannel-url`"
             }
             Self::Status { status: 429, .. } => "it was asked too often: wait a while, then try again",
             Self::Status { status: 500..=599, .. } => {
@@ -362,9 +369,19 @@ pub fn withheld_hint(withheld: &Scopes) -> String {
     )
 }
 
+/// Whether the issuer says that it is not well, and nothing of the request.
+fn may_pass(code: &ErrorCode) -> bool {
+    match code {
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => true,
+        ErrorCode::Other(code) => code == quirks::OWN_FAILURE,
+        _ => false,
+    }
+}
+
 /// What to do about an OAuth error, RFC 6749 section 5.2, RFC 8707 section 2, RFC 7591 section 3.2.2.
 fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
     Some(match code {
+        code if may_pass(code) => "try again later; the issuer's log says more",
         _ if action == ADMIN_LOGIN => {
             "check `--keycloak-admin` and `KEYCLOAK_ADMIN_PASSWORD`: it must be an administrator of the realm `master`"
         }
@@ -399,7 +416,6 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
             "ask for what the issuer allows: `securemcp dcr register --help` and `securemcp dcr update --help` list \
              the flags"
         }
-        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => "try again later; the issuer's log says more",
         _ => return None,
     })
 }

@@ -13,7 +13,7 @@ use crate::{
         client_auth::{AssertionClaims, Audience, JWT_BEARER},
     },
     secret::Secret,
-    store::LocalClient,
+    store::{LocalClient, PrivateDir, StoreError},
 };
 
 /// How long an assertion is good. It is used at once.
@@ -57,6 +57,7 @@ impl Client {
         if let (Some(client_id), Some(secret)) = (&wanted, &self.settings.client_secret)
             && wanted == self.settings.client_id
         {
+            self.may_show("a client secret", issuer)?;
             let proof = Proof::Secret(secret.clone());
             return Ok(Identity {
                 client_id: client_id.clone(),
@@ -65,30 +66,50 @@ impl Client {
                 proof,
             });
         }
-        let (here, reached_at, name) = (issuer.clone(), self.reached_at(issuer), wanted.clone());
-        let (saved, local) = self
-            .on_disk(move |state| {
-                let saved = SavedClient::newest(state, &here, &reached_at, name.as_deref())?;
-                let local = LocalClient::load(state)?.filter(|client| client.issuer == here);
-                Ok((saved, local.filter(|client| name.is_none_or(|name| name == client.client_id))))
-            })
-            .await?;
-        match (local, saved, wanted) {
-            (Some(local), ..) => Ok(Identity {
-                proof: Proof::key(&local.private_key),
-                client_id: local.client_id,
-                registered_method: None,
-                registered_scopes: None,
-            }),
-            (None, Some(saved), _) => Ok(saved.identity()),
-            (None, None, Some(client_id)) => {
+        let (client, here, name) = (self.clone(), issuer.clone(), wanted.clone());
+        match (self.on_disk(move |state| client.kept_identity(state, &here, name.as_deref())).await?, wanted) {
+            (Some(kept), _) => Ok(kept),
+            (None, Some(client_id)) => {
                 Ok(Identity { client_id, registered_method: None, registered_scopes: None, proof: Proof::Nothing })
             }
-            (None, None, None) => {
+            (None, None) => {
                 self.on_disk(LocalClient::require_whole).await?;
                 Err(ClientError::NoIdentity { issuer: issuer.to_string() })
             }
         }
+    }
+
+    /// Whom the state directory makes us at this issuer, or whether it has the client of this name.
+    fn kept_identity(
+        &self,
+        state: &PrivateDir,
+        issuer: &Issuer,
+        name: Option<&str>,
+    ) -> Result<Option<Identity>, StoreError> {
+        let local = LocalClient::load(state)?.filter(|client| client.issuer == *issuer);
+        if let Some(local) = local.filter(|client| name.is_none_or(|name| name == client.client_id)) {
+            return Ok(Some(Identity {
+                proof: Proof::key(&local.private_key),
+                client_id: local.client_id,
+                registered_method: None,
+                registered_scopes: None,
+            }));
+        }
+        Ok(SavedClient::newest(state, issuer, &self.reached_at(issuer), name)?.map(SavedClient::identity))
+    }
+
+    /// Whether a run that names no client would be another one now than it was then: a client that was named once, or
+    /// registered earlier, does not go on speaking for it.
+    pub(super) fn is_another_by_now(
+        &self,
+        state: &PrivateDir,
+        issuer: &Issuer,
+        then: &str,
+    ) -> Result<bool, StoreError> {
+        if self.settings.client_id.is_some() {
+            return Ok(false);
+        }
+        Ok(self.kept_identity(state, issuer, None)?.is_some_and(|now| now.client_id != then))
     }
 }
 
@@ -180,7 +201,6 @@ mod tests {
         client::testing::{NOW, Seen, World, field},
         hint::Hint as _,
         oauth::Resource,
-        store::PrivateDir,
     };
 
     fn token_request(world: &World) -> Seen {

@@ -63,7 +63,8 @@ impl<'a> Realm<'a> {
     pub(super) async fn open(client: &'a Client, issuer: &Issuer, admin: &KeycloakAdmin) -> Result<Self, ClientError> {
         // A server must not choose who gets an administrator's password.
         if client.settings.issuer.is_none() {
-            return Err(ClientError::IssuerNotNamed { issuer: issuer.to_string() });
+            let secret = "an administrator's password";
+            return Err(ClientError::IssuerNotNamed { secret, issuer: issuer.to_string() });
         }
         let reached_at = client.reached_at(issuer);
         let not_a_realm = || ClientError::NotKeycloak { issuer: issuer.to_string() };

@@ -183,57 +183,45 @@ impl Client {
 impl Session {
     /// Every tool of the server, page by page.
     pub async fn list_tools(&self) -> Result<Vec<Tool>, ClientError> {
-        self.ask(|open| Box::pin(async move { open.running.list_all_tools().await })).await
+        self.ask((), |open, ()| Box::pin(async move { open.running.list_all_tools().await })).await
     }
 
     /// Calls a tool. An error that the tool itself reports is a result with `is_error`.
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>) -> Result<CallToolResult, ClientError> {
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
-        self.ask(|open| {
-            let params = params.clone();
-            Box::pin(async move { open.running.call_tool(params).await })
-        })
-        .await
+        self.ask(params, |open, params| Box::pin(async move { open.running.call_tool(params).await })).await
     }
 
     /// Every resource of the server, page by page.
     pub async fn list_resources(&self) -> Result<Vec<Resource>, ClientError> {
-        self.offers("resources", |capabilities| capabilities.resources.is_some())?;
-        self.ask(|open| Box::pin(async move { open.running.list_all_resources().await })).await
+        self.offers("resources", |capabilities| capabilities.resources.is_some()).await?;
+        self.ask((), |open, ()| Box::pin(async move { open.running.list_all_resources().await })).await
     }
 
     /// Every template that URIs of resources are made of, page by page.
     pub async fn list_resource_templates(&self) -> Result<Vec<ResourceTemplate>, ClientError> {
-        self.offers("resources", |capabilities| capabilities.resources.is_some())?;
-        self.ask(|open| Box::pin(async move { open.running.list_all_resource_templates().await })).await
+        self.offers("resources", |capabilities| capabilities.resources.is_some()).await?;
+        self.ask((), |open, ()| Box::pin(async move { open.running.list_all_resource_templates().await })).await
     }
 
     /// What a resource holds.
     pub async fn read_resource(&self, uri: &str) -> Result<ReadResourceResult, ClientError> {
-        self.offers("resources", |capabilities| capabilities.resources.is_some())?;
+        self.offers("resources", |capabilities| capabilities.resources.is_some()).await?;
         let params = ReadResourceRequestParams::new(uri);
-        self.ask(|open| {
-            let params = params.clone();
-            Box::pin(async move { open.running.read_resource(params).await })
-        })
-        .await
+        self.ask(params, |open, params| Box::pin(async move { open.running.read_resource(params).await })).await
     }
 
     /// Every prompt of the server, page by page.
     pub async fn list_prompts(&self) -> Result<Vec<Prompt>, ClientError> {
-        self.offers("prompts", |capabilities| capabilities.prompts.is_some())?;
-        self.ask(|open| Box::pin(async move { open.running.list_all_prompts().await })).await
+        self.offers("prompts", |capabilities| capabilities.prompts.is_some()).await?;
+        self.ask((), |open, ()| Box::pin(async move { open.running.list_all_prompts().await })).await
     }
 
     /// A prompt with these arguments filled in.
     pub async fn get_prompt(&self, name: &str, arguments: Map<String, Value>) -> Result<GetPromptResult, ClientError> {
-        self.offers("prompts", |capabilities| capabilities.prompts.is_some())?;
+        self.offers("prompts", |capabilities| capabilities.prompts.is_some()).await?;
         let params = GetPromptRequestParams::new(name).with_arguments(arguments);
-        self.ask(|open| {
-            let params = params.clone();
-            Box::pin(async move { open.running.get_prompt(params).await })
-        })
-        .await
+        self.ask(params, |open, params| Box::pin(async move { open.running.get_prompt(params).await })).await
     }
 
     /// The revision that is spoken.
@@ -261,10 +249,12 @@ impl Session {
     }
 
     /// The answer to a request; if the server turns out to speak another generation, to the request in that one.
-    async fn ask<T>(&self, request: impl Fn(Arc<Open>) -> Asked<T>) -> Result<T, ClientError> {
+    async fn ask<P: Clone, T>(&self, params: P, request: impl Fn(Arc<Open>, P) -> Asked<T>) -> Result<T, ClientError> {
         let open = self.current();
-        match self.ask_once(request(Arc::clone(&open))).await {
-            Err(error) if self.begins_otherwise(&open, &error).await? => self.ask_once(request(self.current())).await,
+        match self.ask_once(request(Arc::clone(&open), params.clone())).await {
+            Err(error) if self.begins_otherwise(&open, &error).await? => {
+                self.ask_once(request(self.current(), params)).await
+            }
             done => done,
         }
     }
@@ -275,13 +265,14 @@ impl Session {
     }
 
     /// Whether the server says that it has any; many answer nothing useful when asked for what they do not have.
-    fn offers(&self, what: &'static str, has: impl Fn(&ServerCapabilities) -> bool) -> Result<(), ClientError> {
-        match self.current().peer_info() {
-            Some(info) if !has(&info.capabilities) => {
-                Err(ClientError::HasNone { server: self.client.settings.server.to_string(), what })
-            }
-            _ => Ok(()),
+    async fn offers(&self, what: &'static str, has: impl Fn(&ServerCapabilities) -> bool) -> Result<(), ClientError> {
+        let lacks = |open: &Open| open.peer_info().is_some_and(|info| !has(&info.capabilities));
+        let open = self.current();
+        // What it had in an earlier run is not what it has.
+        if lacks(&open) && (!open.from_memory || lacks(&*self.begin_anew().await?)) {
+            return Err(ClientError::HasNone { server: self.client.settings.server.to_string(), what });
         }
+        Ok(())
     }
 
     /// Whether the server turned out to speak another generation than it did in an earlier run; if so, the session has
@@ -295,10 +286,14 @@ impl Session {
         if !open.from_memory || !doubtful {
             return Ok(false);
         }
-        let now = self.client.open(&self.handler, None).await?;
-        let differs = now.era() != open.era();
-        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
-        Ok(differs)
+        Ok(self.begin_anew().await?.era() != open.era())
+    }
+
+    /// Begins without trusting what is remembered.
+    async fn begin_anew(&self) -> Result<Arc<Open>, ClientError> {
+        let now = Arc::new(self.client.open(&self.handler, None).await?);
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&now);
+        Ok(now)
     }
 }
 

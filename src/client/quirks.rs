@@ -54,12 +54,15 @@ pub(super) fn hint(action: &str, answer: &str) -> Option<&'static str> {
     known.iter().find(|(words, _)| answer.contains(words)).map(|(_, hint)| *hint)
 }
 
+/// Keycloak's code for a failure of its own, with status 500: its database is away, for example.
+pub(super) const OWN_FAILURE: &str = "unknown_error";
+
 /// Whether a token request may have failed because it names a resource (RFC 8707): Keycloak with the feature
 /// `resource-indicators` answers `unknown_error` with status 500 to every one with `client_credentials`.
 pub(super) fn may_be_about_the_resource(error: &ClientError) -> bool {
     match error {
         ClientError::Refused { code: ErrorCode::InvalidTarget, .. } => true,
-        ClientError::Refused { code: ErrorCode::Other(code), .. } => code == "unknown_error",
+        ClientError::Refused { code: ErrorCode::Other(code), .. } => code == OWN_FAILURE,
         _ => false,
     }
 }
@@ -75,7 +78,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::client::testing::{World, field};
+    use crate::{
+        client::{
+            error::{ADMIN_LOGIN, Kind},
+            testing::{World, field},
+        },
+        hint::Hint as _,
+    };
 
     /// Whether each token request named a resource.
     fn named(world: &World) -> Vec<bool> {
@@ -121,5 +130,20 @@ mod tests {
             world.client().access_token(None).await.unwrap_err();
             assert_eq!(named(&world), [true], "{error}");
         }
+    }
+
+    #[test]
+    fn its_own_failure_is_no_refusal() {
+        let answered = |code: &str| ClientError::Refused {
+            action: ADMIN_LOGIN,
+            url: "https://auth.example/token".to_owned(),
+            answer: code.to_owned(),
+            code: serde_json::from_value(json!(code)).unwrap(),
+            retry_after: None,
+        };
+        let (failure, refusal) = (answered("unknown_error"), answered("unauthorized_client"));
+        assert_eq!((failure.kind(), failure.is_final()), (Kind::Unreachable, false));
+        assert_eq!((refusal.kind(), refusal.is_final()), (Kind::NotAuthenticated, true));
+        assert!(failure.hint().unwrap().starts_with("try again later"), "and not at the password");
     }
 }

@@ -221,9 +221,12 @@ impl Client {
             None => None,
         };
         let initial_access_token = match (request.initial_access_token, &realm) {
-            (Some(token), _) => Some(token),
+            (Some(token), _) => {
+                self.may_show("an initial access token", &issuer.issuer)?;
+                Some(token)
+            }
             (None, Some(realm)) => Some(realm.initial_access_token().await?),
-            (None, None) => None,
+            (None, None) => self.own_initial_access_token(&issuer.issuer).await?,
         };
         let name = file_name(&issuer.issuer, &reached_at, &request.name);
         self.take_room(name.clone()).await?;
@@ -267,33 +270,30 @@ impl Client {
         initial_access_token: Option<Secret>,
     ) -> Result<RegisteredClient, ClientError> {
         let url = self.endpoint(&issuer.issuer, "registration", issuer.registration_endpoint.as_ref())?;
-        let token = match initial_access_token {
-            Some(token) => Some(token),
-            None => self.own_initial_access_token(&issuer.issuer).await?,
-        };
         let http = self.web.at(&url)?;
         let mut request = http.request(Method::POST, &url).header("accept", "application/json").json(metadata);
-        if let Some(token) = &token {
+        if let Some(token) = &initial_access_token {
             request = request.bearer_auth(token.expose());
         }
-        let document = ask(http, REGISTRATION, &url, request).await.map_err(|error| match (error, &token) {
-            (ClientError::Refused { code: ErrorCode::InvalidToken, url, answer, .. }, Some(token)) => {
-                let now = self.settings.clock.since_epoch();
-                let problem = InitialTokenProblem::of(token, &issuer.issuer, &answer, now);
-                ClientError::InitialTokenRefused { url, answer, problem }
-            }
-            (ClientError::Refused { code: ErrorCode::InvalidClientMetadata, answer, .. }, _)
-                if let Some(grant) = metadata.grant_types.iter().find(|grant| !issuer.supports_grant(grant)) =>
-            {
-                ClientError::GrantNotOffered {
-                    issuer: issuer.issuer.to_string(),
-                    grant: grant.clone(),
-                    offered: issuer.grant_types_supported.clone(),
-                    answer,
+        let document =
+            ask(http, REGISTRATION, &url, request).await.map_err(|error| match (error, &initial_access_token) {
+                (ClientError::Refused { code: ErrorCode::InvalidToken, url, answer, .. }, Some(token)) => {
+                    let now = self.settings.clock.since_epoch();
+                    let problem = InitialTokenProblem::of(token, &issuer.issuer, &answer, now);
+                    ClientError::InitialTokenRefused { url, answer, problem }
                 }
-            }
-            (error, _) => error,
-        })?;
+                (ClientError::Refused { code: ErrorCode::InvalidClientMetadata, answer, .. }, _)
+                    if let Some(grant) = metadata.grant_types.iter().find(|grant| !issuer.supports_grant(grant)) =>
+                {
+                    ClientError::GrantNotOffered {
+                        issuer: issuer.issuer.to_string(),
+                        grant: grant.clone(),
+                        offered: issuer.grant_types_supported.clone(),
+                        answer,
+                    }
+                }
+                (error, _) => error,
+            })?;
         // The parser's words would quote the answer, and with it perhaps the secret.
         let problem = "it is no registered client (RFC 7591 section 3.2.1)".to_owned();
         document.json().map_err(|_| ClientError::BadAnswer { action: REGISTRATION, url: url.to_string(), problem })

@@ -176,13 +176,20 @@ impl Client {
 
     /// The token that is given or was got last and is still good; nobody is asked for a new one.
     pub async fn kept_token(&self) -> Result<Option<AccessToken>, ClientError> {
-        let last = |client: &Self, known: &KnownServer| client.kept_key(known).or_else(|| known.token.clone());
+        let last = |client: &Self, _: &PrivateDir, known: &KnownServer| {
+            Ok(client.kept_key(known).or_else(|| known.token.clone()))
+        };
         Ok(self.recall_by(last).await?.0.map(|held| held.token))
     }
 
     /// The token to send first and how to begin, as far as they are known without asking anybody.
     pub(super) async fn recall(&self) -> Result<(Option<Held>, Option<Era>), ClientError> {
-        self.recall_by(Self::kept_key).await
+        let ours = |client: &Self, state: &PrivateDir, known: &KnownServer| {
+            let Some(key) = client.kept_key(known) else { return Ok(None) };
+            let is_of_another = client.is_another_by_now(state, &key.issuer, &key.client_id)?;
+            Ok(Some(key).filter(|_| !is_of_another))
+        };
+        self.recall_by(ours).await
     }
 
     /// Which kept token has the scopes of this run: those of its settings, else those of the last run without any.
@@ -197,7 +204,7 @@ impl Client {
 
     async fn recall_by(
         &self,
-        choose: impl FnOnce(&Self, &KnownServer) -> Option<TokenKey> + Send + 'static,
+        choose: impl FnOnce(&Self, &PrivateDir, &KnownServer) -> Result<Option<TokenKey>, StoreError> + Send + 'static,
     ) -> Result<(Option<Held>, Option<Era>), ClientError> {
         if let Some(secret) = self.settings.token.clone() {
             let withheld = Scopes::none();
@@ -213,7 +220,7 @@ impl Client {
             let Some(known) = KnownServer::load(state, &client.settings.server)? else {
                 return Ok((None, None));
             };
-            let held = match choose(&client, &known).filter(|key| client.fits(key)) {
+            let held = match choose(&client, state, &known)?.filter(|key| client.fits(key)) {
                 Some(key) => key.read(&folder(state)?)?.filter(|kept| client.is_fresh(kept)),
                 None => None,
             };
@@ -350,8 +357,29 @@ fn take_turn(
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
     use super::*;
-    use crate::client::testing::{Seen, World, field};
+    use crate::{
+        client::{
+            RegistrationRequest,
+            testing::{Seen, World, field},
+        },
+        oauth::AuthMethod,
+    };
+
+    fn registration(name: &str, scopes: Option<Scopes>) -> RegistrationRequest {
+        RegistrationRequest {
+            name: name.to_owned(),
+            grants: vec!["client_credentials".to_owned()],
+            redirect_uris: Vec::new(),
+            scopes,
+            auth_method: AuthMethod::ClientSecretBasic,
+            initial_access_token: None,
+            keycloak_admin: None,
+            takes_over: true,
+        }
+    }
 
     #[tokio::test]
     async fn without_scopes_of_its_own_a_run_gets_the_token_of_such_a_run() {
@@ -375,22 +403,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_registered_client_asks_for_no_more_than_it_was_registered_for() {
-        use crate::{client::RegistrationRequest, oauth::AuthMethod};
         for (registered, asked) in [("mcp:read", "mcp:read"), ("mcp:infer", "mcp:infer"), ("", "mcp:read mcp:write")] {
             let world = World::new().await;
             let client = world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None));
             let scopes = Some(Scopes::parse(registered).unwrap()).filter(|scopes| !scopes.is_empty());
-            let request = RegistrationRequest {
-                name: "ci".to_owned(),
-                grants: vec!["client_credentials".to_owned()],
-                redirect_uris: Vec::new(),
-                scopes,
-                auth_method: AuthMethod::ClientSecretBasic,
-                initial_access_token: None,
-                keycloak_admin: None,
-                takes_over: true,
-            };
-            client.register(request).await.unwrap();
+            client.register(registration("ci", scopes)).await.unwrap();
             client.access_token(None).await.unwrap();
             let form = |seen: Vec<Seen>| seen.into_iter().find(|seen| seen.what == "POST /token").unwrap().body;
             assert_eq!(field(&form(world.seen()), "scope").unwrap(), asked);
@@ -420,6 +437,29 @@ mod tests {
         assert_eq!(second.scopes, first.scopes);
         assert!(world.seen().is_empty());
         assert_eq!(world.client().kept_token().await.unwrap().unwrap().secret.expose(), first.secret.expose());
+    }
+
+    #[tokio::test]
+    async fn who_names_no_client_is_not_one_that_was_named_before() {
+        let world = World::new().await;
+        let named = world.client().access_token(None).await.unwrap();
+        let unnamed = || world.client_with(|settings| (settings.client_id, settings.client_secret) = (None, None));
+        let as_before = unnamed().access_token(None).await.unwrap();
+        assert_eq!(as_before.secret.expose(), named.secret.expose(), "there is no other");
+        for name in ["first", "second"] {
+            world.clock.advance(Duration::from_secs(1));
+            let registered = unnamed().register(registration(name, None)).await.unwrap();
+            let id = registered.client.client_id;
+            world.seen();
+            for source in [TokenSourceKind::Fetched, TokenSourceKind::Cached] {
+                assert_eq!(unnamed().access_token(None).await.unwrap().source, source, "{name}");
+            }
+            let asked = world.seen().into_iter().find(|seen| seen.what == "POST /token").unwrap();
+            let proof = STANDARD.decode(asked.authorization.unwrap().strip_prefix("Basic ").unwrap()).unwrap();
+            assert!(proof.starts_with(format!("{id}:").as_bytes()), "{}", String::from_utf8_lossy(&proof));
+        }
+        let again = world.client().access_token(None).await.unwrap();
+        assert_eq!((again.source, again.secret.expose()), (TokenSourceKind::Cached, named.secret.expose()));
     }
 
     #[tokio::test]
@@ -487,6 +527,7 @@ mod tests {
         let client = world.client_with(|settings| {
             settings.resource = Some(settings.server.clone());
             settings.server = server;
+            settings.issuer = Some(Issuer::parse(&world.origin).unwrap());
         });
         assert!(client.kept_token().await.unwrap().is_none());
         assert_eq!(client.access_token(None).await.unwrap().source, TokenSourceKind::Fetched);

@@ -16,6 +16,7 @@ mod page;
 mod problem;
 mod raw;
 mod reader;
+mod table;
 mod tls;
 mod upstream;
 mod validate;

@@ -5,7 +5,7 @@ use rmcp::{
     transport::streamable_http_client::StreamableHttpError,
 };
 
-use crate::{net::status_in, said::said};
+use crate::{hint::chain, net::status_in, said::said};
 
 /// Why a guarded server does not answer.
 ///
@@ -108,7 +108,7 @@ impl Down {
             StreamableHttpError::AuthRequired(_) => Self::Refused(401),
             StreamableHttpError::InsufficientScope(_) => Self::Refused(403),
             StreamableHttpError::Client(error) if error.is_timeout() => Self::Silent,
-            StreamableHttpError::Client(error) => Self::Unreachable(chain(&error.without_url())),
+            StreamableHttpError::Client(error) => Self::Unreachable(said(&chain(&error.without_url()))),
             StreamableHttpError::HttpStatus(error) => Self::of_status(error.status, ""),
             StreamableHttpError::SessionExpired => Self::of_status(404, ""),
             StreamableHttpError::ResponseBodyTooLarge { .. } => Self::TooLarge,
@@ -128,17 +128,6 @@ impl Down {
             _ => Self::Status(status, said(body)),
         }
     }
-}
-
-/// An error with its causes, which alone say what happened.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    said(&text)
 }
 
 #[cfg(test)]

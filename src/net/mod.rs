@@ -1,8 +1,9 @@
 //! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls.
 
+mod localhost;
 mod streamable;
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, RequestBuilder, StatusCode, header::HeaderMap, redirect, tls::TlsInfo,
@@ -179,6 +180,7 @@ fn builder(timeout: Duration) -> ClientBuilder {
     builder
         .user_agent(concat!("securemcp/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
+        .dns_resolver(Arc::new(localhost::Resolver))
         .connect_timeout(CONNECT_TIMEOUT.min(timeout))
         .tcp_nodelay(true)
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::{body::Body, http::Request};
+use futures_util::FutureExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -19,7 +20,10 @@ use hyper_util::{
         graceful::{GracefulShutdown, Watcher},
     },
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::Instant,
+};
 use tokio_util::{either::Either, sync::CancellationToken};
 
 use super::{linger::Lingering, reload::Running};
@@ -28,6 +32,10 @@ use super::{linger::Lingering, reload::Running};
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Headers of one request, in all.
 const MAX_HEADER_BYTES: u32 = 32 * 1024;
+/// How long a proxy may take to give up connections that it does not use. The one of compose/nginx does so after 5 s.
+const IDLE_AT_PROXY: Duration = Duration::from_secs(6);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
 /// A pause when the process has no file descriptor left: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,12 +63,28 @@ pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: C
     let shared = Arc::new(Shared { builder: builder(), running, stop: stop.clone() });
     loop {
         tokio::select! {
-            () = stop.cancelled() => return connections,
+            () = stop.cancelled() => break,
             (stream, peer) = next(&listener) => {
                 // A handshake takes as long as the client likes: never in the way of the next connection.
                 tokio::spawn(serve(stream, peer, Arc::clone(&shared), connections.watcher()));
             }
         }
+    }
+    // Whoever waits in the kernel's queue is connected already, and may have sent a call.
+    while let Some((stream, peer)) = next(&listener).now_or_never() {
+        tokio::spawn(serve(stream, peer, Arc::clone(&shared), connections.watcher()));
+    }
+    connections
+}
+
+/// Waits until a proxy has closed its connections, but not for ever.
+///
+/// It may be sending a call over one that it believes to be idle: closed now, it would have to fail that call, since nobody
+/// knows whether it was done. What it still sends is answered, and is the last on its connection.
+pub(super) async fn left_by_proxy(connections: &GracefulShutdown, drain_timeout: Duration) {
+    let (began, longest) = (Instant::now(), IDLE_AT_PROXY.min(drain_timeout / 2));
+    while connections.count() > 0 && began.elapsed() < longest {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

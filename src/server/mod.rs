@@ -95,6 +95,8 @@ pub struct Server {
     running: Arc<Running>,
     gateway: Option<Gateway>,
     drain_timeout: Duration,
+    /// Whether calls come by way of a proxy, which keeps connections open for the next one.
+    is_behind_proxy: bool,
 }
 
 /// What a server keeps for its whole life, whatever it is told meanwhile.
@@ -266,7 +268,14 @@ impl Server {
             draining: Arc::default(),
         };
         let running = Arc::new(Running::new(lasting, tls, config.clone()));
-        Ok(Self { listener, metrics_listener, running, gateway, drain_timeout: config.server.drain_timeout })
+        Ok(Self {
+            listener,
+            metrics_listener,
+            running,
+            gateway,
+            drain_timeout: config.server.drain_timeout,
+            is_behind_proxy: !config.server.trusted_proxies.is_empty(),
+        })
     }
 
     /// Where it listens: the real port, also if port 0 was asked for.
@@ -345,11 +354,15 @@ impl Server {
         let drained = async {
             // Connections are still accepted meanwhile: a load balancer must be able to read that we are not ready.
             lasting.in_flight.none().await;
-            lasting.streams.cancel();
             stop_accepting.cancel();
-            if let Ok(connections) = connections.await {
-                connections.shutdown().await;
+            let Ok(connections) = connections.await else { return };
+            if self.is_behind_proxy {
+                listener::left_by_proxy(&connections, self.drain_timeout).await;
+                lasting.in_flight.none().await;
             }
+            // Only now: calls that are answered in events end with the streams.
+            lasting.streams.cancel();
+            connections.shutdown().await;
         };
         if tokio::time::timeout(self.drain_timeout, drained).await.is_err() {
             tracing::warn!("stopped with calls under way: the drain timeout is over");

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use url::Url;
 
 use crate::{
-    hint::Hint,
+    hint::{Hint, chain},
     said::said,
     secret::{Secret, sha256_base64url},
 };
@@ -197,10 +197,10 @@ impl Redis {
             };
             self.link.send_replace(Link::Down);
             let error = RedisError::Down { place: self.place.clone(), source: Some(error) };
-            let cause = cause(&error);
-            if last.as_ref() != Some(&cause) {
-                warn!(error = %error, cause, hint = error.hint(), "sessions are not available");
-                last = Some(cause);
+            let problem = said(&chain(&error));
+            if last.as_ref() != Some(&problem) {
+                warn!(error = problem, hint = error.hint(), "sessions are not available");
+                last = Some(problem);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -298,10 +298,10 @@ impl Redis {
     }
 
     fn log_refusal(&self, error: &RedisError) {
-        let cause = cause(error);
+        let problem = said(&chain(error));
         let mut lately = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        if lately.len() < MAX_REFUSALS && lately.insert(cause.clone()) {
-            warn!(error = %error, cause, hint = error.hint(), "Redis refused a question");
+        if lately.len() < MAX_REFUSALS && lately.insert(problem.clone()) {
+            warn!(error = problem, hint = error.hint(), "Redis refused a question");
         }
     }
 
@@ -355,11 +355,6 @@ impl Redis {
             }
         }
     }
-}
-
-/// The words of Redis, or of the system, on one line.
-fn cause(error: &RedisError) -> String {
-    std::error::Error::source(error).map(|source| said(&source.to_string())).unwrap_or_default()
 }
 
 fn broken_by(cause: &'static str) -> redis::RedisError {

@@ -1,18 +1,13 @@
 //! Audit lines that vouch for each other.
 //!
 //! Each line gets the id of its chain, its number and an HMAC over itself and the MAC of the line before, so that without
-//! the key no line can be changed, taken out, put in or moved. Each process has its own chain, and begins another in each
-//! new file; its first line names the last MAC that was in the file, or in the one before, so that a chain whose end was
-//! cut off is found when another follows it.
-
-use std::{
-    collections::{HashMap, HashSet},
-    io::{self, BufRead},
-};
+//! the key no line can be changed, taken out, put in or moved. Each process has a chain of its own, and begins another in
+//! each new file. A chain begins with a line that names how far all others had come, and ends with one that says so: see
+//! [`verify`](super::verify) for what that finds.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
@@ -26,222 +21,157 @@ pub(super) struct Chain {
     id: String,
     next: u64,
     /// Of the last line, as it is written.
-    last: Option<String>,
+    last: String,
 }
 
-/// What is in a log that nobody has touched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Intact {
-    /// Its lines.
-    pub lines: u64,
-    /// The chains that they belong to.
-    pub chains: usize,
+/// A line with its place, which the chain takes once it is written.
+pub(super) struct Sealed {
+    /// The line.
+    pub(super) bytes: Vec<u8>,
+    mac: String,
 }
 
-/// Why a log is not what was written.
-#[derive(Debug, thiserror::Error)]
-pub enum Broken {
-    /// It cannot be read.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// A line is not as it was written, or not where it was.
-    #[error("line {line} {problem}")]
-    Line {
-        /// Counted from 1.
-        line: u64,
-        /// The end of the sentence.
-        problem: &'static str,
-    },
+/// A line of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The chain.
+    pub chain: String,
+    /// Its number there, from 0.
+    pub seq: u64,
+}
+
+/// What a line says beyond its event.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Link {
+    /// At the beginning of a chain: the last lines of others in the same file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) after: Vec<Position>,
+    /// The same in files that were there before it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) earlier: Vec<Position>,
+    /// Lines were there, and no head that says how many.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) headless: bool,
+    /// The chain begins here since the file before this one was moved away.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) moved: bool,
+    /// The chain ends here.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) closed: Option<Closed>,
+    /// So many lines in front of this one were not written to their end.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) torn: u64,
+    /// So many events in front of this one could not be written.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) lost: u64,
+}
+
+/// Why a chain has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Closed {
+    /// Its process has.
+    Stopped,
+    /// Its file was moved away.
+    Moved,
 }
 
 /// What a line says of its place.
 #[derive(Deserialize)]
-struct Place {
-    chain: String,
-    seq: u64,
+pub(super) struct Place {
+    pub(super) chain: String,
+    pub(super) seq: u64,
     #[serde(default)]
-    after: Option<String>,
-    mac: String,
+    pub(super) link: Link,
+    pub(super) mac: String,
 }
 
 impl Chain {
-    /// A chain in a file whose last line is this, if it has any.
-    pub(super) fn after(key: &Secret, last_line: Option<&[u8]>) -> Self {
-        let last = last_line.and_then(|line| serde_json::from_slice::<Place>(line).ok()).map(|place| place.mac);
-        Self { key: prepared(key), id: new_id(), next: 0, last }
+    /// A new chain.
+    pub(super) fn new(key: &hmac::Key) -> Self {
+        Self { key: key.clone(), id: Secret::random().expose()[..16].to_owned(), next: 0, last: String::new() }
     }
 
-    /// Goes on in another file.
-    pub(super) fn begin_anew(&mut self) {
-        (self.id, self.next) = (new_id(), 0);
+    /// An event, which is an object in a line, with its place in the chain.
+    pub(super) fn seal(&self, event: &[u8], link: &Link) -> Sealed {
+        let body = event.strip_suffix(b"}\n").unwrap_or(event);
+        let mut bytes = Vec::with_capacity(event.len() + 128);
+        bytes.extend_from_slice(body);
+        bytes.extend_from_slice(format!(",\"chain\":\"{}\",\"seq\":{}", self.id, self.next).as_bytes());
+        if !is_default(link) {
+            bytes.extend_from_slice(b",\"link\":");
+            bytes.extend_from_slice(&serde_json::to_vec(link).expect("names and numbers are JSON"));
+        }
+        let mac = end(&self.key, &self.last, &mut bytes);
+        Sealed { bytes, mac }
     }
 
-    /// The line with its place in the chain; one that is no object stays as it is.
-    pub(super) fn seal(&mut self, line: &[u8]) -> Vec<u8> {
-        let Some(body) = line.strip_suffix(b"}\n") else { return line.to_vec() };
-        let mut sealed = Vec::with_capacity(line.len() + 128);
-        sealed.extend_from_slice(body);
-        sealed.extend_from_slice(format!(",\"chain\":\"{}\",\"seq\":{}", self.id, self.next).as_bytes());
-        let before = match (&self.last, self.next) {
-            (Some(last), 0) => {
-                sealed.extend_from_slice(format!(",\"after\":\"{last}\"").as_bytes());
-                ""
-            }
-            (Some(last), _) => last,
-            (None, _) => "",
-        };
-        let mac = mac(&self.key, before, &sealed);
-        sealed.extend_from_slice(format!("{MAC}{mac}\"}}\n").as_bytes());
-        (self.next, self.last) = (self.next + 1, Some(mac));
-        sealed
+    /// The line was written.
+    pub(super) fn wrote(&mut self, sealed: Sealed) {
+        (self.next, self.last) = (self.next + 1, sealed.mac);
+    }
+
+    /// The last line that was written, if there is one.
+    pub(super) fn position(&self) -> Option<Position> {
+        Some(Position { chain: self.id.clone(), seq: self.next.checked_sub(1)? })
     }
 }
 
-/// Whether a log is what was written with this key.
-///
-/// What was cut off at the very end does not show, nor whole chains at the beginning of a file.
-///
-/// # Errors
-/// The first line that is not as it was.
-pub fn verify(log: impl BufRead, key: &Secret) -> Result<Intact, Broken> {
-    let key = prepared(key);
-    let mut chains: HashMap<String, (u64, String)> = HashMap::new();
-    let mut seen = HashSet::new();
-    let mut line = 0;
-    for text in log.split(b'\n') {
-        let text = text?;
-        line += 1;
-        let broken = |problem| Broken::Line { line, problem };
-        let place: Place = serde_json::from_slice(&text).map_err(|_| broken("is in no chain"))?;
-        // Nothing may follow the MAC, which vouches for what is in front of it.
-        let end = format!("{MAC}{}\"}}", place.mac);
-        let signed = text.strip_suffix(end.as_bytes()).ok_or_else(|| broken("is in no chain"))?;
-        let before = match chains.get(&place.chain) {
-            None if place.seq > 0 => return Err(broken("is not the first of its chain, and that is missing")),
-            None => {
-                // The first line of a file follows one in another file.
-                if place.after.as_ref().is_some_and(|after| line > 1 && !seen.contains(after)) {
-                    return Err(broken("begins a chain after a line that is missing"));
-                }
-                String::new()
-            }
-            Some((last, _)) if place.seq != last + 1 => {
-                return Err(broken("does not follow the line before it in its chain: one is missing or moved"));
-            }
-            Some((_, mac)) => mac.clone(),
-        };
-        let expected = URL_SAFE_NO_PAD.decode(&place.mac).unwrap_or_default();
-        let signed = [before.as_bytes(), b"\n", signed].concat();
-        hmac::verify(&key, &signed, &expected).map_err(|_| broken("was changed, or written with another key"))?;
-        seen.insert(place.mac.clone());
-        chains.insert(place.chain, (place.seq, place.mac));
-    }
-    Ok(Intact { lines: line, chains: chains.len() })
-}
-
-fn mac(key: &hmac::Key, before: &str, signed: &[u8]) -> String {
-    let mut context = hmac::Context::with_key(key);
-    for part in [before.as_bytes(), b"\n", signed] {
-        context.update(part);
-    }
-    URL_SAFE_NO_PAD.encode(context.sign())
-}
-
-fn prepared(key: &Secret) -> hmac::Key {
+/// The key as it is used.
+pub(super) fn prepared(key: &Secret) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes())
 }
 
-fn new_id() -> String {
-    Secret::random().expose()[..16].to_owned()
+/// Ends an object with the MAC over it and what was `before`, and returns the MAC.
+pub(super) fn end(key: &hmac::Key, before: &str, object: &mut Vec<u8>) -> String {
+    let mut context = hmac::Context::with_key(key);
+    for part in [before.as_bytes(), b"\n", object] {
+        context.update(part);
+    }
+    let mac = URL_SAFE_NO_PAD.encode(context.sign());
+    object.extend_from_slice(format!("{MAC}{mac}\"}}\n").as_bytes());
+    mac
+}
+
+/// What the MAC at the end of this line vouches for: all that is in front of it, and nothing follows.
+pub(super) fn signed<'a>(line: &'a [u8], mac: &str) -> Option<&'a [u8]> {
+    line.strip_suffix(format!("{MAC}{mac}\"}}").as_bytes())
+}
+
+/// Whether this is the MAC over an object and what was `before`.
+pub(super) fn is_good(key: &hmac::Key, before: &str, signed: &[u8], mac: &str) -> bool {
+    let expected = URL_SAFE_NO_PAD.decode(mac).unwrap_or_default();
+    hmac::verify(key, &[before.as_bytes(), b"\n", signed].concat(), &expected).is_ok()
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn key() -> Secret {
-        Secret::new("a key of this test")
-    }
-
-    /// Two chains of three lines, the second after the first.
-    fn log() -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
-        for run in 0..2 {
-            let mut chain = Chain::after(&key(), lines.last().map(|line| line.trim_end().as_bytes()));
-            for event in 0..3 {
-                let line = format!("{{\"run\":{run},\"event\":{event},\"said\":\",\\\"mac\\\":\\\"\"}}\n");
-                lines.push(String::from_utf8(chain.seal(line.as_bytes())).unwrap());
-            }
-        }
-        lines
-    }
-
-    fn verified(lines: &[String]) -> Result<Intact, String> {
-        verify(lines.concat().as_bytes(), &key()).map_err(|broken| broken.to_string())
-    }
-
     #[test]
-    fn a_log_that_nobody_touched_is_intact() {
-        assert_eq!(verified(&log()), Ok(Intact { lines: 6, chains: 2 }));
-        assert_eq!(verified(&[]), Ok(Intact { lines: 0, chains: 0 }));
-    }
-
-    #[test]
-    fn two_processes_may_write_to_one_file() {
-        let (mut one, mut other) = (Chain::after(&key(), None), Chain::after(&key(), None));
-        let lines: Vec<_> = (0..6)
-            .map(|index| {
-                String::from_utf8(if index % 2 == 0 { &mut one } else { &mut other }.seal(b"{\"a\":1}\n")).unwrap()
-            })
-            .collect();
-        assert_eq!(verified(&lines), Ok(Intact { lines: 6, chains: 2 }));
-    }
-
-    #[test]
-    fn a_file_that_goes_on_where_another_ended_is_intact_by_itself() {
-        let mut chain = Chain::after(&key(), None);
-        chain.seal(b"{\"a\":1}\n");
-        chain.begin_anew();
-        let line = String::from_utf8(chain.seal(b"{\"a\":2}\n")).unwrap();
-        assert!(line.contains("\"seq\":0,\"after\":\""), "{line}");
-        assert_eq!(verified(&[line]), Ok(Intact { lines: 1, chains: 1 }));
-    }
-
-    #[test]
-    fn what_was_done_to_a_log_shows() {
-        let changed = |line: usize, from: &str, to: &str| {
-            let mut lines = log();
-            lines[line] = lines[line].replace(from, to);
-            lines
-        };
-        let without = |line: usize| {
-            let mut lines = log();
-            lines.remove(line);
-            lines
-        };
-        let mut moved = log();
-        moved.swap(1, 2);
-        let mut doubled = log();
-        doubled.insert(2, doubled[1].clone());
-        let mut added = log();
-        added.insert(3, "{\"run\":0,\"event\":9}\n".to_owned());
-        let mut chain = Chain::after(&Secret::new("another key, of an attacker"), None);
-        let forged: Vec<_> = (0..3).map(|_| String::from_utf8(chain.seal(b"{\"run\":7}\n")).unwrap()).collect();
-        for (lines, problem) in [
-            (changed(1, "\"event\":1", "\"event\":7"), "line 2 was changed, or written with another key"),
-            (changed(1, "\"}\n", "\",\"event\":7}\n"), "line 2 is in no chain"),
-            (changed(3, "\"after\":\"", "\"after\":\"x"), "line 4 begins a chain after a line that is missing"),
-            (changed(0, "\"seq\":0", "\"seq\":1"), "line 1 is not the first of its chain, and that is missing"),
-            (without(0), "line 1 is not the first of its chain, and that is missing"),
-            (without(1), "line 2 does not follow the line before it in its chain: one is missing or moved"),
-            // The end of the first run was cut off.
-            (without(2), "line 3 begins a chain after a line that is missing"),
-            (moved, "line 2 does not follow the line before it in its chain: one is missing or moved"),
-            (doubled, "line 3 does not follow the line before it in its chain: one is missing or moved"),
-            (added, "line 4 is in no chain"),
-            (forged, "line 1 was changed, or written with another key"),
-        ] {
-            assert_eq!(verified(&lines), Err(problem.to_owned()));
+    fn a_mac_vouches_for_all_of_its_line_whatever_the_event_says() {
+        let key = prepared(&Secret::new("a key of this test"));
+        let mut chain = Chain::new(&key);
+        assert_eq!(chain.position(), None);
+        let event = b"{\"said\":\",\\\"mac\\\":\\\"\",\"after\":\"x\",\"closed\":1}\n";
+        for seq in 0..2 {
+            let before = chain.last.clone();
+            let sealed = chain.seal(event, &Link { torn: seq, ..Link::default() });
+            let line = sealed.bytes.strip_suffix(b"\n").unwrap().to_vec();
+            let place: Place = serde_json::from_slice(&line).unwrap();
+            assert_eq!((&place.chain, place.seq, place.link.torn), (&chain.id, seq, seq));
+            let vouched = signed(&line, &place.mac).unwrap();
+            assert!(is_good(&key, &before, vouched, &place.mac));
+            assert!(!is_good(&key, "other", vouched, &place.mac));
+            assert!(!is_good(&prepared(&Secret::new("another key")), &before, vouched, &place.mac));
+            assert!(signed(&[&line[..], b" "].concat(), &place.mac).is_none());
+            chain.wrote(sealed);
+            assert_eq!(chain.position().unwrap().seq, seq);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write},
+    io::{self, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -10,11 +10,7 @@ use std::{
 
 use rustix::fs::OFlags;
 
-use super::chain::Chain;
-use crate::{hint::Hint, secret::Secret};
-
-/// Longer than any line of ours.
-const MAX_LINE: u64 = 1024 * 1024;
+use crate::hint::Hint;
 
 /// Cheap to clone: every clone writes to the same file.
 #[derive(Clone, Debug)]
@@ -23,14 +19,7 @@ pub struct LogFile(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug)]
-struct Open {
-    file: File,
-    /// If its lines vouch for each other.
-    chain: Option<Chain>,
+    file: Mutex<File>,
 }
 
 /// Why nothing can be written there.
@@ -40,6 +29,14 @@ pub enum LogFileError {
     #[error("cannot append to `{path}`", path = .path.display())]
     Io {
         /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The head of an audit log cannot be kept beside it.
+    #[error("cannot keep the head of an audit log in `{path}`", path = .path.display())]
+    Head {
+        /// The head.
         path: PathBuf,
         /// The system's words.
         source: io::Error,
@@ -61,6 +58,7 @@ impl Hint for LogFileError {
                 "make its directory, or set `log.file` or `audit.file` to another".to_owned()
             }
             Self::Io { .. } => "set `log.file` or `audit.file` to a file that this account may write".to_owned(),
+            Self::Head { .. } => "make its directory writable for this account, or unset `audit.key`".to_owned(),
             Self::Unsafe { path, problem } if problem.contains("mode") => format!("chmod go-w {}", path.display()),
             Self::Unsafe { .. } => "name the file itself".to_owned(),
         })
@@ -73,71 +71,40 @@ impl LogFile {
     /// # Errors
     /// It is a symbolic link, group or others may write it, or the system refuses.
     pub fn open(path: &Path) -> Result<Self, LogFileError> {
-        let open = Mutex::new(Open { file: open(path)?, chain: None });
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), open })))
-    }
-
-    /// The same for lines that vouch for each other, by this key.
-    ///
-    /// # Errors
-    /// As above, or what is in the file cannot be read.
-    pub fn open_chained(path: &Path, key: &Secret) -> Result<Self, LogFileError> {
-        let log = Self::open(path)?;
-        let last = last_line(path).map_err(|source| LogFileError::Io { path: path.to_owned(), source })?;
-        log.lock().chain = Some(Chain::after(key, last.as_deref()));
-        Ok(log)
+        let file = Mutex::new(open(path)?);
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), file })))
     }
 
     /// Goes on in a new file if this one was moved away, as programs that rotate logs do. On an error it goes on in the old
     /// one.
     pub fn reopen(&self) -> Result<(), LogFileError> {
         let file = open(&self.0.path)?;
-        let mut open = self.lock();
-        open.file = file;
-        if let Some(chain) = &mut open.chain {
-            chain.begin_anew();
-        }
+        *self.lock() = file;
         Ok(())
     }
 
     /// Writes a line in one piece, so that lines of several threads do not mix. Nobody is left to be told of a failure.
     pub fn line(&self, line: &[u8]) {
-        let Open { file, chain } = &mut *self.lock();
-        let _ = match chain {
-            Some(chain) => file.write_all(&chain.seal(line)),
-            None => file.write_all(line),
-        };
+        let _ = self.lock().write_all(line);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.0.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Write for LogFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().file.write(bytes)
+        self.lock().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.lock().file.flush()
+        self.lock().flush()
     }
 }
 
-/// Of a regular file; a pipe has none.
-fn last_line(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    file.seek(SeekFrom::Start(metadata.len().saturating_sub(MAX_LINE)))?;
-    let mut end = Vec::new();
-    file.read_to_end(&mut end)?;
-    Ok(end.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty()).map(<[u8]>::to_vec))
-}
-
-fn open(path: &Path) -> Result<File, LogFileError> {
+/// Opens a file that lines are appended to.
+pub(super) fn open(path: &Path) -> Result<File, LogFileError> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits()).expect("open flags fit an int");
     let unsafe_because = |problem: String| LogFileError::Unsafe { path: path.to_owned(), problem };
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(flags).open(path);

@@ -6,6 +6,7 @@
 use std::{
     cell::RefCell,
     fmt::{self, Write as _},
+    time::Duration,
 };
 
 use chrono::DateTime;
@@ -60,17 +61,25 @@ impl<S: Subscriber, W: Fn(&Metadata<'_>, &[u8]) + 'static> Layer<S> for JsonLine
 }
 
 impl Line {
-    fn begin(&mut self, now: std::time::Duration) {
+    fn begin(&mut self, now: Duration) {
         let second = now.as_secs();
         if self.second_as_text.is_empty() || self.second != second {
-            let time = i64::try_from(second).ok().and_then(|second| DateTime::from_timestamp(second, 0));
             self.second = second;
-            self.second_as_text.clear();
-            push(&mut self.second_as_text, format_args!("{}", time.unwrap_or_default().format("%Y-%m-%dT%H:%M:%S")));
+            self.second_as_text = to_the_second(second);
         }
         self.text.clear();
         push(&mut self.text, format_args!(r#"{{"timestamp":"{}.{:06}Z""#, self.second_as_text, now.subsec_micros()));
     }
+}
+
+/// When an event was, as every line tells it.
+pub(super) fn timestamp(now: Duration) -> String {
+    format!("{}.{:06}Z", to_the_second(now.as_secs()), now.subsec_micros())
+}
+
+fn to_the_second(second: u64) -> String {
+    let time = i64::try_from(second).ok().and_then(|second| DateTime::from_timestamp(second, 0));
+    time.unwrap_or_default().format("%Y-%m-%dT%H:%M:%S").to_string()
 }
 
 /// Adds each field as `,"name":value`.

@@ -1,6 +1,9 @@
 //! Logs: one line an event, on stderr or in a file; audit events also in a file of their own.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    sync::Arc,
+};
 
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -15,6 +18,7 @@ use super::{
     file::{LogFile, LogFileError},
     lines::JsonLines,
     request,
+    sealed::SealedFile,
     sink::Sink,
 };
 use crate::{
@@ -29,10 +33,18 @@ const AUDIT: &str = "audit";
 pub struct Logs {
     is_json: bool,
     has_audit_file: bool,
-    files: Vec<LogFile>,
+    file: Option<LogFile>,
+    audit: Option<Audit>,
     /// What may wait for a quiet moment.
     sink: Sink,
     filter: reload::Handle<Targets, Registry>,
+}
+
+/// Where audit events go that have a file of their own.
+#[derive(Clone, Debug)]
+enum Audit {
+    Plain(LogFile),
+    Sealed(SealedFile),
 }
 
 /// Starts logging. A second start in one process changes nothing.
@@ -41,8 +53,8 @@ pub struct Logs {
 pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
     let file = settings.file.as_deref().map(LogFile::open).transpose()?;
     let audit = settings.audit_file.as_deref().map(|path| match &settings.audit_key {
-        Some(key) => LogFile::open_chained(path, key),
-        None => LogFile::open(path),
+        Some(key) => SealedFile::open(path, key, Arc::clone(&clock)).map(Audit::Sealed),
+        None => LogFile::open(path).map(Audit::Plain),
     });
     let audit = audit.transpose()?;
     let is_json = match settings.format {
@@ -52,14 +64,15 @@ pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
     };
     let has_audit_file = audit.is_some();
     let (filter, handle) = reload::Layer::new(filter(&settings.level, has_audit_file));
-    let files = [&file, &audit].into_iter().flatten().cloned().collect();
+    let (log_file, audit_file) = (file.clone(), audit.clone());
     let is_audit = |target: &str| target == AUDIT;
     let sink = Sink::to(file.clone());
     // What comes in JSON: everything, or the events that have a file of their own, where none waits.
     let lines = {
         let sink = sink.clone();
         let write = move |metadata: &Metadata<'_>, line: &[u8]| match &audit {
-            Some(audit) if is_audit(metadata.target()) => audit.line(line),
+            Some(Audit::Plain(file)) if is_audit(metadata.target()) => file.line(line),
+            Some(Audit::Sealed(file)) if is_audit(metadata.target()) => file.line(line),
             _ => sink.line(line, *metadata.level() <= Level::WARN),
         };
         let takes: fn(&str) -> bool = if is_json { |_| true } else { is_audit };
@@ -77,7 +90,7 @@ pub fn start(settings: &Log, clock: SharedClock) -> Result<Logs, LogFileError> {
     });
     // Only fails when something, for instance a test, has started logging already.
     let _ = Registry::default().with(filter).with(lines).with(text).try_init();
-    Ok(Logs { is_json, has_audit_file, files, sink, filter: handle })
+    Ok(Logs { is_json, has_audit_file, file: log_file, audit: audit_file, sink, filter: handle })
 }
 
 impl Logs {
@@ -105,7 +118,20 @@ impl Logs {
     /// Opens the files anew, for programs that rotate logs.
     pub fn reopen(&self) -> Result<(), LogFileError> {
         self.flush();
-        self.files.iter().try_for_each(LogFile::reopen)
+        self.file.as_ref().map_or(Ok(()), LogFile::reopen)?;
+        match &self.audit {
+            Some(Audit::Plain(file)) => file.reopen(),
+            Some(Audit::Sealed(file)) => file.reopen(),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what was left for later, and that nothing follows.
+    pub fn end(&self) {
+        self.flush();
+        if let Some(Audit::Sealed(file)) = &self.audit {
+            file.end();
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     io::Read as _,
     net::TcpListener,
     process::Stdio,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -202,10 +201,11 @@ fn a_full_disk_is_a_failure() {
 fn ctrl_c_ends_with_130() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = format!("http://{}/mcp", listener.local_addr().unwrap());
-    let child = Account::new().command(&["tools", "--server", &server]).spawn().unwrap();
-    // Once the connection is there, the command waits for an answer and for signals.
-    let _connection = listener.accept().unwrap();
-    thread::sleep(Duration::from_millis(50));
+    let account = Account::new();
+    let child = account.command(&["tools", "--server", &server]).spawn().unwrap();
+    // Once it asks, it waits for an answer and for signals.
+    let (mut connection, _) = listener.accept().unwrap();
+    connection.read_exact(&mut [0]).unwrap();
     let process = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &process]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();

@@ -338,7 +338,7 @@ fn c18_a_token_goes_to_no_other_server() {
     assert_eq!(theirs(&two), 0);
     two.claim(RESOURCE, "authorization_servers", json!([one.origin]));
     two.revoke_all();
-    let again = call(&account, &two.url);
+    let again = account.run(&["call", "echo", "hi", "--server", &two.url, "--issuer", &one.origin]);
     fails(&again, 4, &["refused the token that its issuer had just made"]);
     assert_eq!(theirs(&two), 0);
     let hits = one.hits();
@@ -376,13 +376,35 @@ fn the_accounts_own_key_is_for_its_own_issuer() {
     assert_eq!(only(&hits, "POST /register")[0].authorization, None, "the initial access token is its issuer's alone");
 }
 
+#[test]
+fn c07_a_server_does_not_choose_who_gets_a_secret() {
+    let (server, other) = (Liar::start(), Liar::start());
+    server.claim(RESOURCE, "authorization_servers", json!([other.origin]));
+    let initial = Account::new().with("SECUREMCP_INITIAL_ACCESS_TOKEN", "opens-the-registration");
+    for (account, command, secret, asked) in [
+        (account(), &["token", "get"][..], "a client secret", "POST /token"),
+        (initial, &["dcr", "register"], "an initial access token", "POST /register"),
+    ] {
+        let arguments = [command, &["--server", &server.url]].concat();
+        let refused = account.run(&arguments);
+        fails(&refused, 2, &[secret, "named by the server", &format!("--issuer {}", other.origin)]);
+        assert!(other.hits().iter().all(|hit| hit.what.starts_with("GET ")), "it got more than a look");
+        // The twin: the issuer that a person names, and the server's own.
+        account.run(&[&arguments[..], &["--issuer", &other.origin]].concat()).done();
+        assert_eq!(only(&other.hits(), asked).len(), 1);
+        let own = Liar::start();
+        account.run(&[command, &["--server", &own.url]].concat()).done();
+        assert_eq!(only(&own.hits(), asked).len(), 1);
+    }
+}
+
 /// Ends a command, and says how it ended and how much memory it took at most, in MiB.
 fn measured(account: &Account, arguments: &[&str]) -> (Ended, u64) {
     let running = Running::start(account.command(arguments));
     let (mut peak, started) = (0, Instant::now());
     while let Some(now) = running.peak_memory_mib() {
         peak = peak.max(now);
-        assert!(started.elapsed() < Duration::from_secs(20), "`--timeout` is 2 s: {arguments:?}");
+        assert!(started.elapsed() < Duration::from_secs(100), "`--timeout` is at most 60 s: {arguments:?}");
         thread::sleep(Duration::from_millis(5));
     }
     (running.ended(), peak)
@@ -395,11 +417,12 @@ fn c15_what_has_no_end_is_bounded_in_time_and_memory() {
     let liar = Liar::start();
     let account = account();
     call(&account, &liar.url).done();
-    let arguments = ["call", "echo", "hi", "--server", &liar.url, "--timeout", "2s"];
+    let arguments = ["call", "echo", "hi", "--server", &liar.url];
     let event = b"data: {\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n\n";
     let late = (5, "did not answer within 2 s");
     let not_mcp = (1, "does not speak MCP here");
     let large = (1, "is larger than 1 MiB");
+    let mut seen = 0;
     for (name, what, lie, (code, words)) in [
         ("comments without end", "POST /mcp", Lie::Endless(sse, b"", b": nothing\n\n"), late),
         ("events without end", "POST /mcp", Lie::Endless(sse, b"", event), late),
@@ -417,11 +440,16 @@ fn c15_what_has_no_end_is_bounded_in_time_and_memory() {
             liar.revoke_all();
         }
         liar.lie(what, lie);
-        let (ended, peak) = measured(&account, &arguments);
+        // Only what is bounded by time may depend on it.
+        let timeout = if (code, words) == late { "2s" } else { "60s" };
+        let (ended, peak) = measured(&account, &[&arguments[..], &["--timeout", timeout]].concat());
         fails(&ended, code, &[words]);
         assert!(ended.stderr.len() < 1000, "{name}: {ended:#?}");
-        assert!(peak > 1 && peak < 160, "{name}: {peak} MiB");
+        assert!(peak < 160, "{name}: {peak} MiB");
+        seen += usize::from(peak > 1);
         liar.repent();
     }
+    // A process that ends at once may do so between two looks; those that wait are always seen.
+    assert!(seen >= 3, "{seen}");
     assert_eq!(account.run(&arguments).done(), "hi\n", "the twin");
 }

@@ -194,7 +194,7 @@ fn an_administrator_of_keycloak_needs_a_password_and_a_realm() {
     let metadata = json!({"issuer": realm, "registration_endpoint": format!("{}/register", liar.origin)});
     liar.lie("GET /.well-known/oauth-authorization-server/realms/mcp", Lie::Answer(200, metadata));
     liar.lie("POST /realms/master/", Lie::Answer(401, json!({"error": "invalid_grant"})));
-    let name_it = format!("hint: if that is your Keycloak, add `--issuer {realm}`");
+    let name_it = format!("hint: if that is whom it belongs to, add `--issuer {realm}`");
     for command in [&arguments[..], &["dcr", "prune", "--keycloak-admin", "admin"]] {
         account.run(command).failed(2, &["an administrator's password goes only to an issuer that you name", &name_it]);
     }

@@ -1,6 +1,7 @@
 //! Signals: a stopping server finishes what it has begun, takes its time but not for ever, and a second signal ends it.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,9 +12,13 @@ use schemars::JsonSchema;
 use securemcp::tools::{CallContext, Tool, ToolError, Tools};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Notify,
+};
 
-use crate::harness::{cli::Account, process::Serve, server::Guarded};
+use crate::harness::{cli::Account, keys::Key, process::Serve, server::Guarded};
 
 /// A session whose call of `summarize` waits for its client, and the session's open event stream.
 struct UnderWay {
@@ -194,4 +199,43 @@ async fn a_call_over_rest_is_waited_for_too() {
     let answer = call.await.expect("no panic").expect("an answer");
     assert_eq!((answer.status().as_u16(), &answer.headers()["connection"]), (200, &"close".parse().expect("ASCII")));
     stopping.await.expect("it ends");
+}
+
+/// One call over a connection that stays open; its head.
+async fn call_over(stream: &mut TcpStream, address: SocketAddr, token: &str) -> String {
+    let body = r#"{"message":"hi"}"#;
+    let head = format!(
+        "POST /api/v1/tools/echo HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.expect("it is open");
+    let (mut answer, mut piece) = (String::new(), [0; 4096]);
+    while !answer.contains("\"echo\":\"hi\"") {
+        let count = stream.read(&mut piece).await.expect("it is open");
+        assert!(count > 0, "closed after {answer:?}");
+        answer.push_str(std::str::from_utf8(&piece[..count]).expect("UTF-8"));
+    }
+    answer.to_lowercase()
+}
+
+#[tokio::test]
+async fn r12_what_a_proxy_sends_over_an_idle_connection_is_answered_while_the_server_ends() {
+    for proxies in ["", "192.0.2.0/24"] {
+        let guarded = Guarded::start_with(Key::ec(), &[("server.trusted_proxies", proxies)]).await;
+        let (address, token) = (guarded.server.address, guarded.token(&json!({})));
+        let mut idle = TcpStream::connect(address).await.expect("it listens");
+        assert!(!call_over(&mut idle, address, &token).await.contains("connection: close"));
+        let ending = tokio::spawn(guarded.server.stop());
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        if proxies.is_empty() {
+            assert_eq!(idle.read(&mut [0]).await.expect("an end"), 0, "the twin: nobody is waited for");
+        } else {
+            // Nobody knows whether a call was done that a closed connection swallowed.
+            assert!(call_over(&mut idle, address, &token).await.contains("connection: close"), "it is the last one");
+        }
+        ending.await.expect("it ends");
+    }
 }

@@ -259,7 +259,7 @@ async fn a_state_directory_has_one_server() {
 }
 
 /// A command that can write no file, or none when told so later: what a full disk does, for an account that cannot fill one.
-fn limited(account: &Account, at_once: bool, arguments: &[&str]) -> Command {
+pub(crate) fn limited(account: &Account, at_once: bool, arguments: &[&str]) -> Command {
     let mut command = account.command_of("sh");
     let limit = if at_once { "ulimit -S -f 0;" } else { "" };
     command.args(["-c", &format!(r#"trap "" XFSZ; {limit} exec "$@""#), "sh"]);

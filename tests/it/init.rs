@@ -105,7 +105,7 @@ fn flags_say_everything_and_what_is_written_works() {
     assert_eq!(account.run(&["call", "echo", "hi", "--server", &serve.url]).done(), "hi\n");
     // The key that was made is good for the log that was named.
     let verified = account.run(&["audit", "verify", "audit.log", "--env-file", "there/.env"]);
-    assert!(verified.done().ends_with(", chains: 1\n"), "{verified:?}");
+    assert!(verified.done().contains(", chains: 1, open: 1,"), "{verified:?}");
 }
 
 #[test]

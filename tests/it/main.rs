@@ -2,6 +2,7 @@
 
 mod audit;
 mod audit_chain;
+mod bodies;
 mod call;
 mod cli;
 mod client;
@@ -13,6 +14,7 @@ mod drain;
 mod files;
 mod gateway;
 mod gateway_cli;
+mod gateway_questions;
 mod gateway_stdio;
 mod harness;
 mod health;

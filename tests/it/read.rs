@@ -1,8 +1,12 @@
 //! `securemcp resource` and `securemcp prompt`, on a server that has some and on one that has none.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::harness::{cli::Account, liar::Liar};
+use crate::harness::{
+    cli::{Account, Ended},
+    liar::{Liar, field, only},
+    terminal::Terminal,
+};
 
 /// An account with a client of its own.
 fn account() -> Account {
@@ -23,17 +27,20 @@ fn server() -> (Account, Liar) {
     liar.answer_method("resources/read", json!({"uri": "memo://one"}), text);
     let bytes = json!({"contents": [{"uri": "memo://bytes", "blob": "AAECAw=="}]});
     liar.answer_method("resources/read", json!({"uri": "memo://bytes"}), bytes);
-    liar.answer_method("resources/read", json!({}), Value::Null);
+    liar.answer_method("resources/read", json!({"uri": "memo://old"}), json!(-32002));
+    liar.answer_method("resources/read", json!({}), json!(-32602));
     let prompts = json!({"prompts": [{"name": "review", "description": "Reviews code.", "arguments":
-        [{"name": "language", "required": true}, {"name": "style"}]}]});
-    liar.answer_method("prompts/list", json!({}), prompts);
+        [{"name": "language", "required": true}, {"name": "style"}]}], "nextCursor": "next"});
+    liar.answer_method("prompts/list", json!({"cursor": null}), prompts);
+    liar.answer_method("prompts/list", json!({"cursor": "next"}), json!({"prompts": [{"name": "greet"}]}));
     let message = json!({"messages": [{"role": "user", "content": {"type": "text", "text": "Review this."}}]});
     liar.answer_method("prompts/get", json!({"name": "review", "arguments": {"language": "Rust"}}), message);
+    liar.answer_method("prompts/get", json!({}), json!(-32602));
     (account, liar)
 }
 
-fn run(account: &Account, liar: &Liar, arguments: &[&str]) -> crate::harness::cli::Ended {
-    account.run(&[arguments, &["--server", &format!("{}/mcp", liar.origin)]].concat())
+fn run(account: &Account, liar: &Liar, arguments: &[&str]) -> Ended {
+    account.run(&[arguments, &["--server", &liar.url]].concat())
 }
 
 #[test]
@@ -44,22 +51,74 @@ fn resources_are_listed_page_by_page_and_read_as_they_are() {
     let json = run(&account, &liar, &["resource", "list", "--output", "json"]).json();
     let lengths = ["resources", "resourceTemplates"].map(|list| json[list].as_array().map(Vec::len));
     assert_eq!(lengths, [Some(2), Some(1)]);
-    assert_eq!(run(&account, &liar, &["resource", "read", "memo://one"]).done(), "line one\nline two\n");
+    assert_eq!(run(&account, &liar, &["resource", "read", "memo://one"]).done(), "line one\nline two");
     assert_eq!(run(&account, &liar, &["resource", "read", "memo://bytes"]).done().as_bytes(), [0, 1, 2, 3]);
     let json = run(&account, &liar, &["resource", "read", "memo://bytes", "--output", "json"]).json();
     assert_eq!(json["contents"][0]["blob"], "AAECAw==");
-    let missing = run(&account, &liar, &["resource", "read", "memo://none"]);
-    missing.failed(2, &["there is no such thing", "`securemcp resource list`"]);
+    for missing in ["memo://none", "memo://old"] {
+        let missing = run(&account, &liar, &["resource", "read", missing]);
+        missing.failed(2, &["there is no such thing", "`securemcp resource list`"]);
+    }
+}
+
+#[test]
+fn bytes_are_not_written_to_a_terminal() {
+    let (account, liar) = server();
+    for (uri, expected, words) in
+        [("memo://one", Some(0), "line one"), ("memo://bytes", Some(1), "is 4 bytes and no text")]
+    {
+        let terminal = Terminal::start(account.command(&["resource", "read", uri, "--server", &liar.url]));
+        let (code, screen) = terminal.ended();
+        assert_eq!(code, expected, "{screen}");
+        assert!(screen.contains(words) && !screen.contains('\u{1}'), "{screen:?}");
+    }
+}
+
+#[test]
+fn more_scopes_are_got_for_what_needs_them() {
+    for (arguments, method) in [
+        (&["resource", "read", "memo://one"][..], "resources/read"),
+        (&["prompt", "get", "review", "--arg", "language=Rust"], "prompts/get"),
+    ] {
+        let (account, liar) = server();
+        liar.needs("mcp:read mcp:write");
+        run(&account, &liar, arguments).done();
+        let hits = liar.hits();
+        let asked: Vec<_> = only(&hits, "POST /token").iter().map(|hit| field(&hit.body, "scope")).collect();
+        assert_eq!(asked, [Some("mcp:read".to_owned()), Some("mcp:read mcp:write".to_owned())]);
+        assert_eq!(only(&hits, &format!("POST /mcp {method}")).len(), 2);
+        // Scopes that are named are not widened.
+        liar.revoke_all();
+        let refused = run(&account, &liar, &[arguments, &["--scope", "mcp:read"]].concat());
+        refused.failed(6, &["mcp:write"]);
+    }
+}
+
+#[test]
+fn what_a_server_once_lacked_is_asked_for_again() {
+    let (account, liar) = server();
+    let later = Liar::start();
+    run(&account, &later, &["resource", "list"]).failed(1, &["has no resources"]);
+    later.answer_method("resources/list", json!({}), json!({"resources": [{"uri": "memo://new", "name": "new"}]}));
+    later.answer_method("resources/templates/list", json!({}), json!(-32601));
+    assert_eq!(run(&account, &later, &["resource", "list"]).done(), "memo://new  new\n");
+    // The twin: what is remembered and enough is not asked for.
+    run(&account, &liar, &["prompt", "list"]).done();
+    liar.hits();
+    run(&account, &liar, &["prompt", "list"]).done();
+    assert_eq!(only(&liar.hits(), "POST /mcp server/discover").len(), 0);
 }
 
 #[test]
 fn prompts_are_listed_and_filled_in() {
     let (account, liar) = server();
     let get = |arguments: &[&str]| run(&account, &liar, &[&["prompt", "get"], arguments].concat());
-    assert_eq!(run(&account, &liar, &["prompt", "list"]).done(), "review  language [style]  Reviews code.\n");
+    assert_eq!(run(&account, &liar, &["prompt", "list"]).done(), "review  language [style]  Reviews code.\ngreet\n");
     assert_eq!(get(&["review", "--arg", "language=Rust"]).done(), "user: Review this.\n");
     let json = get(&["review", "--arg", "language=Rust", "--output", "json"]).json();
     assert_eq!(json["messages"][0]["role"], "user");
+    let refused = get(&["review", "--arg", "language=Rust", "--arg", "style=odd"]);
+    refused.failed(2, &["there is no such thing", "`securemcp prompt list`"]);
     get(&["reviev"]).failed(2, &["no prompt `reviev`", "did you mean `review`?"]);
     get(&["review"]).failed(2, &["needs the argument `language`", "--arg language=VALUE"]);
     get(&["review", "--arg", "lang=Rust"]).failed(2, &["has no argument `lang`", "`language`, `style`"]);

@@ -1,7 +1,7 @@
 //! The realm that ships, in a real Keycloak: static and registered clients, scopes behind roles, introspection, every
 //! signature algorithm, and what goes wrong.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::symlink, time::Duration};
 
 use securemcp::{client::StaleClient, clock::TestClock};
 use serde_json::{Value, json};
@@ -28,7 +28,9 @@ impl<'a> Desk<'a> {
 
     /// Runs a command against the server, as the client of these variables.
     fn run(&self, variables: &[(&str, &str)], arguments: &[&str]) -> crate::harness::Ended {
-        self.account.with(variables, &[arguments, &["--server", &self.server.url()]].concat())
+        let issuer = self.keycloak.issuer();
+        let variables = [&[("SECUREMCP_ISSUER", issuer.as_str())], variables].concat();
+        self.account.with(&variables, &[arguments, &["--server", &self.server.url()]].concat())
     }
 
     fn registered(&self, arguments: &[&str]) -> Value {
@@ -53,8 +55,10 @@ fn the_realm_that_ships() {
         initial_access_tokens_are_told_apart(&desk);
         stale_clients_are_found_and_deleted(&desk);
         tokens_of_others_are_refused(&desk);
+        the_pages_commands_run(&desk);
     }
     a_deployment_registers_itself_once(&keycloak);
+    clocks_that_differ_are_told(&keycloak);
     every_algorithm_is_verified(&keycloak);
     introspection_ends_a_revoked_token(&keycloak);
     known_keys_outlive_keycloak(keycloak);
@@ -322,14 +326,74 @@ fn tokens_of_others_are_refused(desk: &Desk<'_>) {
     assert_eq!(desk.run(&[("SECUREMCP_TOKEN", &right)], &["call", "echo", "hi"]).done(), "hi\n");
 }
 
+/// Those of docs/KEYCLOAK.md and keycloak/README.md, in their order, at addresses of the tests. A server is only checked.
+fn the_pages_commands_run(desk: &Desk<'_>) {
+    let pages = [include_str!("../../docs/KEYCLOAK.md"), include_str!("../../keycloak/README.md")];
+    let blocks =
+        pages.iter().flat_map(|page| page.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()));
+    // Keycloak's own start needs what the fixture does.
+    let blocks: Vec<_> = blocks.filter(|block| !block.contains("kc.sh")).collect();
+    let issuer = desk.keycloak.issuer();
+    let script = blocks.concat().replace("https://auth.example.com/realms/mcp-realm", &issuer);
+    let script = script.replace("http://keycloak:8080/realms/mcp-realm", &issuer);
+    let script = script.replace("https://mcp.example.com/mcp", &desk.server.url()).replace(" ...\n", " --check\n");
+    let script = script.replace("/run/secrets/", "");
+    // A realm of today has no events that are old enough to tell.
+    let later = format!("LD_PRELOAD={} FAKETIME=+61d securemcp dcr prune", libfaketime());
+    let script = script.replace("securemcp dcr prune", &later);
+    assert_eq!(script.matches("securemcp ").count(), 10, "{script}");
+    let account = Account::new();
+    symlink(env!("CARGO_BIN_EXE_securemcp"), account.home().join("securemcp")).expect("the home is empty");
+    fs::write(account.home().join("initial_access_token"), desk.keycloak.initial_access_token(1)).expect("writable");
+    let url = desk.server.url();
+    let surroundings = [("SECUREMCP_SERVER", url.as_str()), ("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD)];
+    let ended = account.shell(&format!("PATH=\"$PWD:$PATH\"\nset -x\n{script}"), &surroundings);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert_eq!(
+        ended.stderr.lines().filter(|line| line.starts_with("+ ") && line.contains("securemcp ")).count(),
+        10,
+        "{ended:#?}"
+    );
+}
+
+fn clocks_that_differ_are_told(keycloak: &Keycloak) {
+    let library = libfaketime();
+    for off in ["-20s", "+20s"] {
+        let desk = Desk::new(keycloak, &[("LD_PRELOAD", &library), ("FAKETIME", off)]);
+        assert_eq!(desk.run(&STATIC, &["call", "echo", "hi"]).done(), "hi\n", "{off}");
+    }
+    // The realm's tokens are good for five minutes.
+    for (off, reason) in [("-10m", "token was issued "), ("+10m", "token expired ")] {
+        let desk = Desk::new(keycloak, &[("LD_PRELOAD", &library), ("FAKETIME", off)]);
+        let refused = desk.run(&STATIC, &["call", "echo", "hi"]);
+        refused.failed(
+            4,
+            &[
+                "had just made: invalid_token",
+                "agree on audience, keys and the time, which `securemcp health` compares",
+            ],
+        );
+        let health = desk.run(&STATIC, &["health", "--output", "json"]);
+        let checks: Value = serde_json::from_str(&health.stdout).expect("JSON");
+        let is_clock = |check: &&Value| check["subject"] == "clock" && check["state"] != "ok";
+        assert_eq!(checks.as_array().expect("a list").iter().filter(is_clock).count(), 1, "{off}: {checks:#}");
+        let log = desk.server.log();
+        assert!(log.contains(&format!("\"reason\":\"{reason}")), "{off}: {log}");
+    }
+}
+
+/// Where Debian has it, whatever the processor.
+fn libfaketime() -> String {
+    let folders = fs::read_dir("/usr/lib").expect("a system");
+    let paths = folders.map(|folder| folder.expect("an entry").path().join("faketime/libfaketime.so.1"));
+    let found = paths.into_iter().find(|path| path.exists());
+    found.expect("`./tests/run --only real` installs it").display().to_string()
+}
+
 fn every_algorithm_is_verified(keycloak: &Keycloak) {
-    let id = keycloak.id_of("mcp-server");
-    let path = format!("/realms/mcp-realm/clients/{id}");
     let account = Account::new();
     let get = |algorithm: &str| {
-        let mut client = keycloak.admin("GET", &path, None).expect("a client");
-        client["attributes"]["access.token.signed.response.alg"] = algorithm.into();
-        keycloak.admin("PUT", &path, Some(&client));
+        keycloak.set_attributes("mcp-server", &[("access.token.signed.response.alg", algorithm)]);
         let issuer = keycloak.issuer();
         let server = format!("http://127.0.0.1:{}/mcp", keycloak.resource_port);
         let form =

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -13,7 +12,7 @@ use reqwest::{Client, Method, Response};
 use securemcp::secret::sha256_base64url;
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Redis, Server, free_port, root, status_of};
+use crate::harness::{Account, REDIS_PASSWORD, Redis, Server, echo, figure, free_port, root, stateless, status_of};
 
 /// What both replicas are called.
 const HOST: &str = "127.0.0.1:9";
@@ -30,7 +29,7 @@ struct Deployment {
 
 impl Deployment {
     fn start() -> Self {
-        let redis = Redis::start();
+        let redis = Redis::start(REDIS_PASSWORD);
         let url = redis.url_file(None);
         Self::on(redis, &url)
     }
@@ -93,23 +92,13 @@ impl Deployment {
         [self.call(0, session).await, self.call(1, session).await]
     }
 
-    /// A call of 2026-07-28, by the command line.
-    fn stateless(&self, replica: usize) {
-        let (server, account) = &self.replicas[replica];
-        assert_eq!(status_of(server.port, "/health/ready"), Some(200));
-        let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo",
-            "arguments": {"message": "hi"}, "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28",
-            "io.modelcontextprotocol/clientCapabilities": {},
-            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"}}}});
-        let line = format!(
-            "curl -sS -o /dev/null -w '%{{http_code}}' -H 'Host: {HOST}' -H \"Authorization: Bearer $TOKEN\" \
-             -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \
-             -H 'MCP-Protocol-Version: 2026-07-28' -H 'Mcp-Method: tools/call' -H 'Mcp-Name: echo' \
-             --data-binary \"$MESSAGE\" {}",
-            server.url()
-        );
-        let ended = account.shell(&line, &[("TOKEN", &self.token), ("MESSAGE", &message.to_string())]);
-        assert_eq!(ended.done(), "200");
+    /// A call of 2026-07-28, at both.
+    async fn stateless(&self) {
+        for (server, _) in &self.replicas {
+            assert_eq!(status_of(server.port, "/health/ready"), Some(200));
+            let request = stateless(self.http.post(server.url()), &self.token).header("host", HOST).body(echo("hi"));
+            assert_eq!(request.send().await.expect("an answer").status(), 200);
+        }
     }
 
     /// Waits until a session is answered so by both, and says how long that took.
@@ -123,8 +112,7 @@ impl Deployment {
             assert!(began.elapsed() < LIMIT, "{what}: {answered:?}");
             thread::sleep(Duration::from_millis(20));
         }
-        // A figure for whoever reads the run, whether it fails or not.
-        let _ = writeln!(std::io::stderr(), "{what}: noticed after {} ms", began.elapsed().as_millis());
+        figure(&format!("{what}: noticed after {} ms", began.elapsed().as_millis()));
     }
 }
 
@@ -138,21 +126,21 @@ async fn replicas_share_sessions_in_redis() {
     deployment.redis.end();
     deployment.until("R7, Redis gone", &session, [503, 503]).await;
     assert_eq!(deployment.initialize(1).await.status(), 503);
-    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.stateless().await;
     deployment.redis.begin();
     deployment.until("R7, Redis back", &session, [200, 200]).await;
 
     // R11: half open.
     deployment.redis.freeze(true);
     deployment.until("R11, Redis frozen", &session, [503, 503]).await;
-    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.stateless().await;
     deployment.redis.freeze(false);
     deployment.until("R11, Redis goes on", &session, [200, 200]).await;
 
     // R10: read-only.
     deployment.redis.cli("REPLICAOF 127.0.0.1 1");
     deployment.until("R10, read-only", &session, [503, 503]).await;
-    (0..2).for_each(|replica| deployment.stateless(replica));
+    deployment.stateless().await;
     deployment.redis.cli("REPLICAOF NO ONE");
     deployment.until("R10, writable", &session, [200, 200]).await;
 
@@ -189,13 +177,15 @@ async fn replicas_share_sessions_in_redis() {
     // R9: empty.
     assert_eq!(deployment.redis.cli("FLUSHALL").trim(), "OK");
     assert_eq!(deployment.call(0, &session).await, 404);
+    let began = Instant::now();
     let next = deployment.begin(0).await;
     assert_eq!(deployment.call(0, &next).await, 200);
+    figure(&format!("R9, Redis empty: 404 at once, another session after {} ms", began.elapsed().as_millis()));
 }
 
 #[test]
 fn a_wrong_password_is_said_with_what_to_do() {
-    let redis = Redis::start();
+    let redis = Redis::start(REDIS_PASSWORD);
     for (password, word) in [(Some("wrong"), "failing"), (None, "ready")] {
         let account = Account::new();
         let url = redis.url_file(password).display().to_string();
@@ -210,7 +200,7 @@ fn a_wrong_password_is_said_with_what_to_do() {
         }
         let log = server.log();
         assert_eq!(log.contains("correct user and password in `redis.url`"), password.is_some(), "{log}");
-        assert!(!log.contains("of-this-test-only") && !log.contains(":wrong@"), "{log}");
+        assert!(!log.contains(REDIS_PASSWORD) && !log.contains(":wrong@"), "{log}");
     }
 }
 
@@ -219,7 +209,7 @@ async fn the_user_that_the_page_names_may_do_all_that_is_done() {
     let page = fs::read_to_string(root().join("docs/REDIS.md")).expect("the page");
     let line = page.lines().find(|line| line.starts_with("ACL SETUSER securemcp ")).expect("the line");
     for (line, is_refused) in [(line.replace(" +exists", ""), true), (line.to_owned(), false)] {
-        let redis = Redis::start();
+        let redis = Redis::start(REDIS_PASSWORD);
         assert_eq!(redis.cli(&line.replace("PASSWORD", "of-the-user")).trim(), "OK");
         let url = redis.url_file(None);
         let of_the_user = format!("redis://securemcp:of-the-user@127.0.0.1:{}/0", redis.port);

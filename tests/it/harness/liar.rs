@@ -75,14 +75,14 @@ struct Rules {
     held: Option<(&'static str, watch::Receiver<bool>)>,
     /// Of a 401; `None` leaves the header out.
     challenge: Option<String>,
-    /// What `tools/call` needs; the answer to less says so.
+    /// What `tools/call`, `resources/read` and `prompts/get` need; the answer to less says so.
     call_scope: String,
     refuses_all: bool,
     tools: Value,
     /// The result of every call, instead of its message.
     call_result: Option<Value>,
-    /// What other methods are answered, each with the members that its parameters must have; `null` is the error for
-    /// parameters that do not fit. A server with any says that it has resources and prompts.
+    /// What other methods are answered, each with the members that its parameters must have; a number is the code of an
+    /// error. A server with any says that it has resources and prompts.
     results: Vec<(&'static str, Value, Value)>,
 }
 
@@ -281,7 +281,8 @@ impl Shared {
             return challenging(401, rules.challenge.as_deref());
         };
         let parse = |scope: &str| Scopes::parse(scope).expect("scopes");
-        if message["method"] == "tools/call" && !parse(&scope).covers(&parse(&rules.call_scope)) {
+        let is_use = ["tools/call", "resources/read", "prompts/get"].map(Value::from).contains(&message["method"]);
+        if is_use && !parse(&scope).covers(&parse(&rules.call_scope)) {
             let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", rules.call_scope);
             return challenging(403, Some(&challenge));
         }
@@ -294,8 +295,8 @@ impl Shared {
                 rules.call_result.clone().unwrap_or_else(echo)
             }
             _ => match rules.result_for(message) {
-                Some(Value::Null) => {
-                    let error = json!({"code": -32602, "message": "there is no such thing"});
+                Some(code @ Value::Number(_)) => {
+                    let error = json!({"code": code, "message": "there is no such thing"});
                     return reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
                 }
                 Some(result) => result.clone(),

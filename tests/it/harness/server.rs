@@ -128,8 +128,15 @@ impl TestServer {
 }
 
 impl Drop for TestServer {
+    /// Leaves nothing behind, although a thread may be about to keep a copy of the issuer's keys.
     fn drop(&mut self) {
         self.task.abort();
+        for _ in 0..100 {
+            let _ = std::fs::remove_dir_all(self.state.path());
+            if !self.state.path().exists() {
+                return;
+            }
+        }
     }
 }
 

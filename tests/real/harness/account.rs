@@ -71,9 +71,14 @@ impl Account {
 
     /// The same at this port, with these variables.
     pub(crate) fn serve_at(&self, port: u16, variables: &[(&str, &str)], more: &[&str]) -> Server {
+        self.serve_until(port, variables, more, 200)
+    }
+
+    /// The same, but waits until its readiness is told by this status.
+    pub(crate) fn serve_until(&self, port: u16, variables: &[(&str, &str)], more: &[&str], ready: u16) -> Server {
         let mut command = self.command();
         command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]).args(more).envs(variables.iter().copied());
-        let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
+        let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", ready);
         Server { port, service }
     }
 
@@ -208,6 +213,11 @@ impl Server {
     /// Waits until it has logged these words.
     pub(crate) fn saying(self, words: &str) -> Self {
         Self { service: self.service.said(words), ..self }
+    }
+
+    /// Ends it as its container would be.
+    pub(crate) fn end(self) {
+        self.service.end("-TERM");
     }
 
     /// Its MCP endpoint.

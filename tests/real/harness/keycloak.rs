@@ -1,6 +1,12 @@
 //! A real Keycloak with the realm that ships, on loopback ports of its own, with a database that goes when it goes.
 
-use std::{fs, os::unix::fs::symlink, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use securemcp::{
     client::{Client, KeycloakAdmin, Settings, StaleClient},
@@ -11,7 +17,7 @@ use securemcp::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Service, free_port};
+use super::{Service, free_port, root};
 
 /// What the realm's placeholders become.
 pub(crate) const SERVER_SECRET: &str = "secret-of-mcp-server-0123456789";
@@ -19,13 +25,52 @@ pub(crate) const RESOURCE_SECRET: &str = "secret-of-mcp-resource-0123456789";
 /// The password of `admin`.
 pub(crate) const ADMIN_PASSWORD: &str = "admin-of-the-tests";
 
+/// A home for one, with the realm that ships: that of `./tests/run`, by links, but for its data.
+fn home(built: &str) -> TempDir {
+    let home = tempfile::tempdir().expect("a temporary directory");
+    for entry in fs::read_dir(tools().join(built)).expect("`./tests/run` unpacks it") {
+        let entry = entry.expect("an entry");
+        if entry.file_name() != "data" {
+            symlink(entry.path(), home.path().join(entry.file_name())).expect("the directory is new");
+        }
+    }
+    let import = home.path().join("data/import");
+    fs::create_dir_all(&import).expect("the directory is new");
+    fs::copy(root().join("keycloak/mcp-realm-realm.json"), import.join("mcp-realm-realm.json")).expect("it ships");
+    home
+}
+
+fn tools() -> PathBuf {
+    root().join("target/test-tools/keycloak")
+}
+
+fn java() -> String {
+    fs::read_to_string(tools().join("java")).expect("`./tests/run` finds it").trim().to_owned()
+}
+
+/// Behind which name a Keycloak is, and with what.
+#[derive(Debug)]
+pub(crate) struct Deployed<'a> {
+    /// The origin that clients know.
+    pub(crate) origin: &'a str,
+    /// The resource that tokens are for.
+    pub(crate) resource: &'a str,
+    /// What `securemcp init --compose` wrote.
+    pub(crate) secrets: &'a Path,
+    /// Where its database is.
+    pub(crate) database_port: u16,
+}
+
 /// A running Keycloak.
 #[derive(Debug)]
 pub(crate) struct Keycloak {
     // Before its home: fields are dropped in this order.
-    service: Service,
-    _home: TempDir,
-    port: u16,
+    service: Option<Service>,
+    home: TempDir,
+    pub(crate) port: u16,
+    management: u16,
+    origin: String,
+    admin_password: String,
     /// Where the server has to listen for which the realm issues tokens.
     pub(crate) resource_port: u16,
 }
@@ -33,20 +78,9 @@ pub(crate) struct Keycloak {
 impl Keycloak {
     /// Starts one, and waits until it has imported the realm.
     pub(crate) fn start() -> Self {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools/keycloak");
         let (port, management, resource_port) = (free_port(), free_port(), free_port());
-        let home = tempfile::tempdir().expect("a temporary directory");
-        for entry in fs::read_dir(tools.join("home")).expect("`./tests/run` unpacks it") {
-            let entry = entry.expect("an entry");
-            if entry.file_name() != "data" {
-                symlink(entry.path(), home.path().join(entry.file_name())).expect("the directory is new");
-            }
-        }
-        let import = home.path().join("data/import");
-        fs::create_dir_all(&import).expect("the directory is new");
-        let realm = Path::new(env!("CARGO_MANIFEST_DIR")).join("keycloak/mcp-realm-realm.json");
-        fs::copy(realm, import.join("mcp-realm-realm.json")).expect("it ships");
-        let mut command = Command::new(fs::read_to_string(tools.join("java")).expect("`./tests/run` finds it").trim());
+        let home = home("home");
+        let mut command = Command::new(java());
         command.current_dir(home.path()).env_clear().env("PATH", "/usr/bin:/bin");
         command
             .args(["-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"])
@@ -71,7 +105,79 @@ impl Keycloak {
             .env("MCP_RESOURCE_CLIENT_SECRET", RESOURCE_SECRET)
             .env("MCP_TEST_USER_PASSWORD", "password-of-the-test-user");
         let service = Service::start(command, home.path(), port).ready(management, "/health/ready", 200);
-        Self { service, _home: home, port, resource_port }
+        let (origin, admin_password) = (format!("http://127.0.0.1:{port}"), ADMIN_PASSWORD.to_owned());
+        Self { service: Some(service), home, port, management, origin, admin_password, resource_port }
+    }
+
+    /// Starts one behind a proxy and with a database, as compose/compose.yaml does.
+    pub(crate) fn deploy(deployed: &Deployed<'_>) -> Self {
+        let password = fs::read_to_string(deployed.secrets.join("keycloak_admin_password")).expect("it was made");
+        let mut keycloak = Self {
+            service: None,
+            home: home("postgres"),
+            port: free_port(),
+            management: free_port(),
+            origin: deployed.origin.to_owned(),
+            admin_password: password.trim_end().to_owned(),
+            resource_port: 0,
+        };
+        // Its own start script looks for its home beside itself, behind every link.
+        let bin = keycloak.home.path().join("bin");
+        let original = fs::read_link(&bin).expect("a link");
+        fs::remove_file(&bin).expect("it is ours");
+        fs::create_dir(&bin).expect("the directory is new");
+        fs::copy(original.join("kc.sh"), bin.join("kc.sh")).expect("it is in there");
+        keycloak.begin(deployed);
+        keycloak
+    }
+
+    /// Starts it again on what is in its database.
+    pub(crate) fn begin(&mut self, deployed: &Deployed<'_>) {
+        let mut command = Command::new("bash");
+        command.arg(root().join("compose/keycloak/start.sh")).args(["start", "--optimized", "--import-realm"]);
+        command.current_dir(self.home.path()).env_clear().env("PATH", "/usr/bin:/bin");
+        command.env("KEYCLOAK_HOME", self.home.path()).env("JAVA", java());
+        command.env("JAVA_OPTS_APPEND", "-XX:-UseG1GC -XX:+UseSerialGC -XX:TieredStopAtLevel=1");
+        let shipped = fs::read_to_string(root().join("compose/compose.yaml")).expect("it ships");
+        for (variable, value) in [
+            ("KC_DB_URL_DATABASE", "keycloak"),
+            ("KC_DB_URL_HOST", "127.0.0.1"),
+            ("KC_DB_USERNAME", "keycloak"),
+            ("KC_HOSTNAME", deployed.origin),
+            ("KC_HOSTNAME_BACKCHANNEL_DYNAMIC", "true"),
+            ("KC_HTTP_ENABLED", "true"),
+            ("KC_PROXY_HEADERS", "xforwarded"),
+            ("KC_PROXY_TRUSTED_ADDRESSES", "127.0.0.1"),
+            ("KC_LOG_CONSOLE_OUTPUT", "json"),
+            ("KC_BOOTSTRAP_ADMIN_USERNAME", "admin"),
+            ("MCP_RESOURCE_IDENTIFIER", deployed.resource),
+        ] {
+            assert!(shipped.contains(&format!("      {variable}: ")), "{variable} is not in compose.yaml");
+            command.env(variable, value);
+        }
+        for (variable, secret) in [
+            ("KC_DB_PASSWORD_FILE", "postgres_password"),
+            ("KC_BOOTSTRAP_ADMIN_PASSWORD_FILE", "keycloak_admin_password"),
+            ("KEYCLOAK_CLIENT_SECRET_FILE", "keycloak_client_secret"),
+            ("MCP_RESOURCE_CLIENT_SECRET_FILE", "mcp_resource_client_secret"),
+            ("MCP_TEST_USER_PASSWORD_FILE", "mcp_test_user_password"),
+        ] {
+            assert!(shipped.contains(&format!("      {variable}: /run/secrets/{secret}\n")), "{variable}");
+            command.env(variable, deployed.secrets.join(secret));
+        }
+        // What containers have to themselves.
+        command.env("KC_HTTP_HOST", "127.0.0.1").env("KC_HTTP_PORT", self.port.to_string());
+        command.env("KC_HTTP_MANAGEMENT_PORT", self.management.to_string());
+        command.env("KC_DB_URL_PORT", deployed.database_port.to_string());
+        let service = Service::start(command, self.home.path(), self.port);
+        self.service = Some(service.ready(self.management, "/health/ready", 200));
+    }
+
+    /// Ends it as its container would be.
+    pub(crate) fn end(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.end("-TERM");
+        }
     }
 
     /// The issuer of the realm that ships.
@@ -81,19 +187,20 @@ impl Keycloak {
 
     /// The issuer of a realm.
     pub(crate) fn issuer_of(&self, realm: &str) -> String {
-        format!("http://127.0.0.1:{}/realms/{realm}", self.port)
+        format!("{}/realms/{realm}", self.origin)
     }
 
     /// What it has printed so far.
     pub(crate) fn log(&self) -> String {
-        self.service.log()
+        self.service.as_ref().expect("it runs").log()
     }
 
     /// Asks its admin API; `None` for an answer without a body.
     #[track_caller]
     pub(crate) fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Option<Value> {
         // Admins' tokens live for a minute.
-        let form = format!("grant_type=password&client_id=admin-cli&username=admin&password={ADMIN_PASSWORD}");
+        let password = &self.admin_password;
+        let form = format!("grant_type=password&client_id=admin-cli&username=admin&password={password}");
         let token_url = format!("http://127.0.0.1:{}/realms/master/protocol/openid-connect/token", self.port);
         let token = Self::curl(&[&token_url, "-d", &form]).expect("an answer");
         let bearer = format!("Authorization: Bearer {}", token["access_token"].as_str().expect("a token"));
@@ -136,6 +243,16 @@ impl Keycloak {
         found.expect("a list")[0]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Changes attributes of a client of the realm.
+    pub(crate) fn set_attributes(&self, client_id: &str, attributes: &[(&str, &str)]) {
+        let path = format!("/realms/mcp-realm/clients/{}", self.id_of(client_id));
+        let mut client = self.admin("GET", &path, None).expect("a client");
+        for (name, value) in attributes {
+            client["attributes"][name] = (*value).into();
+        }
+        self.admin("PUT", &path, Some(&client));
+    }
+
     /// What `securemcp dcr prune` does when this clock is right.
     pub(crate) fn prune(&self, clock: SharedClock, unused_for: Duration, delete: bool) -> Vec<StaleClient> {
         let state = tempfile::tempdir().expect("a temporary directory");
@@ -155,9 +272,16 @@ impl Keycloak {
             extra_roots: Vec::new(),
             clock,
         };
-        let admin = KeycloakAdmin { user: "admin".to_owned(), password: Secret::new(ADMIN_PASSWORD) };
+        let admin = KeycloakAdmin { user: "admin".to_owned(), password: Secret::new(&self.admin_password) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let client = Client::new(settings).expect("good settings");
         runtime.block_on(client.prune(&admin, unused_for, delete)).expect("Keycloak can tell")
+    }
+}
+
+impl Drop for Keycloak {
+    fn drop(&mut self) {
+        // Its start script waits for the program that it has started, which must not outlive it.
+        self.end();
     }
 }

@@ -1,21 +1,36 @@
 //! Starts the product and foreign programs, each in a directory of its own, and ends them with the test.
 
+use std::io::Write as _;
+
 mod account;
 mod foreign;
 mod in_process;
 mod keycloak;
+mod link;
+mod load;
 mod nginx;
+mod postgres;
 mod process;
 mod redis;
 mod service;
+mod stack;
 mod tool;
 
 pub(crate) use account::{Account, Server};
 pub(crate) use foreign::Foreign;
 pub(crate) use in_process::InProcess;
-pub(crate) use keycloak::{ADMIN_PASSWORD, Keycloak, RESOURCE_SECRET, SERVER_SECRET};
+pub(crate) use keycloak::{ADMIN_PASSWORD, Deployed, Keycloak, RESOURCE_SECRET, SERVER_SECRET};
+pub(crate) use link::Link;
+pub(crate) use load::{Load, echo, stateless};
 pub(crate) use nginx::write_nginx_configuration;
+pub(crate) use postgres::Postgres;
 pub(crate) use process::Ended;
-pub(crate) use redis::Redis;
+pub(crate) use redis::{REDIS_PASSWORD, Redis};
 pub(crate) use service::{Service, free_port, status_of};
+pub(crate) use stack::{NOBODY, Stack};
 pub(crate) use tool::{Tool, root};
+
+/// Prints a figure for whoever reads the run, whether the test fails or not.
+pub(crate) fn figure(words: &str) {
+    let _ = writeln!(std::io::stderr(), "{words}");
+}

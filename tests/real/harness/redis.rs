@@ -6,20 +6,22 @@ use tempfile::TempDir;
 
 use super::{Service, free_port, root};
 
-const PASSWORD: &str = "of-this-test-only";
+/// Of a Redis that nothing else was set up for.
+pub(crate) const REDIS_PASSWORD: &str = "of-this-test-only";
 
 /// A running Redis with a password, whose data outlives it.
 #[derive(Debug)]
 pub(crate) struct Redis {
     pub(crate) port: u16,
+    password: String,
     home: TempDir,
     service: Option<Service>,
 }
 
 impl Redis {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(password: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory can be made");
-        let mut redis = Self { port: free_port(), home, service: None };
+        let mut redis = Self { port: free_port(), password: password.to_owned(), home, service: None };
         redis.begin();
         redis
     }
@@ -27,7 +29,7 @@ impl Redis {
     /// Starts it again on what it had.
     pub(crate) fn begin(&mut self) {
         let password = self.home.path().join("password");
-        fs::write(&password, PASSWORD).expect("the home is writable");
+        fs::write(&password, &self.password).expect("the home is writable");
         let mut command = Command::new("sh");
         command.arg(root().join("compose/redis/start.sh")).args(["--port", &self.port.to_string(), "--dir"]);
         command.arg(self.home.path()).args(["--bind", "127.0.0.1"]).env("REDIS_PASSWORD_FILE", &password);
@@ -51,14 +53,23 @@ impl Redis {
     /// Runs a command in it.
     pub(crate) fn cli(&self, command: &str) -> String {
         let mut cli = Command::new("redis-cli");
-        cli.args(["-p", &self.port.to_string()]).args(command.split(' ')).env("REDISCLI_AUTH", PASSWORD);
+        cli.args(["-p", &self.port.to_string()]).args(command.split(' ')).env("REDISCLI_AUTH", &self.password);
         String::from_utf8(cli.output().expect("redis-cli runs").stdout).expect("text")
     }
 
     /// A file with its URL, whose password may be another.
     pub(crate) fn url_file(&self, password: Option<&str>) -> PathBuf {
+        self.write_url(self.port, password.unwrap_or(&self.password))
+    }
+
+    /// A file with its URL by way of another port.
+    pub(crate) fn url_file_by(&self, port: u16) -> PathBuf {
+        self.write_url(port, &self.password)
+    }
+
+    fn write_url(&self, port: u16, password: &str) -> PathBuf {
         let path = self.home.path().join("url");
-        let url = format!("redis://:{}@127.0.0.1:{}/0", password.unwrap_or(PASSWORD), self.port);
+        let url = format!("redis://:{password}@127.0.0.1:{port}/0");
         fs::write(&path, url).expect("the home is writable");
         path
     }

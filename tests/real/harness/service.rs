@@ -62,6 +62,16 @@ impl Service {
         self
     }
 
+    /// Ends it by a signal, and waits until it has ended.
+    pub(crate) fn end(mut self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.pid().to_string()]).status().expect("kill runs").success());
+        let started = Instant::now();
+        while self.child.try_wait().expect("a child can be waited for").is_none() {
+            assert!(started.elapsed() < START_LIMIT, "it does not end: {}", self.log());
+            thread::sleep(POLL);
+        }
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
