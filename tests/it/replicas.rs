@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use reqwest::Method;
+use rustix::process::Signal;
 use securemcp::secret::sha256_base64url;
 use serde_json::{Value, json};
 
@@ -397,5 +398,35 @@ fn a_password_is_not_taken_from_the_command_line() {
     check("redis://127.0.0.1:6379/0").done();
     for odd in ["http://127.0.0.1", "redis:", "redis://host/zero", "127.0.0.1:6379"] {
         check(odd).failed(3, &["is no URL of a Redis"]);
+    }
+}
+
+#[test]
+fn the_password_is_not_shown() {
+    let account = Account::new().with("SECUREMCP_REDIS_URL", "redis://someone:hunter2@127.0.0.1:1/0");
+    for arguments in [&["config", "show"][..], &["config", "show", "--output", "json"]] {
+        let shown = account.run(arguments);
+        assert!(shown.done().contains("[redacted]"), "{shown:?}");
+        assert!(!format!("{shown:?}").contains("hunter2"), "{shown:?}");
+    }
+    let bad = Account::new().with("SECUREMCP_REDIS_URL", "redis://someone:hunter2@127.0.0.1:port/0");
+    let refused = bad.run(&["serve", "--check"]);
+    refused.failed(3, &["is no URL of a Redis"]);
+    assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+}
+
+#[test]
+fn the_most_talkative_log_says_nothing_of_the_password() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    for (password, words) in [("hunter2-right", "connected to Redis"), ("hunter2-wrong", "sessions are not available")]
+    {
+        let redis = runtime.block_on(async { FakeRedis::with_password(Some("hunter2-right")) });
+        let account = Account::new().with("SECUREMCP_REDIS_URL", &format!("redis://:{password}@{}/0", redis.address));
+        let mut serve = account.start(&["--log-level", "trace"]);
+        serve.process.said(words);
+        serve.process.signal(Signal::TERM);
+        let ended = serve.process.ended();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
     }
 }
