@@ -131,6 +131,7 @@ impl Hint for RedisError {
             "READONLY" => "`redis.url` names a replica that only reads; name the primary",
             "OOM" => "Redis has used up its `maxmemory`; give it more",
             "MISCONF" => "Redis cannot write to its disk; its log says why",
+            "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" => "this is a cluster of Redis; name one that is none",
             "LOADING" => "Redis is reading its data; it answers when that is done",
             _ if says("invalid peer certificate") => {
                 "name Redis in `redis.url` as its certificate does, and the file with its root in SSL_CERT_FILE"
