@@ -12,7 +12,7 @@ use super::{
     claims::{Claims, MAX_LIFETIME, RawClaims},
     jws::Jws,
 };
-use crate::{hint::Hint, oauth::Issuer};
+use crate::{hint::Hint, oauth::Issuer, said::said};
 
 /// What a token must be to be good here.
 #[derive(Clone, Debug)]
@@ -167,9 +167,9 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// A stranger's text, safe to put into a log line: short, and without control characters.
+/// A stranger's text, safe to put into a log line: short, and without what could draw or hide.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().take(200).flat_map(char::escape_default).collect()
+    said(&text.chars().take(200).collect::<String>())
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use std::{
 };
 
 use axum::{body::Body, http::Request};
-use futures_util::FutureExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -70,9 +69,14 @@ pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: C
             }
         }
     }
-    // Whoever waits in the kernel's queue is connected already, and may have sent a call.
-    while let Some((stream, peer)) = next(&listener).now_or_never() {
-        tokio::spawn(serve(stream, peer, Arc::clone(&shared), connections.watcher()));
+    // Whoever waits in the kernel's queue is connected already, and may have sent a call. The runtime may not know yet.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, peer)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                tokio::spawn(serve(stream, Peer(peer), Arc::clone(&shared), connections.watcher()));
+            }
+        }
     }
     connections
 }

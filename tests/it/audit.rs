@@ -102,7 +102,7 @@ async fn a_token_that_is_not_believed() {
     let refused = |name, token: &str, reason: &str| row(name, server.echo(token), 401, failed, "reason", reason);
     let port = server.address.port();
     let [first, second, third] = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("`http://{host}:{port}/mcp`"));
-    let audience = format!(r#"`aud` is \"https://other.example/mcp\", expected {first} or {second} or {third}"#);
+    let audience = format!(r#"`aud` is "https://other.example/mcp", expected {first} or {second} or {third}"#);
     let (malformed, two) = (bare().header("authorization", "Bearer a b"), bare().bearer_auth("a").bearer_auth("b"));
     let me = || server.request(Method::GET, "/api/v1/me");
     log.hold([

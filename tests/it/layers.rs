@@ -14,7 +14,7 @@ fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("json", vec![]),
         ("said", vec![]),
         ("oauth", vec!["secret", "hint", "json"]),
-        ("jose", vec!["secret", "hint", "json", "oauth"]),
+        ("jose", vec!["secret", "hint", "json", "oauth", "said"]),
         ("tls", vec!["secret", "hint"]),
         ("config", with(&[])),
         // Siblings by exception: the log format is a setting, and one type says it.

@@ -31,7 +31,16 @@ pub(crate) async fn replicas_are_replaced_under_load(stack: &mut Stack) {
         takes_part(stack, replica, &load).await;
     }
     load.more(50).await;
-    let good = load.end().await.all_good();
+    let calls = load.end().await;
+    if calls.answers.len() > 1 {
+        let log = stack.edge_log();
+        // What the proxy says of its failures, not of its refusals.
+        let failures = log
+            .lines()
+            .filter(|line| line.contains("upstream") && line.contains("[error]") || line.contains("\"status\":502"));
+        failures.for_each(figure);
+    }
+    let good = calls.all_good();
     figure(&format!("R12, both replicas replaced one after the other: 0 of {good} calls failed"));
 }
 

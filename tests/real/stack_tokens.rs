@@ -115,7 +115,7 @@ fn of_others(stack: &Stack, usual: &str, symmetric: String) -> Vec<(&'static str
         (
             "another audience",
             access(&asked(stack, "mcp-realm", "other", SECRET, "profile")),
-            format!(r#"`aud` is \"https://other.example/mcp\", expected `{resource}`"#),
+            format!(r#"`aud` is "https://other.example/mcp", expected `{resource}`"#),
         ),
         (
             "no audience",
