@@ -1,7 +1,7 @@
 //! An issuer's key set as replicas share it: one of them fetches, the others read what it found.
 //!
-//! Redis that does not answer is no reason to be without keys: then each replica fetches for itself. Whoever can write to
-//! that Redis can add keys (docs/SECURITY.md).
+//! Redis that does not answer is no reason to be without keys: then each replica fetches for itself. Whoever can write
+//! to that Redis can add keys (docs/SECURITY.md).
 
 use std::{sync::Arc, time::Duration};
 

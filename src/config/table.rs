@@ -429,7 +429,7 @@ pub(super) const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_USE_DCR"),
         original: &["USE_DCR"],
         default: Fallback::Value("false"),
-        doc: "have the server register a client for this deployment, once, and keep it in `state_dir`, which replicas share",
+        doc: "have the server register this deployment's client, once, and keep it in a `state_dir` that replicas share",
         ..PLAIN
     },
     Key {

@@ -1,7 +1,8 @@
 //! Rates that count for all replicas together.
 //!
 //! Ten times a second each replica says what it let through, and hears what all did. A caller who spreads over replicas
-//! gets that much more for that long, and no request waits for Redis. While Redis is down each replica counts for itself.
+//! gets that much more for that long, and no request waits for Redis. While Redis is down each replica counts for
+//! itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,8 +13,9 @@ const BETWEEN: Duration = Duration::from_millis(100);
 /// Buckets in one question, so that Redis is not kept busy for long.
 const MAX_TOLD: usize = 500;
 
-/// Adds to each bucket what was taken, and says how many microseconds it takes until it is full. Redis has the only clock
-/// that all replicas share; if it is set back, nobody is kept out for longer than [`MAX_DEBT`](super::limiter::MAX_DEBT).
+/// Adds to each bucket what was taken, and says how many microseconds it takes until it is full. Redis has the only
+/// clock that all replicas share; if it is set back, nobody is kept out for longer than
+/// [`MAX_DEBT`](super::limiter::MAX_DEBT).
 const SCRIPT: &str = "
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]

@@ -1,8 +1,8 @@
 //! Sessions that another replica can go on with.
 //!
-//! What makes a session is kept in Redis: whose it is, and how it began. Our layer asks there before rmcp sees a request
-//! and says what it found, so rmcp's own store never has to ask, and a store that fails is always our 503: a client that
-//! reads 404 would throw its session away.
+//! What makes a session is kept in Redis: whose it is, and how it began. Our layer asks there before rmcp sees a
+//! request and says what it found, so rmcp's own store never has to ask, and a store that fails is always our 503: a
+//! client that reads 404 would throw its session away.
 
 use std::{cell::RefCell, sync::Arc, time::Duration};
 

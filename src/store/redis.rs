@@ -35,8 +35,8 @@ const BETWEEN_PINGS: Duration = Duration::from_secs(1);
 /// How long to wait before a new connection is tried; twice as long each time, up to the second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// Announcements that wait to be heard. A connection with more is given up: whoever hears of the next one looks for what
-/// was missed.
+/// Announcements that wait to be heard. A connection with more is given up: whoever hears of the next one looks for
+/// what was missed.
 const MAX_WAITING: usize = 1024;
 /// Each refusal is logged once in this time, and no more different ones than this.
 const BETWEEN_REFUSALS: Duration = Duration::from_mins(1);

@@ -65,7 +65,8 @@ impl Deployment {
     }
 
     async fn initialize(&self, replica: usize) -> Response {
-        let parameters = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}});
+        let parameters = json!({"protocolVersion": "2025-11-25", "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"}});
         let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": parameters});
         self.send(replica, Method::POST, None, Some(message)).await
     }

@@ -1,5 +1,5 @@
-//! A Redis that can fail on command. It knows the commands that securemcp sends, as RESP3; what a real one does with them
-//! is tested in tests/real.
+//! A Redis that can fail on command. It knows the commands that securemcp sends, as RESP3; what a real one does with
+//! them is tested in tests/real.
 
 use std::{
     collections::HashMap,
