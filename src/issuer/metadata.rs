@@ -37,6 +37,7 @@ fn describe(settings: &Settings) -> ServerMetadata {
     ServerMetadata {
         issuer: settings.issuer.clone(),
         authorization_endpoint: None,
+        device_authorization_endpoint: None,
         token_endpoint: at("/token"),
         jwks_uri: at("/jwks"),
         registration_endpoint: at("/register"),
@@ -52,6 +53,8 @@ fn describe(settings: &Settings) -> ServerMetadata {
         introspection_endpoint_auth_methods_supported: methods,
         introspection_endpoint_auth_signing_alg_values_supported: algorithms,
         code_challenge_methods_supported: Vec::new(),
+        authorization_response_iss_parameter_supported: false,
+        client_id_metadata_document_supported: false,
     }
 }
 

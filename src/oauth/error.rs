@@ -49,6 +49,14 @@ pub enum ErrorCode {
     InvalidToken,
     /// The person or the policy said no.
     AccessDenied,
+    /// There is no such flow at the authorization endpoint (RFC 6749 section 4.1.2.1).
+    UnsupportedResponseType,
+    /// The person has not decided yet (RFC 8628 section 3.5).
+    AuthorizationPending,
+    /// The same, and the device asks too often (RFC 8628 section 3.5).
+    SlowDown,
+    /// The person did not decide in time (RFC 8628 section 3.5).
+    ExpiredToken,
     /// The server broke.
     ServerError,
     /// The server is busy, or something it needs is away.

@@ -18,6 +18,9 @@ pub struct ServerMetadata {
     /// Where tokens are issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint: Option<Url>,
+    /// Where a device asks for a code that a person types elsewhere (RFC 8628 section 4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_endpoint: Option<Url>,
     /// Where the signing keys are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<Url>,
@@ -60,6 +63,12 @@ pub struct ServerMetadata {
     /// `S256` must be among them before a person is sent to log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub code_challenge_methods_supported: Vec<String>,
+    /// Whether every answer of the authorization endpoint names the issuer (RFC 9207 section 3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub authorization_response_iss_parameter_supported: bool,
+    /// Whether the URL of a client's metadata document may be its id.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_id_metadata_document_supported: bool,
 }
 
 impl ServerMetadata {

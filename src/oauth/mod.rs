@@ -2,9 +2,12 @@
 
 pub mod challenge;
 pub mod client_auth;
+pub mod device;
 pub mod error;
 pub mod issuer;
 pub mod metadata;
+pub mod pkce;
+pub mod redirect;
 pub mod registration;
 pub mod resource;
 pub mod scope;
@@ -15,6 +18,7 @@ pub use client_auth::AuthMethod;
 pub use error::{ErrorCode, ErrorResponse};
 pub use issuer::Issuer;
 pub use metadata::{ResourceMetadata, ServerMetadata};
+pub use redirect::RedirectUri;
 pub use registration::{ClientMetadata, RegisteredClient};
 pub use resource::Resource;
 pub use scope::Scopes;
