@@ -46,7 +46,7 @@ impl Trust {
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         match &config.issuer.choice {
-            IssuerChoice::Embedded { resources, .. } => {
+            IssuerChoice::Embedded { resources, users, auto_approve, .. } => {
                 let origin = names.resource().url().origin().ascii_serialization();
                 let name = Issuer::parse(&origin).expect("a resource is https, or http on loopback");
                 let resources = names.resources().chain(resources).cloned().collect();
@@ -54,6 +54,8 @@ impl Trust {
                     issuer: name.clone(),
                     resources,
                     scopes: scopes.clone(),
+                    users: users.clone(),
+                    auto_approve: auto_approve.clone(),
                     clock: Arc::clone(&clock),
                 };
                 let issuer = Embedded::open(state, settings)?;
