@@ -13,20 +13,20 @@ use url::Url;
 use crate::{
     crash::files,
     harness::{
-        browser::{Browser, back_from, blocking, log_in},
         cli::Account,
         liar::{Hit, ISSUER, Liar, Lie, field, only},
         process::{Running, Seeded},
         terminal::Terminal,
+        visitor::{Opener, back_from, blocking, log_in},
     },
 };
 
 /// An account with a browser, and an issuer that takes logins.
-fn world() -> (Liar, Account, Browser) {
+fn world() -> (Liar, Account, Opener) {
     let liar = Liar::start();
     liar.takes_logins();
     let account = Account::new().with("SECUREMCP_SERVER", &liar.url);
-    let (browser, command) = Browser::of(&account);
+    let (browser, command) = Opener::of(&account);
     (liar, account.with("BROWSER", &command), browser)
 }
 

@@ -1,85 +1,90 @@
-//! A browser whose person agrees to everything: it is sent to a page by the command that `BROWSER` names, or by hand.
+//! Somebody at a browser without scripts: follows nothing by itself, keeps one cookie, presses buttons.
 
-use std::{
-    fs::{self, Permissions},
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use reqwest::{Response, header, redirect};
+use url::Url;
 
-use super::cli::Account;
+/// What our own pages are sent with, by a browser that they forbid to say where it is.
+const OF_A_FORM: [(&str, &str); 2] = [("origin", "null"), ("sec-fetch-site", "same-origin")];
 
-const LIMIT: Duration = Duration::from_mins(1);
-
-/// Where a command of this account leaves the pages that it opens.
 pub(crate) struct Browser {
-    pages: PathBuf,
+    http: reqwest::Client,
+    origin: String,
+    cookie: Option<String>,
 }
 
-/// What a browser ends at.
+/// An answer, read whole.
 #[derive(Debug)]
-pub(crate) struct End {
+pub(crate) struct Page {
     pub(crate) status: u16,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) html: String,
+    pub(crate) headers: header::HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Browser {
-    /// Makes the command of this account's browser, and the variable for it.
-    pub(crate) fn of(account: &Account) -> (Self, String) {
-        let (script, pages) = (account.home().join("browser"), account.home().join("pages"));
-        // How many arguments there were, then the last of them; whole or not at all.
-        let text = format!(
-            "#!/bin/sh\nprintf '%s\\n%s\\n' \"$#\" \"$1\" > '{0}.new' && mv '{0}.new' '{0}'\n",
-            pages.display()
-        );
-        fs::write(&script, text).expect("it can be written");
-        fs::set_permissions(&script, Permissions::from_mode(0o700)).expect("it is there");
-        (Self { pages }, script.display().to_string())
+    /// At the pages of this origin.
+    pub(crate) fn at(origin: &str) -> Self {
+        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client");
+        Self { http, origin: origin.to_owned(), cookie: None }
     }
 
-    /// Whether it was never opened.
-    pub(crate) fn is_closed(&self) -> bool {
-        !self.pages.exists()
+    pub(crate) async fn get(&mut self, path: &str) -> Page {
+        let request = self.http.get(format!("{}{path}", self.origin));
+        self.send(request).await
     }
 
-    /// The page that it was opened at, as its only argument.
-    #[track_caller]
-    pub(crate) fn page(&self) -> String {
-        let started = Instant::now();
-        loop {
-            if let Ok(text) = fs::read_to_string(&self.pages) {
-                let (count, page) = text.split_once('\n').expect("two lines");
-                assert_eq!(count, "1", "{text}");
-                fs::remove_file(&self.pages).expect("it is there");
-                return page.trim_end_matches('\n').to_owned();
-            }
-            assert!(started.elapsed() < LIMIT, "no browser was opened");
-            std::thread::sleep(Duration::from_millis(2));
+    pub(crate) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
+        let mut request = self.http.post(format!("{}{path}", self.origin)).form(fields);
+        for (name, value) in OF_A_FORM {
+            request = request.header(name, value);
         }
+        self.send(request).await
+    }
+
+    /// Logs in and says yes; where the person is sent.
+    pub(crate) async fn allow(&mut self, path: &str, user: &str, password: &str) -> Url {
+        let mut page = self.get(path).await;
+        if page.text.contains("name=\"password\"") {
+            let (about, form) = page.hidden();
+            let fields = [("about", about.as_str()), ("form", &form), ("user", user), ("password", password)];
+            assert_eq!(self.post("/login", &fields).await.location(), path);
+            page = self.get(path).await;
+        }
+        let (about, form) = page.hidden();
+        let answer = self.post("/consent", &[("about", &about), ("form", &form), ("decision", "allow")]).await;
+        Url::parse(answer.location()).expect("a URL")
+    }
+
+    async fn send(&mut self, mut request: reqwest::RequestBuilder) -> Page {
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        let answer: Response = request.send().await.expect("an answer");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        if let Some(cookie) = headers.get(header::SET_COOKIE) {
+            let cookie = cookie.to_str().expect("ASCII");
+            self.cookie = Some(cookie.split(';').next().unwrap_or_default().to_owned());
+        }
+        Page { status, headers, text: answer.text().await.expect("a body") }
     }
 }
 
-/// Where the issuer's page leads when somebody has logged in there.
-pub(crate) fn back_from(page: &str) -> String {
-    let answer = blocking(|http| http.get(page));
-    answer.headers["location"].to_str().expect("ASCII").to_owned()
-}
+impl Page {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().expect("ASCII")).unwrap_or_default()
+    }
 
-/// Logs in at this page, and goes where it leads.
-pub(crate) fn log_in(page: &str) -> End {
-    let back = back_from(page);
-    blocking(|http| http.get(back))
-}
+    pub(crate) fn location(&self) -> &str {
+        assert_eq!(self.status, 303, "{}", self.text);
+        self.header("location")
+    }
 
-/// One request, without following where it leads.
-pub(crate) fn blocking(request: impl FnOnce(&reqwest::Client) -> reqwest::RequestBuilder) -> End {
-    let options = securemcp::net::Options::with_timeout(Duration::from_secs(30));
-    let http = securemcp::net::plain_client(&options).expect("a client");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let answer = request(&http).send().await.expect("an answer");
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        End { status, headers, html: answer.text().await.expect("a text") }
-    })
+    /// The hidden fields of its form.
+    pub(crate) fn hidden(&self) -> (String, String) {
+        let field = |name: &str| {
+            let begin = format!("name=\"{name}\" value=\"");
+            let (_, rest) = self.text.split_once(&begin).unwrap_or_else(|| panic!("no form: {}", self.text));
+            rest.split('"').next().expect("a part").replace("&amp;", "&")
+        };
+        (field("about"), field("form"))
+    }
 }
