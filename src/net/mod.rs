@@ -1,5 +1,6 @@
 //! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls.
 
+mod flights;
 mod localhost;
 mod streamable;
 
@@ -11,6 +12,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded::byte_serialize};
 
+pub use flights::Flights;
 pub use streamable::{Streamable, status_in};
 
 use crate::{hint::Hint, secret::Secret, tls::Validity};
