@@ -110,6 +110,8 @@ pub enum IssuerChoice {
     Embedded {
         /// Whether it may do so beyond loopback.
         face_network: bool,
+        /// Whether clients' metadata documents may be on this machine.
+        cimd_allow_loopback: bool,
         /// Other servers that it gives tokens for; tokens for them are no good here.
         resources: Vec<Resource>,
     },

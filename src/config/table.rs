@@ -222,6 +222,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "embedded.cimd_allow_loopback",
+        flag: Some("--cimd-allow-loopback"),
+        default: Fallback::Value("false"),
+        doc: "let a client's metadata document be on this machine, by http too; embedded issuer on loopback only",
+        ..PLAIN
+    },
+    Key {
         path: "embedded.resources",
         variable: Some("SECUREMCP_EMBEDDED_RESOURCES"),
         default: Fallback::Unset("none"),

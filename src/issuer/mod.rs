@@ -7,6 +7,7 @@
 //! | `client_auth`, `assertion`, `attempts` | how a caller proves to be a client, and how often it may try |
 //! | `token`, `access_token` | the token endpoint, and what it issues |
 //! | `register`, `manage`, `clients` | registration, its later life, and what is kept of a client |
+//! | `cimd` | clients that nobody registered: their id is the URL of what they say of themselves |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
 //! | `keys`, `expiring` | the signing key; names that matter until a time |
 //! | `error` | every way to say no |
@@ -20,6 +21,8 @@ mod access_token;
 mod assertion;
 mod attempts;
 mod call;
+#[cfg_attr(not(test), expect(dead_code, reason = "no endpoint asks for such a client yet"))]
+mod cimd;
 mod client_auth;
 mod clients;
 mod error;
@@ -80,6 +83,8 @@ pub struct Settings {
     pub resources: Vec<Resource>,
     /// Every scope that a client can have.
     pub scopes: Scopes,
+    /// Whether clients' metadata documents may be on this machine.
+    pub cimd_allow_loopback: bool,
     /// Tells the time.
     pub clock: SharedClock,
 }

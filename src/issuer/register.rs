@@ -226,7 +226,7 @@ fn check_keys(jwks: Option<Value>) -> Result<Value, RouteError> {
 
 /// A name that cannot break a log line, a terminal or a page: without control characters and without those that turn the
 /// direction of text.
-fn clean_name(text: &str) -> Option<String> {
+pub(super) fn clean_name(text: &str) -> Option<String> {
     let is_harmless = |character: &char| {
         !character.is_control()
             && !matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -224,6 +224,7 @@ fn open(state: &PrivateDir, clock: &Arc<TestClock>, issuer: &str) -> Result<Arc<
         issuer: Issuer::parse(issuer).unwrap(),
         resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
         scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
+        cimd_allow_loopback: false,
         clock: Arc::clone(clock) as _,
     };
     Embedded::open(state, settings)

@@ -46,7 +46,7 @@ impl Trust {
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         match &config.issuer.choice {
-            IssuerChoice::Embedded { resources, .. } => {
+            IssuerChoice::Embedded { resources, cimd_allow_loopback, .. } => {
                 let origin = names.resource().url().origin().ascii_serialization();
                 let name = Issuer::parse(&origin).expect("a resource is https, or http on loopback");
                 let resources = names.resources().chain(resources).cloned().collect();
@@ -54,6 +54,7 @@ impl Trust {
                     issuer: name.clone(),
                     resources,
                     scopes: scopes.clone(),
+                    cimd_allow_loopback: *cimd_allow_loopback,
                     clock: Arc::clone(&clock),
                 };
                 let issuer = Embedded::open(state, settings)?;
