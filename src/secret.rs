@@ -29,6 +29,17 @@ impl Secret {
         Self(URL_SAFE_NO_PAD.encode(bytes))
     }
 
+    /// A fresh random value that a person can type: `length` of these characters, in groups of four. The alphabet's
+    /// length divides 256, so that every character is as likely.
+    pub fn typable<const N: usize>(alphabet: &[u8; N], length: usize) -> Self {
+        const { assert!(256 % N == 0) };
+        let mut bytes = vec![0_u8; length];
+        fill(&mut bytes).expect("the operating system's random source works");
+        let characters: Vec<_> = bytes.iter().map(|byte| char::from(alphabet[usize::from(*byte) % N])).collect();
+        let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
+        Self(groups.join("-"))
+    }
+
     /// The value itself.
     pub fn expose(&self) -> &str {
         &self.0

@@ -24,6 +24,7 @@ use crate::{
     config::{self, Config, Inputs, IssuerChoice, Purpose},
     hint::{Hint as _, chain},
     server::{self, Reloader, Server},
+    store::{self, PrivateDir},
     telemetry::logs::{self, Logs},
     tools::Tools,
 };
@@ -39,6 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.metrics_listen", "ADDRESS"),
     ("embedded.face_network", ""),
     ("embedded.cimd_allow_loopback", ""),
+    ("embedded.auto_approve", ""),
     ("redis.url", "URL"),
     ("upstream.url", "URL"),
     ("upstream.command", "COMMAND"),
@@ -203,6 +205,10 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
         IssuerChoice::Embedded { .. } => "embedded",
         IssuerChoice::External { .. } => "external",
     };
+    if let IssuerChoice::Embedded { auto_approve: Some(scopes), .. } = &config.issuer.choice {
+        let words = format!("nobody is asked to log in: every program on this machine gets `{scopes}` as `dev`");
+        if is_json { tracing::warn!("{words}") } else { printer.warning(&words) }
+    }
     if is_json {
         let ca = server.own_certificate().map(|path| path.display().to_string());
         let metrics = server.metrics_address().map(|address| address.to_string());
@@ -214,6 +220,9 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     let mut at = if resource.as_str() == default_server { String::new() } else { format!(" --server {resource}") };
     printer.note(&format!("securemcp {} serves {resource}", env!("CARGO_PKG_VERSION")));
     printer.note(&format!("  issuer  {issuer} ({kind})"));
+    if let IssuerChoice::Embedded { users, .. } = &config.issuer.choice {
+        printer.note(&format!("  login   {}", who_logs_in(users.len(), config, printer)));
+    }
     printer.note(&format!("  state   {}", config.state_dir.display()));
     if let Some(path) = server.own_certificate() {
         printer.note(&format!("  ca      {}", path.display()));
@@ -228,6 +237,22 @@ fn announce(server: &Server, config: &Config, printer: Printer, is_json: bool) {
     } else {
         printer.note(&format!("  guards  {upstream}"));
         printer.note(&format!("  try     securemcp tools{at}"));
+    }
+}
+
+/// The users, or the one that there is without any. A password is for somebody who looks at a terminal, not for a log.
+fn who_logs_in(users: usize, config: &Config, printer: Printer) -> String {
+    let file = config.state_dir.join(store::DEV_PASSWORD_FILE);
+    let password = || PrivateDir::open(&config.state_dir).and_then(|state| store::dev_password(&state));
+    match users {
+        0 if printer.asks()
+            && let Ok(password) = password() =>
+        {
+            format!("dev, password {}", password.expose())
+        }
+        0 => format!("dev, password in {}", file.display()),
+        1 => "1 user".to_owned(),
+        many => format!("{many} users"),
     }
 }
 

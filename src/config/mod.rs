@@ -6,6 +6,7 @@
 mod document;
 mod dotenv;
 mod effective;
+mod embedded;
 mod environment;
 mod files;
 mod keys;
@@ -114,6 +115,10 @@ pub enum IssuerChoice {
         cimd_allow_loopback: bool,
         /// Other servers that it gives tokens for; tokens for them are no good here.
         resources: Vec<Resource>,
+        /// Names and argon2id hashes of those who may log in; if there are none, one user `dev`.
+        users: BTreeMap<String, String>,
+        /// What programs on this machine get without asking anybody.
+        auto_approve: Option<Scopes>,
     },
     /// Somebody else.
     External {

@@ -229,6 +229,21 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "embedded.users",
+        default: Fallback::Unset("one user `dev`, with a password in the state directory"),
+        doc: "section: who may log in, as `<name> = \"<argon2id hash>\"`",
+        is_section: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "embedded.auto_approve",
+        flag: Some("--auto-approve"),
+        default: Fallback::Value("false"),
+        doc: "ask nobody: programs on this machine get `mcp:read`, or the scopes written here, as `dev`; to try things",
+        ..PLAIN
+    },
+    Key {
         path: "embedded.resources",
         variable: Some("SECUREMCP_EMBEDDED_RESOURCES"),
         default: Fallback::Unset("none"),

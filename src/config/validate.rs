@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
     ClientSettings, Config, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Redis,
-    Server, keys,
+    Server, embedded, keys,
     problem::{Report, quoted},
     raw::Values,
     reader::Reader,
@@ -96,10 +96,11 @@ fn issuer(reader: &mut Reader<'_>) -> IssuerSettings {
     let face_network = reader.required("embedded.face_network", values::switch);
     let cimd_allow_loopback = reader.required("embedded.cimd_allow_loopback", values::switch);
     let resources = reader.list("embedded.resources", values::resource).unwrap_or_default();
+    let (users, auto_approve) = (embedded::users(reader), embedded::auto_approve(reader));
     IssuerSettings {
         choice: match url {
             Some(url) => IssuerChoice::External { url, backchannel_url, jwks_uri },
-            None => IssuerChoice::Embedded { face_network, cimd_allow_loopback, resources },
+            None => IssuerChoice::Embedded { face_network, cimd_allow_loopback, resources, users, auto_approve },
         },
         introspection: introspection(reader),
         algorithms: reader.filled_list("issuer.algorithms", values::algorithm).unwrap_or_default(),
@@ -265,6 +266,18 @@ fn check_exposure(config: &Config, reader: &mut Reader<'_>) {
         reader
             .report
             .problem_with_hint(format!("{origin}: `server.require_https` is `true`, but there is no TLS"), ways);
+    }
+    if let IssuerChoice::Embedded { auto_approve: Some(_), .. } = &config.issuer.choice
+        && faces_network
+    {
+        let origin = &reader.values["embedded.auto_approve"].origin;
+        reader.report.problem_with_hint(
+            format!(
+                "{origin}: `embedded.auto_approve` is set, and `server.listen` is `{}`, beyond loopback",
+                server.listen
+            ),
+            "unset `embedded.auto_approve`: people log in, and are asked",
+        );
     }
     let remote = server.resource.as_ref().filter(|resource| is_remote(resource));
     let may_face_network = reader.quietly("embedded.face_network", values::switch) != Some(false);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, clients::Client};
+use super::{Embedded, clients::Client, grants::Grant};
 use crate::{
     oauth::{Resource, Scopes},
     secret::Secret,
 };
 
-/// How long an access token is good. There are no refresh tokens for machines: they ask again.
+/// How long an access token is good. Machines ask again; who speaks for a person may have a refresh token.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 
 const TYP: &str = "at+jwt";
@@ -19,7 +19,7 @@ const TYP: &str = "at+jwt";
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct AccessToken {
     pub(super) iss: String,
-    /// The client itself: no person is involved.
+    /// The person, or the client itself if no person is involved.
     pub(super) sub: String,
     /// One resource, so that no resource can pass the token on to another.
     pub(super) aud: String,
@@ -27,6 +27,7 @@ pub(super) struct AccessToken {
     pub(super) exp: u64,
     /// Seconds since the epoch.
     pub(super) iat: u64,
+    /// Of a token that speaks for a person it begins with the grant that it came of, and a dot.
     pub(super) jti: String,
     pub(super) client_id: String,
     #[serde(default, skip_serializing_if = "Scopes::is_empty")]
@@ -36,15 +37,25 @@ pub(super) struct AccessToken {
 impl Embedded {
     /// A new token for the client itself.
     pub(super) fn mint(&self, client: &Client, resource: &Resource, scope: &Scopes) -> Secret {
+        self.sign(&client.id, &client.id, Secret::random().expose().to_owned(), resource, scope)
+    }
+
+    /// A new token for the person of a grant. It dies with the grant.
+    pub(super) fn mint_for(&self, grant: &Grant, scope: &Scopes) -> Secret {
+        let token_id = format!("{}.{}", grant.id, Secret::random().expose());
+        self.sign(&grant.user, &grant.client_id, token_id, &grant.resource, scope)
+    }
+
+    fn sign(&self, subject: &str, client_id: &str, token_id: String, resource: &Resource, scope: &Scopes) -> Secret {
         let now = self.settings.clock.since_epoch();
         let claims = AccessToken {
             iss: self.settings.issuer.to_string(),
-            sub: client.id.clone(),
+            sub: subject.to_owned(),
             aud: resource.to_string(),
             exp: (now + ACCESS_TOKEN_LIFETIME).as_secs(),
             iat: now.as_secs(),
-            jti: Secret::random().expose().to_owned(),
-            client_id: client.id.clone(),
+            jti: token_id,
+            client_id: client_id.to_owned(),
             scope: scope.clone(),
         };
         self.keys.sign(TYP, &claims)

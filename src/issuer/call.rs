@@ -45,6 +45,11 @@ impl Call {
         self.sender
     }
 
+    /// The headers.
+    pub(super) const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The body as a form.
     pub(super) fn form(&self) -> Result<Form, RouteError> {
         self.check_plain()?;
@@ -124,12 +129,12 @@ pub(super) fn credentials_of<'a>(scheme: &str, value: &'a str) -> Option<&'a str
     (found.eq_ignore_ascii_case(scheme) && !credentials.is_empty()).then_some(credentials)
 }
 
-/// The parameters of a form request.
+/// The parameters of a form or a query.
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// No parameter may be there twice (RFC 6749 section 3.2), except `resource` (RFC 8707 section 2).
-    fn parse(body: &[u8]) -> Result<Self, RouteError> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, RouteError> {
         let parameters: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
         let mut names = HashSet::new();
         if !parameters.iter().filter(|(name, _)| name != "resource").all(|(name, _)| names.insert(name)) {

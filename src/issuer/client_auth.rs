@@ -8,7 +8,7 @@ use url::form_urlencoded;
 use super::{
     Embedded, RouteError, assertion,
     call::{Call, Form, credentials_of},
-    clients::Client,
+    clients::{Client, Proof},
 };
 use crate::{
     oauth::{AuthMethod, client_auth::JWT_BEARER},
@@ -102,14 +102,18 @@ fn form_decoded(text: &str) -> Option<String> {
 }
 
 impl Embedded {
-    /// The client, if it proves to be it.
+    /// The client, if it proves to be it. A public one has nothing to prove with: its codes and tokens do.
     pub(super) fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Client>, RouteError> {
         match credentials {
             Credentials::Secret { method, client_id, secret } => self.check_secret(*method, client_id, secret),
             Credentials::Assertion { client_id, assertion } => self.check_assertion(client_id, assertion),
-            Credentials::Public { .. } => Err(RouteError::invalid_client(
-                "client_id alone proves nothing; send client_secret or client_assertion with it",
-            )),
+            Credentials::Public { client_id } => {
+                let client = self.clients.get(client_id).filter(|client| client.proof == Proof::None);
+                client.ok_or(RouteError::invalid_client(
+                    "unknown client, or client_id alone proves nothing; register a public client, or send client_secret or \
+                     client_assertion with it",
+                ))
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{OpenError, RouteError};
 use crate::{
     jose::{KeySet, SigningKey},
-    oauth::{AuthMethod, Issuer, Scopes},
+    oauth::{AuthMethod, Issuer, RedirectUri, Scopes, device::DEVICE_CODE},
     secret::Secret,
     store::{LocalClient, PrivateDir, StoreError},
     telemetry::audit::{Event, record},
@@ -36,6 +36,12 @@ pub(super) struct Client {
     pub(super) name: Option<String>,
     /// All it may ever ask for.
     pub(super) scope: Scopes,
+    /// The ways in which it may ask.
+    #[serde(default = "for_itself")]
+    pub(super) grants: Vec<GrantType>,
+    /// Where people come back to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) redirect_uris: Vec<RedirectUri>,
     pub(super) proof: Proof,
     /// Absent for the client that the issuer provisions itself: nobody manages it over HTTP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,10 +54,59 @@ pub(super) struct Client {
     pub(super) is_unused: bool,
 }
 
+/// A way to ask for tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum GrantType {
+    /// A person says yes, and comes back with a code (RFC 6749 section 4.1).
+    AuthorizationCode,
+    /// A person has said yes before (RFC 6749 section 6).
+    RefreshToken,
+    /// A person says yes on another device (RFC 8628).
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
+    /// The client speaks for itself (RFC 6749 section 4.4).
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// All that are served here.
+    pub(super) const ALL: [Self; 4] =
+        [Self::AuthorizationCode, Self::RefreshToken, Self::DeviceCode, Self::ClientCredentials];
+
+    /// The registered name.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+            Self::DeviceCode => DEVICE_CODE,
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+
+    /// The grant of this name.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.name() == name)
+    }
+}
+
+fn for_itself() -> Vec<GrantType> {
+    vec![GrantType::ClientCredentials]
+}
+
+impl Client {
+    /// Whether it may ask in this way.
+    pub(super) fn may(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+}
+
 /// What a client proves itself with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", rename_all = "snake_case")]
 pub(super) enum Proof {
+    /// Nothing: a public client, which a person vouches for each time.
+    None,
     /// A secret in the `Authorization` header.
     ClientSecretBasic { secret_sha256: String },
     /// A secret in the form.
@@ -64,6 +119,7 @@ impl Proof {
     /// The method's registered name.
     pub(super) fn method(&self) -> AuthMethod {
         match self {
+            Self::None => AuthMethod::None,
             Self::ClientSecretBasic { .. } => AuthMethod::ClientSecretBasic,
             Self::ClientSecretPost { .. } => AuthMethod::ClientSecretPost,
             Self::PrivateKeyJwt { .. } => AuthMethod::PrivateKeyJwt,
@@ -74,7 +130,7 @@ impl Proof {
     pub(super) fn secret_sha256(&self) -> Option<&str> {
         match self {
             Self::ClientSecretBasic { secret_sha256 } | Self::ClientSecretPost { secret_sha256 } => Some(secret_sha256),
-            Self::PrivateKeyJwt { .. } => None,
+            Self::None | Self::PrivateKeyJwt { .. } => None,
         }
     }
 
@@ -220,6 +276,8 @@ impl Clients {
             id: record.client_id,
             name: Some("command line of this account".to_owned()),
             scope: scope.clone(),
+            grants: for_itself(),
+            redirect_uris: Vec::new(),
             proof: Proof::PrivateKeyJwt { jwks: serde_json::json!({ "keys": [key.public_jwk()] }) },
             registration_token_sha256: None,
             previous_registration_token_sha256: None,

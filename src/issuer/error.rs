@@ -33,6 +33,9 @@ pub(super) enum RouteError {
         /// Whether it tried by the `Authorization` header: then the answer must challenge it (RFC 6749 section 5.2).
         by_header: bool,
     },
+    /// A code or refresh token that is not good, or not this client's.
+    #[error("{0}")]
+    InvalidGrant(&'static str),
     /// The client may not use this grant.
     #[error("{0}")]
     UnauthorizedClient(&'static str),
@@ -45,9 +48,20 @@ pub(super) enum RouteError {
     /// A resource that no token is issued for (RFC 8707 section 2).
     #[error("{0}")]
     InvalidTarget(String),
+    /// A redirect URI that is not acceptable (RFC 7591 section 3.2.2).
+    #[error("{0}")]
+    InvalidRedirectUri(String),
     /// A registration that is not acceptable.
     #[error("{0}")]
     InvalidClientMetadata(Cow<'static, str>),
+    /// What a device hears until a person has decided (RFC 8628 section 3.5).
+    #[error("{words}")]
+    Device {
+        /// `authorization_pending`, `slow_down`, `access_denied` or `expired_token`.
+        code: ErrorCode,
+        /// The words.
+        words: &'static str,
+    },
     /// The bearer token of the registration endpoint is absent or wrong.
     #[error("{0}")]
     InvalidToken(&'static str),
@@ -78,10 +92,13 @@ impl RouteError {
         match self {
             Self::InvalidRequest(_) | Self::TooLarge => ErrorCode::InvalidRequest,
             Self::InvalidClient { .. } => ErrorCode::InvalidClient,
+            Self::InvalidGrant(_) => ErrorCode::InvalidGrant,
             Self::UnauthorizedClient(_) => ErrorCode::UnauthorizedClient,
             Self::UnsupportedGrantType(_) => ErrorCode::UnsupportedGrantType,
             Self::InvalidScope(_) => ErrorCode::InvalidScope,
             Self::InvalidTarget(_) => ErrorCode::InvalidTarget,
+            Self::InvalidRedirectUri(_) => ErrorCode::InvalidRedirectUri,
+            Self::Device { code, .. } => code.clone(),
             Self::InvalidClientMetadata(_) => ErrorCode::InvalidClientMetadata,
             Self::InvalidToken(_) => ErrorCode::InvalidToken,
             Self::TooMany { .. } | Self::Full(_) => ErrorCode::TemporarilyUnavailable,

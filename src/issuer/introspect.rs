@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 
-use super::{Embedded, RouteError, call::Call, client_auth::Credentials};
+use super::{Embedded, RouteError, call::Call, client_auth::Credentials, clients::Proof};
 use crate::{
     oauth::{client_auth::Audience, token::Introspection},
     telemetry::audit::{Event, record},
@@ -17,6 +17,9 @@ pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Res
 fn introspect(issuer: &Embedded, call: &Call) -> Result<Introspection, RouteError> {
     let form = call.form()?;
     let client = issuer.authenticate(&Credentials::read(call, &form)?)?;
+    if client.proof == Proof::None {
+        return Err(RouteError::invalid_client("a public client is told nothing of tokens: anybody can be it"));
+    }
     let token = form.get("token").ok_or(RouteError::InvalidRequest("token is missing"))?;
     let token = issuer.read_token(token).filter(|token| !issuer.is_revoked(Some(&token.jti), Some(&token.client_id)));
     record(Event::TokenIntrospected { client: &client.id, active: token.is_some() });

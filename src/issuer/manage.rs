@@ -15,7 +15,7 @@ use super::{
     call::Call,
     client_auth::NO_HASH,
     clients::Client,
-    register::{Secrets, Wishes, describe, read_metadata},
+    register::{Rights, Secrets, Wishes, check_whole, describe, read_metadata},
 };
 use crate::{
     oauth::{ClientMetadata, RegisteredClient},
@@ -102,7 +102,13 @@ async fn update(issuer: &Arc<Embedded>, client_id: String, call: &Call) -> Resul
 async fn remove(issuer: &Arc<Embedded>, client_id: String, call: &Call) -> Result<(), RouteError> {
     let token = bearer(issuer, &client_id, call)?;
     let id = client_id.clone();
-    let deleted = issuer.on_disk(move |issuer| issuer.clients.delete(&id, |client| check_token(client, &token)));
+    let deleted = issuer.on_disk(move |issuer| {
+        let deleted = issuer.clients.delete(&id, |client| check_token(client, &token))?;
+        if deleted {
+            issuer.grants.end_of(&id)?;
+        }
+        Ok(deleted)
+    });
     if !deleted.await? {
         return Err(not_yours());
     }
@@ -175,13 +181,21 @@ impl Named {
 /// No scope comes in that the client does not have: whoever finds its registration access token would otherwise have
 /// found all the rights that the initial access token gives.
 fn replace(client: &mut Client, metadata: ClientMetadata) -> Result<Option<Secret>, RouteError> {
-    let wishes = Wishes::check(metadata, &client.scope)?;
+    let rights = Rights { scope: &client.scope, grants: &client.grants, leaves_out: false };
+    let wishes = Wishes::check(metadata, &rights)?;
     let (proof, client_secret) = wishes.proof(Some(&client.proof))?;
     client.proof = proof;
     client.name = wishes.name;
     if let Some(scope) = wishes.scope {
         client.scope = scope;
     }
+    if !wishes.grants.is_empty() {
+        client.grants = wishes.grants;
+    }
+    if !wishes.redirect_uris.is_empty() {
+        client.redirect_uris = wishes.redirect_uris;
+    }
+    check_whole(client)?;
     Ok(client_secret)
 }
 

@@ -6,10 +6,10 @@ use axum::{Json, extract::State, response::IntoResponse};
 use http::{HeaderName, header};
 use url::Url;
 
-use super::{Embedded, Settings, token::CLIENT_CREDENTIALS};
+use super::{Embedded, Settings, authorize, clients::GrantType};
 use crate::{
     jose::{ALGORITHMS, algorithm_name},
-    oauth::{AuthMethod, Issuer, ServerMetadata},
+    oauth::{AuthMethod, Issuer, ServerMetadata, pkce::S256},
 };
 
 /// Pages of any origin may read these documents; there is nothing in them that is not public.
@@ -32,28 +32,29 @@ pub(super) fn endpoint(issuer: &Issuer, path: &str) -> Url {
 /// Says what the other files do, and nothing else: a test uses all of it.
 fn describe(settings: &Settings) -> ServerMetadata {
     let at = |path| Some(endpoint(&settings.issuer, path));
-    let methods = vec![AuthMethod::PrivateKeyJwt, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+    let proofs = vec![AuthMethod::PrivateKeyJwt, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+    let methods = [proofs.as_slice(), &[AuthMethod::None]].concat();
     let algorithms: Vec<_> = ALGORITHMS.into_iter().map(|algorithm| algorithm_name(algorithm).to_owned()).collect();
     ServerMetadata {
         issuer: settings.issuer.clone(),
-        authorization_endpoint: None,
-        device_authorization_endpoint: None,
+        authorization_endpoint: at(authorize::PATH),
+        device_authorization_endpoint: at("/device_authorization"),
         token_endpoint: at("/token"),
         jwks_uri: at("/jwks"),
         registration_endpoint: at("/register"),
         revocation_endpoint: at("/revoke"),
         introspection_endpoint: at("/introspect"),
         scopes_supported: settings.scopes.iter().map(str::to_owned).collect(),
-        response_types_supported: Vec::new(),
-        grant_types_supported: vec![CLIENT_CREDENTIALS.to_owned()],
+        response_types_supported: vec!["code".to_owned()],
+        grant_types_supported: GrantType::ALL.iter().map(|grant| grant.name().to_owned()).collect(),
         token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
         revocation_endpoint_auth_methods_supported: methods.clone(),
         revocation_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
-        introspection_endpoint_auth_methods_supported: methods,
+        introspection_endpoint_auth_methods_supported: proofs,
         introspection_endpoint_auth_signing_alg_values_supported: algorithms,
-        code_challenge_methods_supported: Vec::new(),
-        authorization_response_iss_parameter_supported: false,
+        code_challenge_methods_supported: vec![S256.to_owned()],
+        authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: false,
     }
 }
@@ -70,7 +71,10 @@ mod tests {
     use http::{Method, StatusCode};
     use serde_json::{Value, json};
 
-    use crate::issuer::testing::{Fixture, ISSUER, claims_of};
+    use crate::{
+        issuer::testing::{Fixture, ISSUER, claims_of},
+        oauth::device::DEVICE_CODE,
+    };
 
     async fn metadata(issuer: &Fixture) -> Value {
         let answer = issuer.send(Method::GET, "/.well-known/oauth-authorization-server", &[], "").await;
@@ -133,21 +137,28 @@ mod tests {
         let mut take = |name: &str| members.shift_remove(name).unwrap_or_default();
         let methods = json!(["private_key_jwt", "client_secret_basic", "client_secret_post"]);
         assert_eq!(take("issuer"), ISSUER);
-        assert_eq!(take("response_types_supported"), json!([]));
-        assert_eq!(take("grant_types_supported"), json!(["client_credentials"]));
+        assert_eq!(take("response_types_supported"), json!(["code"]));
+        assert_eq!(take("code_challenge_methods_supported"), json!(["S256"]));
+        assert_eq!(take("authorization_response_iss_parameter_supported"), true);
+        let grants = ["authorization_code", "refresh_token", DEVICE_CODE, "client_credentials"];
+        assert_eq!(take("grant_types_supported"), json!(grants));
         assert_eq!(take("scopes_supported"), json!(["mcp:read", "mcp:write", "mcp:infer"]));
         let algorithms = take("token_endpoint_auth_signing_alg_values_supported");
-        assert_eq!(take("token_endpoint_auth_methods_supported"), methods);
+        let with_none = json!(["private_key_jwt", "client_secret_basic", "client_secret_post", "none"]);
+        assert_eq!(take("token_endpoint_auth_methods_supported"), with_none);
+        assert_eq!(take("revocation_endpoint_auth_methods_supported"), with_none);
+        assert_eq!(take("introspection_endpoint_auth_methods_supported"), methods);
         for endpoint in ["revocation", "introspection"] {
-            assert_eq!(take(&format!("{endpoint}_endpoint_auth_methods_supported")), methods);
             assert_eq!(take(&format!("{endpoint}_endpoint_auth_signing_alg_values_supported")), algorithms);
         }
         assert!(!algorithms.to_string().contains("HS") && !algorithms.to_string().contains("none"));
-        for name in ["token", "registration", "revocation", "introspection"] {
+        for name in ["token", "registration", "revocation", "introspection", "device_authorization"] {
             let path = take(&format!("{name}_endpoint")).as_str().unwrap().replace(ISSUER, "");
             let status = issuer.send(Method::GET, &path, &[], "").await.status;
             assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{name}");
         }
+        let path = take("authorization_endpoint").as_str().unwrap().replace(ISSUER, "");
+        assert_eq!(issuer.send(Method::GET, &path, &[], "").await.status, StatusCode::BAD_REQUEST);
         let path = take("jwks_uri").as_str().unwrap().replace(ISSUER, "");
         assert_eq!(issuer.send(Method::GET, &path, &[], "").await.status, StatusCode::OK);
         assert_eq!(members, &mut serde_json::Map::new(), "advertised and not tested");
@@ -160,7 +171,8 @@ mod tests {
         let list = |name: &str| -> Vec<String> { serde_json::from_value(metadata[name].clone()).unwrap() };
         let (basic_id, basic_secret) = issuer.registered("client_secret_basic").await;
         let (post_id, post_secret) = issuer.registered("client_secret_post").await;
-        for method in list("token_endpoint_auth_methods_supported") {
+        // How a public client gets a token is shown where people say yes.
+        for method in list("token_endpoint_auth_methods_supported").into_iter().filter(|method| method != "none") {
             let ask = async |path: &str, more: &[(&str, &str)]| match method.as_str() {
                 "private_key_jwt" => issuer.local(path, more).await,
                 "client_secret_basic" => issuer.with_basic(path, &basic_id, &basic_secret, more).await,

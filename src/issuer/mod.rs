@@ -1,15 +1,18 @@
-//! The embedded authorization server, for machines: `client_credentials`, registration, revocation, introspection.
+//! The embedded authorization server: for people the authorization code with PKCE, refresh tokens and devices, for machines
+//! `client_credentials`; registration, revocation, introspection.
 //!
 //! | file | noun |
 //! |---|---|
 //! | `metadata` | the documents that anybody may read |
 //! | `call` | a request, and the form in it |
 //! | `client_auth`, `assertion`, `attempts` | how a caller proves to be a client, and how often it may try |
-//! | `token`, `access_token` | the token endpoint, and what it issues |
+//! | `authorize`, `device` | where clients send people, and where devices do |
+//! | `person`, `pages`, `browser`, `users` | what people answer and see, where they have logged in, and who they are |
+//! | `token`, `access_token`, `grants` | the token endpoint, what it issues, and what people granted |
 //! | `register`, `manage`, `clients` | registration, its later life, and what is kept of a client |
 //! | `cimd` | clients that nobody registered: their id is the URL of what they say of themselves |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
-//! | `keys`, `expiring` | the signing key; names that matter until a time |
+//! | `keys`, `seal`, `expiring` | the signing key; texts that only we can have written; names that matter until a time |
 //! | `error` | every way to say no |
 //!
 //! It is one process with its state in files below `issuer/` in the state directory. An answer is given when what it
@@ -20,23 +23,31 @@
 mod access_token;
 mod assertion;
 mod attempts;
+mod authorize;
+mod browser;
 mod call;
 #[cfg_attr(not(test), expect(dead_code, reason = "no endpoint asks for such a client yet"))]
 mod cimd;
 mod client_auth;
 mod clients;
+mod device;
 mod error;
 mod expiring;
+mod grants;
 mod introspect;
 mod keys;
 mod manage;
 mod metadata;
+mod pages;
+mod person;
 mod register;
 mod revoke;
 mod revoked;
+mod seal;
 #[cfg(test)]
 mod testing;
 mod token;
+mod users;
 
 use std::{
     net::IpAddr,
@@ -54,15 +65,22 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderValue, header};
+use tokio::sync::watch;
 
 pub use access_token::ACCESS_TOKEN_LIFETIME;
 use attempts::Attempts;
+use browser::Browsers;
 use clients::Clients;
+use device::Devices;
 use error::RouteError;
 use expiring::Expiring;
+use grants::Grants;
 use keys::Keys;
 use register::Registrations;
 use revoked::Revoked;
+use seal::Seal;
+pub use users::PasswordHashes;
+use users::Users;
 
 use crate::{
     clock::SharedClock,
@@ -85,6 +103,10 @@ pub struct Settings {
     pub scopes: Scopes,
     /// Whether clients' metadata documents may be on this machine.
     pub cimd_allow_loopback: bool,
+    /// Who may log in; if nobody is named, one user `dev` with a password in the state directory.
+    pub users: PasswordHashes,
+    /// What programs on this machine get as `dev` without asking anybody.
+    pub auto_approve: Option<Scopes>,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -146,10 +168,16 @@ pub struct Embedded {
     keys: Keys,
     clients: Clients,
     revoked: Revoked,
+    grants: Grants,
+    users: Users,
+    browsers: Browsers,
+    devices: Devices,
     used_assertions: Mutex<Expiring>,
     failures: Mutex<Attempts>,
     registrations: Mutex<Registrations>,
     initial_access_token: Secret,
+    /// Told of whatever may have ended a token.
+    news: watch::Sender<()>,
     _lock: Lock,
 }
 
@@ -160,18 +188,26 @@ impl std::fmt::Debug for Embedded {
 }
 
 /// Where errors are those of OAuth.
-const ENDPOINTS: [&str; 4] = ["/token", "/register", "/revoke", "/introspect"];
+const ENDPOINTS: [&str; 5] = ["/token", "/register", "/revoke", "/introspect", "/device_authorization"];
+/// Where people are.
+const PAGES: [&str; 5] = ["/authorize", "/login", "/consent", "/logout", "/device"];
 const REGISTRATION: &str = "/register/{client_id}";
-const DOCUMENTS: [&str; 2] = ["/.well-known/oauth-authorization-server", "/jwks"];
+const DOCUMENTS: [&str; 3] =
+    ["/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/mcp", "/jwks"];
 
 /// Whether errors at this path are those of OAuth.
 pub fn is_endpoint(path: &str) -> bool {
     ENDPOINTS.contains(&path) || path.starts_with("/register/")
 }
 
+/// Whether people send forms there. Their browsers say nothing of where they were, since our pages ask them not to.
+pub fn takes_forms(path: &str) -> bool {
+    PAGES.contains(&path)
+}
+
 /// The route of this path, if it is one of the issuer's.
 pub fn route_of(path: &str) -> Option<&'static str> {
-    let plain = ENDPOINTS.into_iter().chain(DOCUMENTS).find(|plain| *plain == path);
+    let plain = ENDPOINTS.into_iter().chain(PAGES).chain(DOCUMENTS).find(|plain| *plain == path);
     plain.or_else(|| path.starts_with("/register/").then_some(REGISTRATION))
 }
 
@@ -185,16 +221,22 @@ impl Embedded {
         let dir = state.child("issuer")?;
         let started = settings.clock.since_epoch();
         let clients = Clients::open(dir.child("clients")?)?;
+        let users = Users::open(state, &settings.users)?;
         clients.provision_local(state, &settings.issuer, &settings.scopes, started.as_secs())?;
         Ok(Arc::new(Self {
             started,
             keys: Keys::open(&dir)?,
             clients,
             revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
+            grants: Grants::open(dir.child("grants")?, Seal::kept(&dir)?, &users, started)?,
+            users,
+            browsers: Browsers::new(&settings.issuer, Arc::clone(&settings.clock)),
+            devices: Devices::default(),
             used_assertions: Mutex::default(),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
             registrations: Mutex::default(),
             initial_access_token: initial_access_token(state)?,
+            news: watch::Sender::new(()),
             _lock: lock,
             settings,
         }))
@@ -208,10 +250,18 @@ impl Embedded {
             .route(REGISTRATION, get(manage::get).put(manage::put).delete(manage::delete))
             .route("/revoke", post(revoke::post))
             .route("/introspect", post(introspect::post))
+            .route("/device_authorization", post(device::authorize))
+            .route("/authorize", get(authorize::get))
+            .route("/login", post(person::log_in))
+            .route("/consent", post(person::decide))
+            .route("/logout", post(person::log_out))
+            .route("/device", get(device::get).post(device::post))
             .layer(from_fn(to_its_end))
             .layer(map_response(never_stored));
         Router::new()
             .route("/.well-known/oauth-authorization-server", get(metadata::get))
+            // Where clients look that take the path of the MCP server for one of the issuer.
+            .route("/.well-known/oauth-authorization-server/mcp", get(metadata::get))
             .route("/jwks", get(metadata::get_keys))
             .merge(secret)
             .with_state(Arc::clone(self))
@@ -222,14 +272,21 @@ impl Embedded {
         self.keys.document().to_vec()
     }
 
-    /// Whether the token of this `jti` was revoked, or its client is gone: whoever deletes a registration ends its
-    /// tokens with it (RFC 7592 section 2.3). Ids of clients never come twice. Cheap: memory only.
+    /// Whether the token of this `jti` was revoked, or its client is gone, or what a person granted has ended: whoever
+    /// deletes a registration ends its tokens with it (RFC 7592 section 2.3). Ids of clients never come twice. Cheap:
+    /// memory only.
     pub fn is_revoked(&self, token_id: Option<&str>, client_id: Option<&str>) -> bool {
         token_id.is_none_or(|token_id| self.revoked.contains(token_id))
+            || token_id.and_then(|id| id.split_once('.')).is_some_and(|(grant, _)| !self.grants.has(grant))
             || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())
     }
 
-    /// Does work that blocks on the disk.
+    /// Changes whenever a token may have been revoked.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Does work that blocks on the disk. Whatever was written may have ended a token.
     async fn on_disk<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, RouteError> + Send + 'static,
@@ -240,6 +297,7 @@ impl Embedded {
             None => work(&issuer),
         };
         let done = tokio::task::spawn_blocking(work).await;
+        self.news.send_replace(());
         done.map_err(|error| RouteError::Broken(Box::new(error)))?
     }
 }
@@ -289,9 +347,9 @@ mod tests {
     #[tokio::test]
     async fn the_state_is_where_it_should_be() {
         let issuer = Fixture::new();
-        assert_eq!(issuer.state.names().unwrap(), ["initial-access-token", "local-client.json"]);
+        assert_eq!(issuer.state.names().unwrap(), ["dev-password", "initial-access-token", "local-client.json"]);
         let dir = issuer.state.child("issuer").unwrap();
-        assert_eq!(dir.names().unwrap(), ["signing-key.pem"]);
+        assert_eq!(dir.names().unwrap(), ["grant-key", "signing-key.pem"]);
         let token = issuer.local_token().await;
         let key_set = issuer.embedded.key_set();
         let issuer = issuer.restarted();
@@ -302,7 +360,7 @@ mod tests {
     #[tokio::test]
     async fn there_are_no_other_paths() {
         let issuer = Fixture::new();
-        for path in ["/", "/authorize", "/device", "/.well-known/openid-configuration", "/register/", "/token/x"] {
+        for path in ["/", "/authorize/", "/device/x", "/.well-known/openid-configuration", "/register/", "/token/x"] {
             let answer = issuer.send(Method::GET, path, &[], "").await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         }
@@ -314,6 +372,10 @@ mod tests {
             (Method::PATCH, "/register/client-x"),
             (Method::GET, "/revoke"),
             (Method::GET, "/introspect"),
+            (Method::POST, "/authorize"),
+            (Method::GET, "/login"),
+            (Method::GET, "/consent"),
+            (Method::GET, "/logout"),
         ] {
             let answer = issuer.send(method, path, &[FORM], "").await;
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");

@@ -15,13 +15,12 @@ use super::{
     Embedded, RouteError, Sender,
     attempts::Attempts,
     call::Call,
-    clients::{Client, Proof, new_client_id},
+    clients::{Client, GrantType, Proof, new_client_id},
     metadata::endpoint,
-    token::CLIENT_CREDENTIALS,
 };
 use crate::{
     jose::KeySet,
-    oauth::{AuthMethod, ClientMetadata, Issuer, RegisteredClient, Scopes},
+    oauth::{AuthMethod, ClientMetadata, Issuer, RedirectUri, RegisteredClient, Scopes},
     secret::{Secret, constant_time_eq},
     telemetry::audit::{Event, record},
 };
@@ -32,6 +31,8 @@ const MAX_OF_EACH: u32 = 20;
 const MAX_OF_ALL: u32 = 60;
 /// Largest registration, in bytes.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
+/// Most redirect URIs of one client: editors register three.
+const MAX_REDIRECT_URIS: usize = 10;
 /// Longest `client_name`, in characters.
 const MAX_NAME_CHARACTERS: usize = 100;
 /// The members that make a JWK private (RFC 7518 sections 6.2.2, 6.3.2, 6.4.1).
@@ -46,23 +47,41 @@ pub(super) async fn post(
 }
 
 async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClient, RouteError> {
-    check_initial_access_token(issuer, call)?;
+    let supported = &issuer.settings.scopes;
+    let rights = rights(issuer, call)?;
     issuer.count_registration(call)?;
-    let wishes = Wishes::check(read_metadata(call.json()?)?, &issuer.settings.scopes)?;
+    let wishes = Wishes::check(read_metadata(call.json()?)?, &rights)?;
     let now = issuer.settings.clock.since_epoch().as_secs();
-    let (client, secrets) = wishes.into_client(&issuer.settings.scopes, now)?;
+    let (client, secrets) = wishes.into_client(supported, now)?;
     let answer = describe(&client, secrets, &issuer.settings.issuer);
     issuer.on_disk(move |issuer| issuer.clients.add(client, now)).await?;
     record(Event::ClientRegistered { client: &answer.client_id });
     Ok(answer)
 }
 
-fn check_initial_access_token(issuer: &Embedded, call: &Call) -> Result<(), RouteError> {
+/// What a registration may give to a client.
+pub(super) struct Rights<'a> {
+    pub(super) scope: &'a Scopes,
+    pub(super) grants: &'a [GrantType],
+    /// Whether grants beyond these are left out instead of refused (RFC 7591 section 2 allows both): clients in the field
+    /// list all that they know.
+    pub(super) leaves_out: bool,
+}
+
+/// Whoever has no initial access token registers a client that can do nothing without a person's consent.
+fn rights<'a>(issuer: &'a Embedded, call: &Call) -> Result<Rights<'a>, RouteError> {
+    const OF_STRANGERS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+    let scope = &issuer.settings.scopes;
+    if call.authorization()?.is_none() {
+        return Ok(Rights { scope, grants: &OF_STRANGERS, leaves_out: true });
+    }
     let expected = issuer.initial_access_token.expose().as_bytes();
-    let sent = call.bearer()?.filter(|sent| constant_time_eq(sent.expose().as_bytes(), expected));
-    sent.map(|_| ()).ok_or(RouteError::InvalidToken(
-        "registration needs the initial access token as bearer token; it is in the file initial-access-token in the \
-         server's state directory",
+    if call.bearer()?.is_some_and(|sent| constant_time_eq(sent.expose().as_bytes(), expected)) {
+        return Ok(Rights { scope, grants: &GrantType::ALL, leaves_out: false });
+    }
+    Err(RouteError::InvalidToken(
+        "this is not the initial access token: it is in the file initial-access-token in the server's state directory. \
+         Without any token, clients register that log people in",
     ))
 }
 
@@ -129,41 +148,38 @@ pub(super) struct Wishes {
     pub(super) name: Option<String>,
     /// `None` if it said nothing.
     pub(super) scope: Option<Scopes>,
+    /// Empty if it said nothing.
+    pub(super) grants: Vec<GrantType>,
+    /// Empty if it said nothing.
+    pub(super) redirect_uris: Vec<RedirectUri>,
     method: Option<AuthMethod>,
     jwks: Option<Value>,
 }
 
 impl Wishes {
-    /// Members that mean nothing here are ignored (RFC 7591 section 2); no address in them is ever fetched. No scope
-    /// passes that is not in `allowed`.
-    pub(super) fn check(metadata: ClientMetadata, allowed: &Scopes) -> Result<Self, RouteError> {
-        // RFC 7591's default is authorization_code, which is not served here: a client that names no grant gets the one
-        // there is.
-        if !matches!(metadata.grant_types.as_slice(), [] | [_])
-            || metadata.grant_types.iter().any(|grant| grant != CLIENT_CREDENTIALS)
-        {
-            return refuse("grant_types must be exactly client_credentials");
-        }
-        if !metadata.redirect_uris.is_empty() {
-            return refuse(
-                "redirect_uris must be absent: people cannot log in at this issuer, clients speak for themselves",
-            );
+    /// Members that mean nothing here are ignored (RFC 7591 section 2); no address in them is ever fetched. No scope and
+    /// no grant passes that these rights do not have.
+    pub(super) fn check(metadata: ClientMetadata, rights: &Rights<'_>) -> Result<Self, RouteError> {
+        let grants = check_grants(&metadata.grant_types, rights)?;
+        if metadata.response_types.iter().any(|response_type| response_type != "code") {
+            return refuse("response_types must be exactly code");
         }
         if metadata.jwks_uri.is_some() {
             return refuse("jwks_uri is not fetched; send the keys by value in jwks");
         }
-        if metadata.scope.as_ref().is_some_and(|scope| scope.is_empty() || !allowed.covers(scope)) {
-            return refuse(format!("scope must be a selection of: {allowed}"));
+        if metadata.scope.as_ref().is_some_and(|scope| scope.is_empty() || !rights.scope.covers(scope)) {
+            return refuse(format!("scope must be a selection of: {}", rights.scope));
         }
-        if matches!(metadata.token_endpoint_auth_method, Some(AuthMethod::None | AuthMethod::Unsupported)) {
+        if metadata.token_endpoint_auth_method == Some(AuthMethod::Unsupported) {
             return refuse(
-                "token_endpoint_auth_method must be client_secret_basic, client_secret_post or private_key_jwt: \
-                 client_credentials is not for public clients",
+                "token_endpoint_auth_method must be none, client_secret_basic, client_secret_post or private_key_jwt",
             );
         }
         Ok(Self {
             name: metadata.client_name.as_deref().and_then(clean_name),
             scope: metadata.scope,
+            grants,
+            redirect_uris: check_redirect_uris(&metadata.redirect_uris)?,
             method: metadata.token_endpoint_auth_method,
             jwks: metadata.jwks,
         })
@@ -172,11 +188,16 @@ impl Wishes {
     /// How the client is to prove itself, and its new secret if it gets one. What is not said stays as it was `before`.
     pub(super) fn proof(&self, before: Option<&Proof>) -> Result<(Proof, Option<Secret>), RouteError> {
         let method = self.method.or_else(|| before.map(Proof::method)).unwrap_or(AuthMethod::ClientSecretBasic);
-        if method == AuthMethod::PrivateKeyJwt {
-            return match (&self.jwks, before) {
-                (None, Some(Proof::PrivateKeyJwt { jwks })) => Ok((Proof::PrivateKeyJwt { jwks: jwks.clone() }, None)),
-                (jwks, _) => Ok((Proof::PrivateKeyJwt { jwks: check_keys(jwks.clone())? }, None)),
-            };
+        match method {
+            AuthMethod::None => return Ok((Proof::None, None)),
+            AuthMethod::PrivateKeyJwt => {
+                let jwks = match (&self.jwks, before) {
+                    (None, Some(Proof::PrivateKeyJwt { jwks })) => jwks.clone(),
+                    (jwks, _) => check_keys(jwks.clone())?,
+                };
+                return Ok((Proof::PrivateKeyJwt { jwks }, None));
+            }
+            _ => {}
         }
         let kept = before.and_then(Proof::secret_sha256).map(str::to_owned);
         let new = kept.is_none().then(Secret::random);
@@ -188,22 +209,93 @@ impl Wishes {
         Ok((proof, new))
     }
 
-    /// A new client. One that names no scope gets all there are.
+    /// A new client. One that names no scope gets all there are, and one that names no grant those that its redirect URIs
+    /// are for: RFC 7591's default is `authorization_code`, which is of no use without any.
     fn into_client(self, supported: &Scopes, now: u64) -> Result<(Client, Secrets), RouteError> {
         let (proof, client_secret) = self.proof(None)?;
         let registration_access_token = Secret::random();
+        let grants = match (self.grants.as_slice(), self.redirect_uris.as_slice()) {
+            ([], []) => vec![GrantType::ClientCredentials],
+            ([], _) => vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            _ => self.grants,
+        };
         let client = Client {
             id: new_client_id(),
             issued_at: now,
             name: self.name,
             scope: self.scope.unwrap_or_else(|| supported.clone()),
+            grants,
+            redirect_uris: self.redirect_uris,
             registration_token_sha256: Some(registration_access_token.sha256()),
             previous_registration_token_sha256: None,
             is_unused: true,
             proof,
         };
+        check_whole(&client)?;
         Ok((client, Secrets { client_secret, registration_access_token }))
     }
+}
+
+fn check_grants(names: &[String], rights: &Rights<'_>) -> Result<Vec<GrantType>, RouteError> {
+    let mut grants: Vec<_> = Vec::new();
+    for name in names {
+        match GrantType::named(name).filter(|grant| rights.grants.contains(grant)) {
+            Some(grant) if grants.contains(&grant) => {}
+            Some(grant) => grants.push(grant),
+            None if rights.leaves_out => {}
+            None => {
+                let words: Vec<_> = rights.grants.iter().map(|grant| grant.name()).collect();
+                return refuse(format!("grant_types must be a selection of: {}", words.join(" ")));
+            }
+        }
+    }
+    if !rights.leaves_out {
+        return Ok(grants);
+    }
+    if names.is_empty() {
+        return Ok(rights.grants.to_vec());
+    }
+    if !grants.contains(&GrantType::AuthorizationCode) {
+        return refuse(
+            "without the initial access token a client can only log people in: grant_types must have \
+             authorization_code. The token is in the file initial-access-token in the server's state directory",
+        );
+    }
+    Ok(grants)
+}
+
+fn check_redirect_uris(texts: &[String]) -> Result<Vec<RedirectUri>, RouteError> {
+    if texts.len() > MAX_REDIRECT_URIS {
+        return Err(RouteError::InvalidRedirectUri(format!("there are more than {MAX_REDIRECT_URIS} redirect URIs")));
+    }
+    let parse = |(index, text): (usize, &String)| {
+        let refused = |why| RouteError::InvalidRedirectUri(format!("redirect URI {} cannot be used: {why}", index + 1));
+        RedirectUri::parse(text).map_err(refused)
+    };
+    texts.iter().enumerate().map(parse).collect()
+}
+
+/// Whether the parts of a client fit each other.
+pub(super) fn check_whole(client: &Client) -> Result<(), RouteError> {
+    let logs_in = client.may(GrantType::AuthorizationCode);
+    if logs_in && client.redirect_uris.is_empty() {
+        return Err(RouteError::InvalidRedirectUri(
+            "authorization_code needs at least one of redirect_uris".to_owned(),
+        ));
+    }
+    if !logs_in && !client.redirect_uris.is_empty() {
+        return refuse("redirect_uris are for authorization_code: add it to grant_types, or leave them out");
+    }
+    if client.may(GrantType::RefreshToken) && !logs_in && !client.may(GrantType::DeviceCode) {
+        return refuse("refresh_token goes with authorization_code or device_code: others ask again");
+    }
+    if client.may(GrantType::ClientCredentials) && client.proof == Proof::None {
+        return refuse(
+            "token_endpoint_auth_method must be client_secret_basic, client_secret_post or private_key_jwt: \
+             client_credentials is not for public clients",
+        );
+    }
+    Ok(())
 }
 
 fn refuse<T>(words: impl Into<Cow<'static, str>>) -> Result<T, RouteError> {
@@ -242,6 +334,7 @@ pub(super) fn describe(client: &Client, secrets: Secrets, issuer: &Issuer) -> Re
         Proof::PrivateKeyJwt { jwks } => Some(jwks.clone()),
         _ => None,
     };
+    let logs_in = client.may(GrantType::AuthorizationCode);
     RegisteredClient {
         client_id: client.id.clone(),
         // 0 is never (RFC 7591 section 3.2.1).
@@ -252,7 +345,9 @@ pub(super) fn describe(client: &Client, secrets: Secrets, issuer: &Issuer) -> Re
         registration_client_uri: Some(endpoint(issuer, &format!("/register/{}", client.id))),
         metadata: ClientMetadata {
             client_name: client.name.clone(),
-            grant_types: vec![CLIENT_CREDENTIALS.to_owned()],
+            grant_types: client.grants.iter().map(|grant| grant.name().to_owned()).collect(),
+            response_types: logs_in.then(|| "code".to_owned()).into_iter().collect(),
+            redirect_uris: client.redirect_uris.iter().map(|uri| uri.as_str().to_owned()).collect(),
             token_endpoint_auth_method: Some(client.proof.method()),
             scope: Some(client.scope.clone()),
             jwks,
@@ -303,7 +398,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_initial_access_token_opens_registration() {
+    async fn only_the_initial_access_token_registers_machines() {
         let issuer = Fixture::new();
         let token = issuer.initial_access_token();
         let (right, wrong) = (format!("bearer {token}"), format!("Bearer {token}x"));
@@ -312,13 +407,91 @@ mod tests {
             issuer.send(Method::POST, "/register", &[JSON, ("authorization", &right)], "{}").await.status,
             StatusCode::CREATED
         );
-        for header in [None, Some(wrong.as_str()), Some("Bearer "), Some("Bearer"), Some(&basic), Some(&token)] {
-            let headers: Vec<_> = header.map(|value| ("authorization", value)).into_iter().chain([JSON]).collect();
-            let answer = issuer.send(Method::POST, "/register", &headers, "{}").await;
+        for header in [wrong.as_str(), "Bearer ", "Bearer", &basic, &token] {
+            let answer = issuer.send(Method::POST, "/register", &[JSON, ("authorization", header)], "{}").await;
             answer.is_refused(401, "invalid_token");
             assert!(answer.header("www-authenticate").starts_with("Bearer "));
             assert!(answer.json["error_description"].as_str().unwrap().contains("state directory"));
         }
+        assert_eq!(issuer.registrations().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn strangers_register_clients_that_log_people_in_and_nothing_else() {
+        let issuer = Fixture::new();
+        let register = async |metadata: Value| {
+            issuer.advance(10);
+            issuer.send(Method::POST, "/register", &[JSON], &metadata.to_string()).await
+        };
+        let uris = json!(["http://127.0.0.1/callback"]);
+        for (grants, kept) in [
+            (json!([]), json!(["authorization_code", "refresh_token"])),
+            (json!(["authorization_code"]), json!(["authorization_code"])),
+            (json!(["refresh_token", "authorization_code"]), json!(["refresh_token", "authorization_code"])),
+            (
+                json!([
+                    "authorization_code",
+                    "client_credentials",
+                    "urn:ietf:params:oauth:grant-type:device_code",
+                    "x"
+                ]),
+                json!(["authorization_code"]),
+            ),
+        ] {
+            let metadata = json!({"redirect_uris": uris, "grant_types": grants, "token_endpoint_auth_method": "none"});
+            let answer = register(metadata).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+            assert_eq!(answer.json["grant_types"], kept);
+            assert_eq!(answer.json["redirect_uris"], uris);
+            assert_eq!(answer.json["response_types"], json!(["code"]));
+            assert_eq!(answer.json["token_endpoint_auth_method"], "none");
+            assert!(answer.json.get("client_secret").is_none());
+        }
+        // One with a secret gets nothing for itself by it.
+        let answer = register(json!({ "redirect_uris": uris })).await;
+        let member = |name: &str| answer.json[name].as_str().unwrap().to_owned();
+        let (id, secret) = (member("client_id"), member("client_secret"));
+        issuer.with_basic("/token", &id, &secret, &[]).await.is_refused(400, "unauthorized_client");
+        for bad in [
+            json!({"grant_types": ["client_credentials"]}),
+            json!({"grant_types": ["urn:ietf:params:oauth:grant-type:device_code"]}),
+            json!({"grant_types": ["refresh_token"], "redirect_uris": uris}),
+            json!({"response_types": ["token"], "redirect_uris": uris}),
+            json!({"scope": "admin", "redirect_uris": uris}),
+        ] {
+            register(bad).await.is_refused(400, "invalid_client_metadata");
+        }
+        for bad in [json!({}), json!({"redirect_uris": []})] {
+            register(bad).await.is_refused(400, "invalid_redirect_uri");
+        }
+        assert_eq!(issuer.registrations().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a06_redirect_uris_that_no_program_waits_behind_are_refused() {
+        let issuer = Fixture::new();
+        let register = async |uri: &str| {
+            issuer.advance(10);
+            issuer.send(Method::POST, "/register", &[JSON], &json!({ "redirect_uris": [uri] }).to_string()).await
+        };
+        for good in ["https://app.example/cb", "http://localhost:3118/callback", "cursor://anysphere.cursor-mcp/cb"] {
+            assert_eq!(register(good).await.status, StatusCode::CREATED, "{good}");
+        }
+        for bad in [
+            "javascript:alert(1)",
+            "JaVaScRiPt:alert(1)",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "http://app.example/cb",
+            "https://*.example/cb",
+            "https://app.example/cb#x",
+            "",
+        ] {
+            register(bad).await.is_refused(400, "invalid_redirect_uri");
+        }
+        let many = json!({"redirect_uris": vec!["https://app.example/cb"; MAX_REDIRECT_URIS + 1]});
+        issuer.advance(60);
+        issuer.register(&many).await.is_refused(400, "invalid_redirect_uri");
     }
 
     #[tokio::test]
@@ -328,11 +501,10 @@ mod tests {
         private["keys"][0]["d"] = "AAAA".into();
         let with_keys = |jwks: Value| json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": jwks});
         for bad in [
-            json!({"grant_types": ["authorization_code"]}),
             json!({"grant_types": ["client_credentials", "refresh_token"]}),
-            json!({"grant_types": ["client_credentials", "client_credentials"]}),
-            json!({"redirect_uris": ["http://127.0.0.1/callback"]}),
-            json!({"redirect_uris": ["javascript:alert(1)"]}),
+            json!({"grant_types": ["password"]}),
+            json!({"grant_types": ["client_credentials"], "redirect_uris": ["http://127.0.0.1/callback"]}),
+            json!({"response_types": ["token"]}),
             json!({"token_endpoint_auth_method": "none"}),
             json!({"token_endpoint_auth_method": "client_secret_jwt"}),
             json!({"token_endpoint_auth_method": "private_key_jwt"}),

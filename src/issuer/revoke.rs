@@ -16,6 +16,13 @@ async fn revoke(issuer: &Arc<Embedded>, call: &Call) -> Result<(), RouteError> {
     let form = call.form()?;
     let client = issuer.authenticate(&Credentials::read(call, &form)?)?;
     let token = form.get("token").ok_or(RouteError::InvalidRequest("token is missing"))?;
+    if let Some((grant, _)) = issuer.grants.of_refresh_token(token).filter(|(grant, _)| grant.client_id == client.id) {
+        // Whoever gives a refresh token back wants no part of it to live on (RFC 7009 section 2.1).
+        let id = grant.id.clone();
+        issuer.on_disk(move |issuer| Ok(issuer.grants.end(&id)?)).await?;
+        record(Event::GrantEnded { client: &client.id, user: &grant.user, reason: "revoked" });
+        return Ok(());
+    }
     let Some(token) = issuer.read_token(token).filter(|token| token.client_id == client.id) else {
         let reason = "the token is unknown, expired or another client's";
         record(Event::IssuerRefused { endpoint: "revoke", client: &client.id, reason });

@@ -38,8 +38,9 @@ pub(super) struct Fixture {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// Null if the body is empty.
+    /// Null if the body is empty, or a page.
     pub(super) json: Value,
+    pub(super) text: String,
 }
 
 impl Answer {
@@ -55,27 +56,39 @@ impl Answer {
 
 impl Fixture {
     pub(super) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub(super) fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let root = tempfile::tempdir().unwrap();
         let state = PrivateDir::open(&root.path().join("state")).unwrap();
         let clock = TestClock::at(NOW);
-        let embedded = open(&state, &clock, ISSUER).unwrap();
+        let mut settings = settings(&clock);
+        change(&mut settings);
+        let embedded = Embedded::open(&state, settings).unwrap();
         Self { embedded, clock, state, root }
     }
 
     /// Ends the process, and starts another on the same state.
     pub(super) fn restarted(self) -> Self {
-        self.restarted_as(ISSUER)
+        self.restarted_with(|_| ())
     }
 
     pub(super) fn restarted_as(self, issuer: &str) -> Self {
+        self.restarted_with(|settings| settings.issuer = Issuer::parse(issuer).unwrap())
+    }
+
+    pub(super) fn restarted_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let Self { embedded, clock, state, root } = self;
         drop(embedded);
-        let embedded = open(&state, &clock, issuer).unwrap();
+        let mut settings = settings(&clock);
+        change(&mut settings);
+        let embedded = Embedded::open(&state, settings).unwrap();
         Self { embedded, clock, state, root }
     }
 
     pub(super) fn open_again(&self) -> Result<Arc<Embedded>, OpenError> {
-        open(&self.state, &self.clock, ISSUER)
+        Embedded::open(&self.state, settings(&self.clock))
     }
 
     pub(super) fn advance(&self, seconds: u64) {
@@ -92,9 +105,16 @@ impl Fixture {
         let response = self.embedded.router().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let json = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        let answer = Answer { status: parts.status, headers: parts.headers, json };
-        if ["/token", "/register", "/revoke", "/introspect"].iter().any(|secret| path.starts_with(secret)) {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let json = match text.as_str() {
+            "" => Value::Null,
+            page if page.starts_with("<!DOCTYPE html>") => Value::Null,
+            text => serde_json::from_str(text).unwrap(),
+        };
+        let answer = Answer { status: parts.status, headers: parts.headers, json, text };
+        let kept_by_nobody =
+            ["/token", "/register", "/revoke", "/introspect", "/authorize", "/login", "/consent", "/logout", "/device"];
+        if kept_by_nobody.iter().any(|secret| path.starts_with(secret)) {
             assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"), "{path}");
             assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
         }
@@ -218,16 +238,153 @@ impl Fixture {
     }
 }
 
-fn open(state: &PrivateDir, clock: &Arc<TestClock>, issuer: &str) -> Result<Arc<Embedded>, OpenError> {
+fn settings(clock: &Arc<TestClock>) -> Settings {
     let resource = |text| Resource::parse(text).unwrap();
-    let settings = Settings {
-        issuer: Issuer::parse(issuer).unwrap(),
+    Settings {
+        issuer: Issuer::parse(ISSUER).unwrap(),
         resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
         scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
         cimd_allow_loopback: false,
+        users: super::PasswordHashes::new(),
+        auto_approve: None,
         clock: Arc::clone(clock) as _,
-    };
-    Embedded::open(state, settings)
+    }
+}
+
+/// Where the test's client has people sent.
+pub(super) const CALLBACK: &str = "http://127.0.0.1:49152/callback";
+/// And its verifier.
+pub(super) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+/// Somebody at a browser.
+pub(super) struct Person<'a> {
+    pub(super) issuer: &'a Fixture,
+    pub(super) cookie: Option<String>,
+}
+
+impl<'a> Person<'a> {
+    pub(super) fn new(issuer: &'a Fixture) -> Self {
+        Self { issuer, cookie: None }
+    }
+
+    /// One who has logged in as `dev`.
+    pub(super) async fn logged_in(issuer: &'a Fixture) -> Self {
+        let mut person = Self::new(issuer);
+        let page = person.get("/device").await;
+        assert_eq!(person.log_in(&page, "dev", &issuer.password()).await.status, StatusCode::SEE_OTHER);
+        person
+    }
+
+    pub(super) async fn get(&mut self, path: &str) -> Answer {
+        self.send(Method::GET, path, "").await
+    }
+
+    pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send(Method::POST, path, &body).await
+    }
+
+    pub(super) async fn log_in(&mut self, page: &Answer, user: &str, password: &str) -> Answer {
+        let (about, form) = page.hidden();
+        self.post("/login", &[("about", &about), ("form", &form), ("user", user), ("password", password)]).await
+    }
+
+    pub(super) async fn decide(&mut self, page: &Answer, decision: &str) -> Answer {
+        let (about, form) = page.hidden();
+        self.post("/consent", &[("about", &about), ("form", &form), ("decision", decision)]).await
+    }
+
+    /// Goes all the way, and comes back with a code.
+    pub(super) async fn code_for(&mut self, path: &str) -> String {
+        let page = self.get(path).await;
+        let answer = self.decide(&page, "allow").await;
+        answer.sent_back()["code"].as_str().unwrap().to_owned()
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: &str) -> Answer {
+        let cookie = self.cookie.clone().unwrap_or_default();
+        let headers = [FORM, ("cookie", &cookie), ("sec-fetch-site", "same-origin"), ("origin", "null")];
+        let answer = self.issuer.send(method, path, &headers, body).await;
+        if let Some(cookie) = answer.header("set-cookie").split(';').next().filter(|cookie| !cookie.is_empty()) {
+            self.cookie = Some(cookie.to_owned());
+        }
+        answer
+    }
+}
+
+impl Answer {
+    /// The hidden fields of the page's form.
+    pub(super) fn hidden(&self) -> (String, String) {
+        let field = |name: &str| {
+            let begin = format!("name=\"{name}\" value=\"");
+            let (_, rest) = self.text.split_once(&begin).unwrap_or_else(|| panic!("no form: {}", self.text));
+            rest.split('"').next().unwrap().replace("&amp;", "&")
+        };
+        (field("about"), field("form"))
+    }
+
+    /// The parameters that the client is told.
+    pub(super) fn sent_back(&self) -> Value {
+        assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.text);
+        let location = url::Url::parse(self.header("location")).unwrap();
+        Value::Object(location.query_pairs().map(|(name, value)| (name.into_owned(), value.into())).collect())
+    }
+}
+
+impl Fixture {
+    pub(super) fn password(&self) -> String {
+        crate::store::dev_password(&self.state).unwrap().expose().to_owned()
+    }
+
+    /// A public client that a stranger registered.
+    pub(super) async fn public_client(&self) -> String {
+        self.public_client_with(&json!({})).await
+    }
+
+    pub(super) async fn public_client_with(&self, more: &Value) -> String {
+        let mut metadata = json!({"client_name": "Editor", "token_endpoint_auth_method": "none",
+            "redirect_uris": ["http://127.0.0.1/callback", "https://app.example/callback"]});
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = self.send(Method::POST, "/register", &[JSON], &metadata.to_string()).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+        answer.json["client_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Trades a code, or a refresh token, as a public client does.
+    pub(super) async fn trade(&self, client_id: &str, fields: &[(&str, &str)]) -> Answer {
+        self.trade_at("/token", client_id, fields).await
+    }
+
+    pub(super) async fn trade_at(&self, path: &str, client_id: &str, fields: &[(&str, &str)]) -> Answer {
+        self.form(path, &[&[("client_id", client_id)], fields].concat()).await
+    }
+
+    pub(super) async fn trade_code(&self, client_id: &str, code: &str) -> Answer {
+        let fields = [("grant_type", "authorization_code"), ("code", code), ("code_verifier", VERIFIER)];
+        self.trade(client_id, &[&fields[..], &[("redirect_uri", CALLBACK)]].concat()).await
+    }
+
+    pub(super) async fn refresh(&self, client_id: &str, token: &str) -> Answer {
+        self.trade(client_id, &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+}
+
+/// A good request of this client, changed: an empty value takes a parameter away.
+pub(super) fn authorization(client_id: &str, change: &[(&str, &str)]) -> String {
+    let mut parameters = vec![
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", CALLBACK),
+        ("state", "s t&te"),
+        ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+        ("code_challenge_method", "S256"),
+        ("scope", "mcp:read"),
+        ("resource", "http://127.0.0.1:8000/mcp"),
+    ];
+    parameters.retain(|(name, _)| change.iter().all(|(other, _)| other != name));
+    parameters.extend(change.iter().filter(|(_, value)| !value.is_empty()));
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    format!("/authorize?{query}")
 }
 
 pub(super) fn basic(id: &str, secret: &str) -> String {

@@ -1,21 +1,22 @@
-//! `POST /token`: RFC 6749 section 4.4, RFC 8707.
+//! `POST /token`: RFC 6749 sections 4.1.3, 4.4 and 6, RFC 7636, RFC 8628 section 3.4, RFC 8707.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use axum::{Json, extract::State};
+use tracing::info;
 
 use super::{
     ACCESS_TOKEN_LIFETIME, Embedded, RouteError,
     call::{Call, Form},
     client_auth::Credentials,
+    clients::{Client, GrantType},
+    grants::{Grant, InUse, Shown},
 };
 use crate::{
-    oauth::{Resource, Scopes, TokenResponse},
+    oauth::{Resource, Scopes, TokenResponse, pkce::Verifier},
+    secret::Secret,
     telemetry::audit::{Event, record},
 };
-
-/// The one grant of machines.
-pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<TokenResponse>, RouteError> {
     issue(&issuer, &call).await.map(Json).map_err(|error| call.refused("token", error))
@@ -23,44 +24,121 @@ pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Res
 
 async fn issue(issuer: &Arc<Embedded>, call: &Call) -> Result<TokenResponse, RouteError> {
     let form = call.form()?;
-    check_grant(&form)?;
+    let grant = asked_grant(&form)?;
     let credentials = Credentials::read(call, &form)?;
-    if let Credentials::Public { .. } = credentials {
+    if let (GrantType::ClientCredentials, Credentials::Public { .. }) = (grant, &credentials) {
         return Err(RouteError::UnauthorizedClient(
             "client_credentials is not for public clients; prove the client by a secret or an assertion",
         ));
     }
     let client = issuer.authenticate(&credentials)?;
-    let resource = asked_resource(&form, &issuer.settings.resources)?;
-    let scope = asked_scope(&form, &client.scope)?;
+    if !client.may(grant) {
+        return Err(RouteError::UnauthorizedClient("the client did not register for this grant_type"));
+    }
+    let response = match grant {
+        GrantType::ClientCredentials => {
+            let resource = resource_named(&mut form.all("resource"), &issuer.settings.resources)?;
+            let scope = asked_scope(&form, &client.scope)?;
+            let access_token = issuer.mint(&client, resource, &scope);
+            record(Event::TokenIssued { client: &client.id, scope: &scope.to_string(), resource: resource.as_str() });
+            answer(access_token, scope, None)
+        }
+        GrantType::DeviceCode => {
+            let in_use = issuer.redeem_device_code(&form, &client).await?;
+            let scope = in_use.grant.scope.clone();
+            issuer.speak_for(in_use, scope)
+        }
+        GrantType::AuthorizationCode | GrantType::RefreshToken => {
+            let for_client = Arc::clone(&client);
+            let done = issuer.on_disk(move |issuer| match grant {
+                GrantType::AuthorizationCode => issuer.redeem_code(&form, &for_client),
+                _ => issuer.renew(&form, &for_client),
+            });
+            let (in_use, scope) = done.await?;
+            issuer.speak_for(in_use, scope)
+        }
+    };
     issuer.note_use(&client).await;
-    let access_token = issuer.mint(&client, resource, &scope);
-    record(Event::TokenIssued { client: &client.id, scope: &scope.to_string(), resource: resource.as_str() });
-    Ok(TokenResponse {
+    Ok(response)
+}
+
+fn answer(access_token: Secret, scope: Scopes, refresh_token: Option<Secret>) -> TokenResponse {
+    TokenResponse {
         access_token,
         token_type: "Bearer".to_owned(),
         expires_in: Some(ACCESS_TOKEN_LIFETIME.as_secs()),
         scope: Some(scope),
-        refresh_token: None,
-    })
-}
-
-fn check_grant(form: &Form) -> Result<(), RouteError> {
-    match form.get("grant_type") {
-        Some(CLIENT_CREDENTIALS) => Ok(()),
-        Some(_) => Err(RouteError::UnsupportedGrantType("the only grant here is client_credentials")),
-        None => Err(RouteError::InvalidRequest("grant_type is missing; send grant_type=client_credentials")),
+        refresh_token,
     }
 }
 
-/// Policy beside RFC 8707: one resource for one token, and the first of ours when none is named.
-fn asked_resource<'a>(form: &Form, accepted: &'a [Resource]) -> Result<&'a Resource, RouteError> {
-    let mut asked = form.all("resource");
+impl Embedded {
+    fn speak_for(&self, in_use: InUse, scope: Scopes) -> TokenResponse {
+        let InUse { grant, refresh_token } = in_use;
+        let access_token = self.mint_for(&grant, &scope);
+        let (client, resource) = (grant.client_id.as_str(), grant.resource.as_str());
+        record(Event::TokenIssued { client, scope: &scope.to_string(), resource });
+        answer(access_token, scope, refresh_token)
+    }
+
+    /// Blocks on the disk.
+    fn redeem_code(&self, form: &Form, client: &Client) -> Result<(InUse, Scopes), RouteError> {
+        let code = form.get("code").ok_or(RouteError::InvalidRequest("code is missing"))?;
+        let verifier =
+            form.get("code_verifier").ok_or(RouteError::InvalidRequest("code_verifier is missing (PKCE)"))?;
+        let verifier = Verifier::parse(verifier)
+            .ok_or(RouteError::InvalidGrant("code_verifier must have 43 to 128 unreserved characters"))?;
+        let shown =
+            Shown { client_id: &client.id, redirect_uri: form.get("redirect_uri"), challenge: &verifier.challenge() };
+        let now = self.settings.clock.since_epoch();
+        let in_use = self.grants.redeem(code, &shown, |grant| self.check_use(grant, form), now)?;
+        let scope = in_use.grant.scope.clone();
+        Ok((in_use, scope))
+    }
+
+    /// Blocks on the disk. Scopes can be left out, and are there again the next time (RFC 6749 section 6).
+    fn renew(&self, form: &Form, client: &Client) -> Result<(InUse, Scopes), RouteError> {
+        let token = form.get("refresh_token").ok_or(RouteError::InvalidRequest("refresh_token is missing"))?;
+        let mut scope = Scopes::none();
+        let check = |grant: &Grant| {
+            scope = asked_scope(form, &grant.scope)?;
+            self.check_use(grant, form)
+        };
+        let in_use = self.grants.renew(token, &client.id, check, self.settings.clock.since_epoch())?;
+        Ok((in_use, scope))
+    }
+
+    /// Whether the person is still one of ours, and the token is to be for what was granted.
+    fn check_use(&self, grant: &Grant, form: &Form) -> Result<(), RouteError> {
+        if !self.users.has(&grant.user) {
+            return Err(RouteError::InvalidGrant("the person who granted this is no user of this server any more"));
+        }
+        resource_named(&mut form.all("resource"), slice::from_ref(&grant.resource)).map(drop)
+    }
+}
+
+fn asked_grant(form: &Form) -> Result<GrantType, RouteError> {
+    let name = form.get("grant_type").ok_or(RouteError::InvalidRequest("grant_type is missing"))?;
+    GrantType::named(name).ok_or(RouteError::UnsupportedGrantType(
+        "the grants here are authorization_code, refresh_token, device_code and client_credentials",
+    ))
+}
+
+/// Policy beside RFC 8707: one resource for one token, and the first of ours when none is named. A slash too much at the
+/// end is taken for none, since clients in the field send it.
+pub(super) fn resource_named<'a, 'b>(
+    asked: &mut impl Iterator<Item = &'b str>,
+    accepted: &'a [Resource],
+) -> Result<&'a Resource, RouteError> {
     let found = match (asked.next(), asked.next()) {
         (None, _) => accepted.first(),
         (Some(text), None) => {
-            let named = Resource::parse(text).ok();
-            accepted.iter().find(|resource| Some(*resource) == named.as_ref())
+            let named = |text| Resource::parse(text).ok().and_then(|named| accepted.iter().find(|one| **one == named));
+            named(text).or_else(|| {
+                let found = text.strip_suffix('/').and_then(named)?;
+                info!(resource = found.as_str(), "a client named the resource with a slash too much");
+                Some(found)
+            })
         }
         (Some(_), Some(_)) => {
             return Err(RouteError::InvalidTarget("ask for one resource at a time".to_owned()));
@@ -75,13 +153,13 @@ fn asked_resource<'a>(form: &Form, accepted: &'a [Resource]) -> Result<&'a Resou
     })
 }
 
-/// All that is registered when nothing is asked for; never more than is asked for or registered.
-fn asked_scope(form: &Form, registered: &Scopes) -> Result<Scopes, RouteError> {
+/// All that there is when nothing is asked for; never more than is asked for or there.
+pub(super) fn asked_scope(form: &Form, there_is: &Scopes) -> Result<Scopes, RouteError> {
     let Some(text) = form.get("scope") else {
-        return Ok(registered.clone());
+        return Ok(there_is.clone());
     };
-    let asked = Scopes::parse(text).ok().filter(|asked| !asked.is_empty() && registered.covers(asked));
-    asked.ok_or_else(|| RouteError::InvalidScope(format!("this client may ask for no other scope than: {registered}")))
+    let asked = Scopes::parse(text).ok().filter(|asked| !asked.is_empty() && there_is.covers(asked));
+    asked.ok_or_else(|| RouteError::InvalidScope(format!("this client may ask for no other scope than: {there_is}")))
 }
 
 #[cfg(test)]
@@ -154,12 +232,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_grants_are_unsupported_before_anybody_is_asked_who_he_is() {
+    async fn a08_other_grants_are_unsupported_before_anybody_is_asked_who_he_is() {
         let issuer = Fixture::new();
-        for grant in ["password", "implicit", "authorization_code", "refresh_token", "Client_Credentials", "x"] {
+        for grant in ["password", "implicit", "Client_Credentials", "x"] {
             issuer.form("/token", &[("grant_type", grant)]).await.is_refused(400, "unsupported_grant_type");
         }
         issuer.form("/token", &[]).await.is_refused(400, "invalid_request");
+    }
+
+    #[tokio::test]
+    async fn a_client_uses_the_grants_that_it_registered_for() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        for grant in ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"] {
+            let form = [("grant_type", grant), ("client_id", &id), ("client_secret", &secret)];
+            issuer.form("/token", &form).await.is_refused(400, "unauthorized_client");
+            issuer.form("/token", &[("grant_type", grant)]).await.is_refused(401, "invalid_client");
+        }
     }
 
     #[tokio::test]
@@ -179,12 +268,13 @@ mod tests {
             ("http://localhost:8000/mcp", "http://localhost:8000/mcp"),
             ("HTTP://LOCALHOST:8000/mcp", "http://localhost:8000/mcp"),
             ("", "http://127.0.0.1:8000/mcp"),
+            ("http://localhost:8000/mcp/", "http://localhost:8000/mcp"),
         ] {
             let answer = issuer.local("/token", &[("resource", asked)]).await;
             assert_eq!(claims_of(answer.json["access_token"].as_str().unwrap())["aud"], audience, "{asked}");
         }
         for bad in [
-            "http://127.0.0.1:8000/mcp/",
+            "http://127.0.0.1:8000/mcp//",
             "http://127.0.0.1:8000/MCP",
             "http://127.0.0.1:8000/mcp?x",
             "http://127.0.0.1:8000/mcp#fragment",

@@ -117,11 +117,25 @@ impl RedirectUri {
         self.url().scheme() != "https"
     }
 
+    /// Whether it is an http address of this machine.
+    pub fn is_on_loopback(&self) -> bool {
+        without_port(&self.0).is_some()
+    }
+
     /// Where it leads, in the words of a person: the host and port, or the scheme of a program.
     pub fn place(&self) -> String {
         let url = self.url();
         match url.scheme() {
             "http" | "https" => url[Position::BeforeHost..Position::AfterPort].to_owned(),
+            scheme => format!("{scheme}:"),
+        }
+    }
+
+    /// The same as a source of a Content-Security-Policy, which compares scheme, host and port.
+    pub fn csp_source(&self) -> String {
+        let url = self.url();
+        match url.scheme() {
+            "http" | "https" => url.origin().ascii_serialization(),
             scheme => format!("{scheme}:"),
         }
     }

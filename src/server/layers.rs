@@ -13,9 +13,12 @@ use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, route};
-use crate::telemetry::{
-    audit::{self, Event},
-    request::Ids,
+use crate::{
+    issuer,
+    telemetry::{
+        audit::{self, Event},
+        request::Ids,
+    },
 };
 
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -173,7 +176,11 @@ fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, 
     }
     let index = ResourceIndex(app.names.resource_index(host));
     let is_public_document = path.starts_with("/.well-known/");
+    // Forms of our own pages, which are made so that nobody else can send them, come from nowhere: the pages forbid their
+    // browser to say where they are.
+    let is_form = issuer::takes_forms(path);
     let origin = request.headers().get(header::ORIGIN).filter(|_| !is_public_document);
+    let origin = origin.filter(|origin| !(is_form && *origin == "null"));
     if let Some(origin) = origin
         && !origin.to_str().is_ok_and(|origin| app.names.allows_origin(origin))
     {

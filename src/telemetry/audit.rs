@@ -91,9 +91,48 @@ pub enum Event<'a> {
         /// The audience.
         resource: &'a str,
     },
+    /// A person logged in at the embedded issuer.
+    PersonLoggedIn {
+        /// The user.
+        user: &'a str,
+    },
+    /// Somebody tried to.
+    LoginFailed {
+        /// As they named themselves; it may be anybody.
+        user: &'a str,
+        /// Why not.
+        reason: &'a str,
+    },
+    /// A person let a client act for them.
+    ConsentGiven {
+        /// The client.
+        client: &'a str,
+        /// The person.
+        user: &'a str,
+        /// What it may do.
+        scope: &'a str,
+    },
+    /// A person did not.
+    ConsentDenied {
+        /// The client.
+        client: &'a str,
+        /// The person.
+        user: &'a str,
+        /// What it wanted to do.
+        scope: &'a str,
+    },
+    /// What a person had granted to a client ended before its time, with all its tokens.
+    GrantEnded {
+        /// The client.
+        client: &'a str,
+        /// The person.
+        user: &'a str,
+        /// Why.
+        reason: &'a str,
+    },
     /// The embedded issuer refused a request at one of its endpoints.
     IssuerRefused {
-        /// `token`, `register`, `manage`, `revoke`, `introspect`.
+        /// `authorize`, `device_authorization`, `token`, `register`, `manage`, `revoke`, `introspect`.
         endpoint: &'a str,
         /// The client as it named itself; it may be anybody.
         client: &'a str,
@@ -174,6 +213,11 @@ pub fn record(event: Event<'_>) {
         Event::TokenIssued { client, scope, resource } => {
             info!(target: "audit", client, scope, resource, "token_issued");
         }
+        Event::PersonLoggedIn { user } => info!(target: "audit", user, "person_logged_in"),
+        Event::LoginFailed { user, reason } => info!(target: "audit", user, reason, "login_failed"),
+        Event::ConsentGiven { client, user, scope } => info!(target: "audit", client, user, scope, "consent_given"),
+        Event::ConsentDenied { client, user, scope } => info!(target: "audit", client, user, scope, "consent_denied"),
+        Event::GrantEnded { client, user, reason } => info!(target: "audit", client, user, reason, "grant_ended"),
         Event::IssuerRefused { endpoint, client, reason } => {
             info!(target: "audit", endpoint, client, reason, "issuer_refused");
         }
