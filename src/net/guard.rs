@@ -1,5 +1,5 @@
-//! One small document from a URL that a stranger chose, without lending the stranger this machine's place in the network
-//! (server-side request forgery).
+//! One small document from a URL that a stranger chose, without lending the stranger this machine's place in the
+//! network (server-side request forgery).
 
 use std::{
     fmt,
@@ -17,10 +17,12 @@ use crate::{hint::Hint, oauth::is_loopback};
 
 /// Largest document, in bytes.
 const MAX_BYTES: usize = 5 * 1024;
-/// How many addresses of one name are tried: a name may have hundreds, and each is a connection that a stranger asked for.
+/// How many addresses of one name are tried: a name may have hundreds, and each is a connection that a stranger asked
+/// for.
 const MAX_ADDRESSES: usize = 4;
 
-/// Fetches from the public internet only: https, no redirects, no proxy, nothing compressed, one connection for one answer.
+/// Fetches from the public internet only: https, no redirects, no proxy, nothing compressed, one connection for one
+/// answer.
 ///
 /// A name is resolved once, and the connection goes to the addresses that were judged then: one that changes its mind
 /// between the check and the connection (DNS rebinding) has nobody to tell.
@@ -37,8 +39,8 @@ pub enum GuardError {
     /// Anybody on the way could have written it.
     #[error("`{0}` is not https")]
     Plain(String),
-    /// The host is of this machine or of a network that is not everybody's, or has no address at all: who asks is not to
-    /// learn which names and addresses exist there.
+    /// The host is of this machine or of a network that is not everybody's, or has no address at all: who asks is not
+    /// to learn which names and addresses exist there.
     #[error("`{0}` is not a host on the public internet")]
     NotPublic(String),
     /// Anything but the document; redirects are not followed.
@@ -75,8 +77,8 @@ impl fmt::Debug for Guard {
 }
 
 impl Guard {
-    /// Fetches within the time of `options`. `allow_loopback` lets this machine's own addresses through besides, by https
-    /// and by http.
+    /// Fetches within the time of `options`. `allow_loopback` lets this machine's own addresses through besides, by
+    /// https and by http.
     pub fn new(options: Options, allow_loopback: bool) -> Self {
         Self::resolving_by(options, allow_loopback, Arc::new(localhost::Resolver))
     }
@@ -216,8 +218,8 @@ fn is_global_v4(address: Ipv4Addr) -> bool {
     !SPECIAL.iter().any(is_in)
 }
 
-/// Of IPv6 only `2000::/3` is given out. All else is refused without being named: loopback, unspecified, IPv4-mapped and
-/// -compatible, NAT64 (`64:ff9b::/96`, `64:ff9b:1::/48`), discard, unique local, link- and site-local, multicast.
+/// Of IPv6 only `2000::/3` is given out. All else is refused without being named: loopback, unspecified, IPv4-mapped
+/// and -compatible, NAT64 (`64:ff9b::/96`, `64:ff9b:1::/48`), discard, unique local, link- and site-local, multicast.
 const fn is_global_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
     // Protocol assignments (Teredo, benchmarking, ORCHID) and documentation; 6to4, an IPv4 address in disguise; more

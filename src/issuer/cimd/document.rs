@@ -16,7 +16,7 @@ pub(super) const MAX_ID_BYTES: usize = 1000;
 /// Most redirect URIs of one client.
 const MAX_REDIRECT_URIS: usize = 50;
 
-/// A client as its document describes it: public, for people only, by authorization code and refresh token.
+/// A client as its document describes it: public, and for people only.
 #[derive(Debug, PartialEq)]
 pub(in crate::issuer) struct DocumentClient {
     /// The URL, byte for byte.
@@ -25,6 +25,8 @@ pub(in crate::issuer) struct DocumentClient {
     pub(in crate::issuer) name: Option<String>,
     /// At least one.
     pub(in crate::issuer) redirect_uris: Vec<RedirectUri>,
+    /// Whether it means to use refresh tokens; without a word it does not (RFC 7591 section 2).
+    pub(in crate::issuer) may_refresh: bool,
     /// All it means to ask for, known here or not; `None` if it does not say.
     pub(in crate::issuer) scope: Option<Scopes>,
 }
@@ -133,8 +135,8 @@ struct Written {
 }
 
 impl DocumentClient {
-    /// Members that mean nothing here are ignored; no address in them is ever fetched. So are grants beside the one that
-    /// is needed, since editors in the field list them all (VS Code: the device's).
+    /// Members that mean nothing here are ignored; no address in them is ever fetched. So are grants beside the one
+    /// that is needed, since editors in the field list them all (VS Code: the device's).
     pub(super) fn read(client_id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Self, BadDocument> {
         if !is_json(headers) {
             return Err(BadDocument::MediaType);
@@ -165,6 +167,7 @@ impl DocumentClient {
             client_id: client_id.to_owned(),
             name: metadata.client_name.as_deref().and_then(clean_name),
             redirect_uris: redirect_uris(&metadata.redirect_uris)?,
+            may_refresh: metadata.grant_types.iter().any(|grant| grant == "refresh_token"),
             scope: metadata.scope,
         })
     }
@@ -350,6 +353,9 @@ mod tests {
             assert_eq!(read(&bad), Err(why), "{bad}");
         }
         assert!(read(&with("redirect_uris", redirects(MAX_REDIRECT_URIS))).is_ok());
+        assert!(client.may_refresh);
+        assert!(!read(&with("grant_types", json!(["authorization_code"]))).unwrap().may_refresh);
+        assert!(!read(&without("grant_types")).unwrap().may_refresh);
         for unsaid in ["client_name", "grant_types", "response_types", "token_endpoint_auth_method", "scope"] {
             assert!(read(&without(unsaid)).is_ok(), "{unsaid}");
         }

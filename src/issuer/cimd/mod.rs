@@ -297,6 +297,7 @@ mod tests {
                 client_id: fixture.id("client.json"),
                 name: Some("An editor".to_owned()),
                 redirect_uris: vec![RedirectUri::parse("http://127.0.0.1/callback").unwrap()],
+                may_refresh: false,
                 scope: Some(Scopes::parse("mcp:read").unwrap()),
             }
         );
@@ -417,8 +418,13 @@ mod tests {
     async fn a24_only_so_many_documents_are_kept() {
         let fixture = Fixture::new(true).await;
         for index in 0..=MAX_KEPT {
-            let client =
-                DocumentClient { client_id: index.to_string(), name: None, redirect_uris: Vec::new(), scope: None };
+            let client = DocumentClient {
+                client_id: index.to_string(),
+                name: None,
+                redirect_uris: Vec::new(),
+                may_refresh: false,
+                scope: None,
+            };
             // The second is the first that would go by itself.
             let lifetime = if index == 1 { SHORTEST } else { LONGEST };
             fixture.documents.keep(&Arc::new(client), lifetime);
