@@ -1,0 +1,129 @@
+//! Other people's clients that have a person log in: from the first 401 to a tool's answer, and on when the access
+//! token is no longer taken.
+
+use std::thread;
+
+use crate::harness::{Account, Keycloak, Person};
+
+mod clients;
+
+/// A server, and who has accounts at its issuer.
+struct Place<'a> {
+    url: String,
+    issuer: String,
+    person: Box<dyn Fn(&str) -> Person + Sync + 'a>,
+}
+
+impl Place<'_> {
+    /// A person who uses this program.
+    fn person(&self, program: &str) -> Person {
+        (self.person)(program)
+    }
+
+    /// Asserts that the person was asked once, for this server, and sent back with a code of its issuer.
+    #[track_caller]
+    fn logged_in_once(&self, person: &Person) {
+        let visits = person.visits(1);
+        let visit = &visits[0];
+        assert!(visit["lost"].is_null(), "{visit:#}");
+        assert_eq!(
+            (&visit["issuer"], &visit["error"]),
+            (&self.issuer.as_str().into(), &None::<&str>.into()),
+            "{visit:#}"
+        );
+        let asked = &visit["asked"];
+        assert_eq!(asked["resource"], self.url, "{visit:#}");
+        assert_eq!(asked["code_challenge_method"], "S256", "{visit:#}");
+        assert_eq!(asked["redirect_uri"], visit["ended"], "{visit:#}");
+        let scope = asked["scope"].as_str().expect("it asks for scopes");
+        assert!(scope.starts_with("mcp:read mcp:write mcp:infer"), "{visit:#}");
+    }
+}
+
+/// One Keycloak for all: it takes twenty seconds to start.
+#[test]
+fn at_keycloak() {
+    let keycloak = Keycloak::start();
+    let account = Account::new();
+    let issuer = keycloak.issuer();
+    let server = account.serve_at(keycloak.resource_port, &[], &["--issuer", &issuer]);
+    let place =
+        Place { url: server.url(), issuer, person: Box::new(|program| Person::at_keycloak(&keycloak, program)) };
+    // Two at a time: each has a browser.
+    let lanes: [&[fn(&Place<'_>)]; 2] = [
+        &[clients::inspector, clients::inspector_command_line, clients::typescript_sdk_1],
+        &[clients::mcp_remote, clients::python_sdk, clients::fastmcp, clients::typescript_sdk_2],
+    ];
+    thread::scope(|scope| {
+        for lane in lanes {
+            let place = &place;
+            scope.spawn(move || lane.iter().for_each(|client| client(place)));
+        }
+    });
+}
+
+/// What a client does at a plain `securemcp serve`.
+fn at_securemcp(client: fn(&Place<'_>)) {
+    at_securemcp_called("127.0.0.1", client);
+}
+
+/// The same by another of the names that it has.
+fn at_securemcp_called(host: &str, client: fn(&Place<'_>)) {
+    let account = Account::new();
+    let server = account.serve();
+    client(&Place {
+        url: server.url().replace("127.0.0.1", host),
+        issuer: server.origin(),
+        person: Box::new(|program| Person::at_securemcp(&account, program)),
+    });
+}
+
+#[test]
+fn python_sdk() {
+    at_securemcp(clients::python_sdk);
+}
+
+#[test]
+fn typescript_sdk_1() {
+    at_securemcp(clients::typescript_sdk_1);
+}
+
+#[test]
+fn typescript_sdk_2() {
+    at_securemcp(clients::typescript_sdk_2);
+}
+
+#[test]
+fn fastmcp() {
+    at_securemcp(clients::fastmcp);
+}
+
+#[test]
+fn mcp_remote() {
+    at_securemcp(clients::mcp_remote);
+}
+
+#[test]
+fn inspector() {
+    at_securemcp(clients::inspector);
+}
+
+#[test]
+fn inspector_command_line() {
+    at_securemcp(clients::inspector_command_line);
+}
+
+#[test]
+fn a_person_says_no() {
+    at_securemcp(clients::nobody);
+}
+
+#[test]
+fn inspector_by_the_name_localhost() {
+    at_securemcp_called("localhost", clients::inspector);
+}
+
+#[test]
+fn mcp_remote_by_the_name_localhost() {
+    at_securemcp_called("localhost", clients::mcp_remote);
+}
