@@ -16,7 +16,7 @@ use super::{
     call::Form,
     clients::{Client, GrantType},
     grants::Granted,
-    pages::{self, Asking, Hidden, Page},
+    pages::{self, Asking, Hidden, Login, Page},
     person::record_decision,
     token::resource_named,
     users::DEV,
@@ -37,6 +37,13 @@ const MAX_STATE: usize = 4096;
 /// Asked for by clients that want a refresh token (OpenID Connect Core section 11). Here a client that registered for
 /// refresh tokens gets them; it is no right of its own.
 const OFFLINE_ACCESS: &str = "offline_access";
+
+/// What is different when somebody has to log in again.
+#[derive(Default)]
+pub(super) struct Again<'a> {
+    pub(super) user: &'a str,
+    pub(super) problem: Option<&'a str>,
+}
 
 /// A request that can be put to a person.
 pub(super) struct Asked {
@@ -85,7 +92,7 @@ pub(super) async fn get(
     }
     let (browser, about) = (issuer.browsers.of(&headers), format!("{PATH}?{query}"));
     let page = match issuer.user_of(&browser) {
-        None => issuer.login_page(&browser, &about, asked.client.name.as_deref(), "", None),
+        None => issuer.login_page(&browser, &about, asked.client.name.as_deref(), &Again::default()),
         Some(user) => issuer.consent_page(&browser, &about, &asked, &user),
     };
     with_cookie(page.into_response(), browser)
@@ -116,12 +123,17 @@ impl Embedded {
         &self,
         browser: &Browser,
         about: &str,
-        client_name: Option<&str>,
-        user: &str,
-        problem: Option<&str>,
+        going_on_to: Option<&str>,
+        again: &Again<'_>,
     ) -> Page {
         let form = self.browsers.form(browser, "login", about);
-        pages::login(&Hidden { about, form: &form }, client_name, user, problem)
+        let login = Login {
+            going_on_to: going_on_to.unwrap_or("an application without a name"),
+            user: again.user,
+            problem: again.problem,
+            is_for_development: self.settings.users.is_empty(),
+        };
+        pages::login(&Hidden { about, form: &form }, &login)
     }
 
     fn consent_page(&self, browser: &Browser, about: &str, asked: &Asked, user: &str) -> Page {

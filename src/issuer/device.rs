@@ -18,7 +18,7 @@ use http::{HeaderMap, StatusCode};
 use super::{
     Embedded, RouteError,
     attempts::Attempts,
-    authorize::{see_other, with_cookie},
+    authorize::{Again, see_other, with_cookie},
     browser::Browser,
     call::{Call, Form},
     client_auth::Credentials,
@@ -35,6 +35,8 @@ use crate::{
 };
 
 pub(super) const PATH: &str = "/device";
+/// What somebody goes on to who logs in here.
+pub(super) const GOING_ON: &str = "a device that waits for you";
 /// How long a person has.
 const LIFETIME: Duration = Duration::from_mins(10);
 /// Least time between two polls.
@@ -247,7 +249,7 @@ impl Embedded {
     fn device_page(&self, browser: &Browser, code: &str) -> Page {
         let about = about(code);
         let Some(user) = self.user_of(browser) else {
-            return self.login_page(browser, &about, Some("a device that waits for you"), "", None);
+            return self.login_page(browser, &about, Some(GOING_ON), &Again::default());
         };
         let ask = |problem| {
             let form = self.browsers.form(browser, "device", PATH);
@@ -294,4 +296,156 @@ fn normal(typed: &str) -> String {
     let letters = typed.chars().filter(char::is_ascii_alphanumeric).take(CODE_LENGTH + 1);
     let letters: Vec<_> = letters.map(|letter| letter.to_ascii_uppercase()).collect();
     letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        issuer::testing::{Answer, Fixture, ISSUER, Person, claims_of},
+        oauth::device::DEVICE_CODE,
+    };
+
+    /// A public client that may use the grant.
+    async fn client(issuer: &Fixture) -> String {
+        let metadata = json!({"client_name": "Television", "token_endpoint_auth_method": "none",
+            "grant_types": [DEVICE_CODE, "refresh_token"]});
+        let answer = issuer.register(&metadata).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+        answer.json["client_id"].as_str().unwrap().to_owned()
+    }
+
+    async fn begun(issuer: &Fixture, client: &str) -> Value {
+        let answer = issuer.trade_at("/device_authorization", client, &[("scope", "mcp:read")]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
+        answer.json
+    }
+
+    async fn poll(issuer: &Fixture, client: &str, device: &Value) -> Answer {
+        let code = device["device_code"].as_str().unwrap();
+        issuer.trade(client, &[("grant_type", DEVICE_CODE), ("device_code", code)]).await
+    }
+
+    #[tokio::test]
+    async fn a_person_types_the_code_and_the_device_gets_tokens() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let device = begun(&issuer, &id).await;
+        let code = device["user_code"].as_str().unwrap();
+        assert_eq!((code.len(), code.as_bytes()[4]), (9, b'-'));
+        assert_eq!((&device["expires_in"], &device["interval"]), (&json!(600), &json!(5)));
+        assert_eq!(device["verification_uri"], format!("{ISSUER}/device"));
+        assert_eq!(device["verification_uri_complete"], format!("{ISSUER}/device?user_code={code}"));
+        poll(&issuer, &id, &device).await.is_refused(400, "authorization_pending");
+
+        let mut person = Person::new(&issuer);
+        let page = person.get("/device").await;
+        person.log_in(&page, "dev", &issuer.password()).await;
+        let page = person.get("/device").await;
+        let (about, form) = page.hidden();
+        let typed = code.to_ascii_lowercase().replace('-', " ");
+        let answer = person.post("/device", &[("about", &about), ("form", &form), ("user_code", &typed)]).await;
+        let path = answer.header("location").to_owned();
+        assert_eq!(path, format!("/device?user_code={code}"));
+        let page = person.get(&path).await;
+        assert!(page.text.contains("Allow Television") && page.text.contains("another device"), "{}", page.text);
+        let done = person.decide(&page, "allow").await;
+        assert!(done.status == StatusCode::OK && done.text.contains("The device is connected"), "{}", done.text);
+
+        let tokens = poll(&issuer, &id, &device).await;
+        assert_eq!((tokens.status, &tokens.json["scope"]), (StatusCode::OK, &json!("mcp:read")), "{}", tokens.json);
+        assert_eq!(claims_of(tokens.json["access_token"].as_str().unwrap())["sub"], "dev");
+        let refresh_token = tokens.json["refresh_token"].as_str().unwrap();
+        assert_eq!(issuer.refresh(&id, refresh_token).await.status, StatusCode::OK);
+        poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
+        assert!(person.get(&path).await.text.contains("was used"));
+    }
+
+    #[tokio::test]
+    async fn who_says_no_or_nothing_connects_nothing() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let mut person = Person::logged_in(&issuer).await;
+        let device = begun(&issuer, &id).await;
+        let path = device["verification_uri_complete"].as_str().unwrap().replace(ISSUER, "");
+        let page = person.get(&path).await;
+        assert!(person.decide(&page, "deny").await.text.contains("Denied"));
+        poll(&issuer, &id, &device).await.is_refused(400, "access_denied");
+        poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
+        let device = begun(&issuer, &id).await;
+        issuer.advance(600);
+        poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
+        assert!(issuer.files("grants").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_device_that_polls_too_often_is_slowed_down() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let device = begun(&issuer, &id).await;
+        poll(&issuer, &id, &device).await.is_refused(400, "authorization_pending");
+        issuer.advance(4);
+        poll(&issuer, &id, &device).await.is_refused(400, "slow_down");
+        issuer.advance(9);
+        poll(&issuer, &id, &device).await.is_refused(400, "slow_down");
+        issuer.advance(15);
+        poll(&issuer, &id, &device).await.is_refused(400, "authorization_pending");
+    }
+
+    #[tokio::test]
+    async fn a_device_code_is_its_clients_own() {
+        let issuer = Fixture::new();
+        let (id, other) = (client(&issuer).await, client(&issuer).await);
+        let device = begun(&issuer, &id).await;
+        poll(&issuer, &other, &device).await.is_refused(400, "invalid_grant");
+        poll(&issuer, &id, &json!({"device_code": "guessed"})).await.is_refused(400, "expired_token");
+        let without = issuer.trade(&id, &[("grant_type", DEVICE_CODE)]).await;
+        without.is_refused(400, "invalid_request");
+        // Whoever registered without the initial access token has no such grant.
+        let stranger = issuer.public_client().await;
+        let refused = issuer.trade_at("/device_authorization", &stranger, &[]).await;
+        refused.is_refused(400, "unauthorized_client");
+        issuer.trade_at("/device_authorization", "nobody", &[]).await.is_refused(401, "invalid_client");
+        poll(&issuer, &stranger, &device).await.is_refused(400, "unauthorized_client");
+        for (field, error) in [(("scope", "admin"), "invalid_scope"), (("resource", "https://h/mcp"), "invalid_target")]
+        {
+            issuer.trade_at("/device_authorization", &id, &[field]).await.is_refused(400, error);
+        }
+        poll(&issuer, &id, &device).await.is_refused(400, "authorization_pending");
+    }
+
+    #[tokio::test]
+    async fn codes_are_not_guessed() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let mut person = Person::logged_in(&issuer).await;
+        for _ in 0..10 {
+            let page = person.get("/device?user_code=BBBB-BBBB").await;
+            assert_eq!(page.status, StatusCode::NOT_FOUND);
+        }
+        let device = begun(&issuer, &id).await;
+        let path = device["verification_uri_complete"].as_str().unwrap().replace(ISSUER, "");
+        assert_eq!(person.get(&path).await.status, StatusCode::TOO_MANY_REQUESTS);
+        issuer.advance(60);
+        assert!(person.get(&path).await.text.contains("Allow Television"), "the twin");
+        // Nobody learns of a code without logging in.
+        let page = issuer.send(Method::GET, &path, &[], "").await;
+        assert!(page.text.contains("Log in") && !page.text.contains("Television"));
+    }
+
+    #[tokio::test]
+    async fn the_number_of_devices_that_wait_has_an_end() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        for _ in 0..MAX_WAITING {
+            begun(&issuer, &id).await;
+        }
+        let full = issuer.trade_at("/device_authorization", &id, &[]).await;
+        full.is_refused(503, "temporarily_unavailable");
+        issuer.advance(600);
+        begun(&issuer, &id).await;
+    }
 }

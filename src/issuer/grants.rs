@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCESS_TOKEN_LIFETIME, RouteError, seal::Seal};
+use super::{ACCESS_TOKEN_LIFETIME, RouteError, seal::Seal, users::Users};
 use crate::{
     oauth::{Resource, Scopes, pkce::CodeChallenge},
     secret::Secret,
@@ -116,13 +116,14 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    /// Reads every grant, and removes those that have ended. `now` since the epoch.
-    pub(super) fn open(dir: PrivateDir, seal: Seal, now: Duration) -> Result<Self, StoreError> {
+    /// Reads every grant, and removes those that have ended, and those of people who are no `users` any more. `now` since
+    /// the epoch.
+    pub(super) fn open(dir: PrivateDir, seal: Seal, users: &Users, now: Duration) -> Result<Self, StoreError> {
         let mut known = HashMap::new();
         for name in dir.names()? {
             let bytes = dir.read(&name)?.unwrap_or_default();
             match serde_json::from_slice::<Grant>(&bytes) {
-                Ok(grant) if grant.id == name && grant.kept_until() > now.as_secs() => {
+                Ok(grant) if grant.id == name && grant.kept_until() > now.as_secs() && users.has(&grant.user) => {
                     known.insert(name, Arc::new(grant));
                 }
                 // A person logs in again.
@@ -320,4 +321,294 @@ impl Grants {
 
 fn tokens(generation: u64, now: Duration) -> Stage {
     Stage::Tokens { generation, renewed_at_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::StatusCode;
+    use serde_json::{Value, json};
+    use tokio::task::JoinSet;
+
+    use crate::issuer::testing::{CALLBACK, Fixture, Person, VERIFIER, authorization, claims_of};
+
+    /// A client, and a code for it.
+    async fn with_code(issuer: &Fixture) -> (String, String) {
+        let id = issuer.public_client().await;
+        let mut person = Person::logged_in(issuer).await;
+        let code = person.code_for(&authorization(&id, &[])).await;
+        (id, code)
+    }
+
+    /// A client, and its tokens.
+    async fn with_tokens(issuer: &Fixture) -> (String, Value) {
+        let (id, code) = with_code(issuer).await;
+        let answer = issuer.trade_code(&id, &code).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.json);
+        (id, answer.json)
+    }
+
+    fn refresh_token(tokens: &Value) -> &str {
+        tokens["refresh_token"].as_str().unwrap()
+    }
+
+    fn is_good(issuer: &Fixture, tokens: &Value) -> bool {
+        let claims = claims_of(tokens["access_token"].as_str().unwrap());
+        !issuer.embedded.is_revoked(claims["jti"].as_str(), claims["client_id"].as_str())
+    }
+
+    #[tokio::test]
+    async fn a02_a_code_needs_the_verifier_of_its_challenge() {
+        let issuer = Fixture::new();
+        let (id, code) = with_code(&issuer).await;
+        let trade = async |verifier: &str| {
+            let fields = [("grant_type", "authorization_code"), ("code", &code), ("code_verifier", verifier)];
+            issuer.trade(&id, &fields).await
+        };
+        trade("").await.is_refused(400, "invalid_request");
+        for wrong in ["short", &"a".repeat(43), &"a".repeat(129), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"] {
+            trade(wrong).await.is_refused(400, "invalid_grant");
+        }
+        assert_eq!(trade(VERIFIER).await.status, StatusCode::OK, "the twin, after all of them");
+    }
+
+    #[tokio::test]
+    async fn a03_a_code_is_good_once_and_a_second_time_ends_what_came_of_it() {
+        let issuer = Fixture::new();
+        let (id, code) = with_code(&issuer).await;
+        let tokens = issuer.trade_code(&id, &code).await.json;
+        assert!(is_good(&issuer, &tokens));
+        issuer.trade_code(&id, &code).await.is_refused(400, "invalid_grant");
+        assert!(!is_good(&issuer, &tokens));
+        issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(400, "invalid_grant");
+        assert!(issuer.files("grants").is_empty());
+        let issuer = issuer.restarted();
+        assert!(!is_good(&issuer, &tokens));
+        issuer.trade_code(&id, &code).await.is_refused(400, "invalid_grant");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a03_of_fifty_who_redeem_a_code_at_once_one_does() {
+        let issuer = Arc::new(Fixture::new());
+        let (id, code) = with_code(&issuer).await;
+        let mut all = JoinSet::new();
+        for _ in 0..50 {
+            let (issuer, id, code) = (Arc::clone(&issuer), id.clone(), code.clone());
+            all.spawn(async move { issuer.trade_code(&id, &code).await });
+        }
+        let answers = all.join_all().await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1);
+        let refused = answers.iter().filter(|answer| answer.json["error"] == "invalid_grant");
+        assert_eq!(refused.count(), 49);
+    }
+
+    #[tokio::test]
+    async fn a04_a_code_is_for_its_client_its_redirect_uri_its_resource_and_a_minute() {
+        let issuer = Fixture::new();
+        let (id, code) = with_code(&issuer).await;
+        let other = issuer.public_client().await;
+        let trade = async |client: &str, field: (&str, &str)| {
+            let fields = [("grant_type", "authorization_code"), ("code", &code), ("code_verifier", VERIFIER), field];
+            issuer.trade(client, &fields).await
+        };
+        trade(&other, ("redirect_uri", CALLBACK)).await.is_refused(400, "invalid_grant");
+        for uri in ["http://127.0.0.1/callback", "http://127.0.0.1:49153/callback", "https://app.example/callback"] {
+            trade(&id, ("redirect_uri", uri)).await.is_refused(400, "invalid_grant");
+        }
+        for resource in ["http://localhost:8000/mcp", "https://other.example/mcp"] {
+            trade(&id, ("resource", resource)).await.is_refused(400, "invalid_target");
+        }
+        issuer.advance(59);
+        assert_eq!(trade(&id, ("resource", "http://127.0.0.1:8000/mcp")).await.status, StatusCode::OK);
+
+        let issuer = Fixture::new();
+        let (id, code) = with_code(&issuer).await;
+        issuer.advance(60);
+        issuer.trade_code(&id, &code).await.is_refused(400, "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_code_of_ours_is_refused_and_ends_nothing() {
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        let (grant, _) = refresh_token(&tokens).split_once('.').unwrap();
+        let forged = format!("{grant}.{}", "A".repeat(43));
+        for bad in ["x", "", ".", "../../x.y", &forged, refresh_token(&tokens)] {
+            let answer = issuer.trade_code(&id, bad).await;
+            assert!(matches!(answer.json["error"].as_str(), Some("invalid_grant" | "invalid_request")), "{bad}");
+        }
+        for bad in ["x", "..", &format!("{grant}.0.{}", "A".repeat(43)), &format!("{grant}.1.x"), &forged] {
+            issuer.refresh(&id, bad).await.is_refused(400, "invalid_grant");
+        }
+        assert!(is_good(&issuer, &tokens));
+        assert_eq!(issuer.refresh(&id, refresh_token(&tokens)).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a13_a_replaced_refresh_token_ends_the_login() {
+        let issuer = Fixture::new();
+        let (id, first) = with_tokens(&issuer).await;
+        let second = issuer.refresh(&id, refresh_token(&first)).await.json;
+        let third = issuer.refresh(&id, refresh_token(&second)).await.json;
+        assert!(is_good(&issuer, &first) && is_good(&issuer, &third));
+        // The one before the last, at once: no grace for it.
+        issuer.refresh(&id, refresh_token(&first)).await.is_refused(400, "invalid_grant");
+        assert!(!is_good(&issuer, &first) && !is_good(&issuer, &third));
+        issuer.refresh(&id, refresh_token(&third)).await.is_refused(400, "invalid_grant");
+
+        let (id, first) = with_tokens(&issuer).await;
+        let second = issuer.refresh(&id, refresh_token(&first)).await.json;
+        issuer.advance(11);
+        issuer.refresh(&id, refresh_token(&first)).await.is_refused(400, "invalid_grant");
+        assert!(!is_good(&issuer, &second), "after the grace");
+    }
+
+    #[tokio::test]
+    async fn a13_for_ten_seconds_the_token_before_gets_the_same_successor() {
+        let issuer = Fixture::new();
+        let (id, first) = with_tokens(&issuer).await;
+        let second = issuer.refresh(&id, refresh_token(&first)).await.json;
+        issuer.advance(10);
+        let issuer = issuer.restarted();
+        for _ in 0..2 {
+            let again = issuer.refresh(&id, refresh_token(&first)).await.json;
+            assert_eq!(again["refresh_token"], second["refresh_token"]);
+            assert_ne!(again["access_token"], second["access_token"]);
+        }
+        assert_eq!(issuer.refresh(&id, refresh_token(&second)).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a13_twenty_refreshes_at_once_leave_a_login_that_works() {
+        let issuer = Arc::new(Fixture::new());
+        let (id, first) = with_tokens(&issuer).await;
+        let mut all = JoinSet::new();
+        for _ in 0..20 {
+            let (issuer, id, token) = (Arc::clone(&issuer), id.clone(), refresh_token(&first).to_owned());
+            all.spawn(async move { issuer.refresh(&id, &token).await });
+        }
+        let answers = all.join_all().await;
+        assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
+        assert!(answers.iter().all(|answer| answer.json["refresh_token"] == answers[0].json["refresh_token"]));
+        assert_eq!(issuer.refresh(&id, refresh_token(&answers[0].json)).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a14_a_refresh_token_is_for_its_client_its_resource_and_its_scopes() {
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        let token = refresh_token(&tokens);
+        let other = issuer.public_client().await;
+        issuer.refresh(&other, token).await.is_refused(400, "invalid_grant");
+        let with = async |field: (&str, &str)| {
+            issuer.trade(&id, &[("grant_type", "refresh_token"), ("refresh_token", token), field]).await
+        };
+        with(("scope", "mcp:read mcp:write")).await.is_refused(400, "invalid_scope");
+        with(("scope", "mcp:write")).await.is_refused(400, "invalid_scope");
+        with(("resource", "http://localhost:8000/mcp")).await.is_refused(400, "invalid_target");
+        // Refused ones have used nothing up.
+        let answer = with(("resource", "http://127.0.0.1:8000/mcp")).await;
+        assert_eq!((answer.status, &answer.json["scope"]), (StatusCode::OK, &json!("mcp:read")));
+    }
+
+    #[tokio::test]
+    async fn scopes_that_are_left_out_are_there_again_the_next_time() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let mut person = Person::logged_in(&issuer).await;
+        let code = person.code_for(&authorization(&id, &[("scope", "mcp:read mcp:write")])).await;
+        let tokens = issuer.trade_code(&id, &code).await.json;
+        let fields =
+            [("grant_type", "refresh_token"), ("refresh_token", refresh_token(&tokens)), ("scope", "mcp:read")];
+        let narrow = issuer.trade(&id, &fields).await.json;
+        assert_eq!(narrow["scope"], "mcp:read");
+        assert_eq!(claims_of(narrow["access_token"].as_str().unwrap())["scope"], "mcp:read");
+        assert_eq!(issuer.refresh(&id, refresh_token(&narrow)).await.json["scope"], "mcp:read mcp:write");
+    }
+
+    #[tokio::test]
+    async fn a_client_without_the_grant_gets_no_refresh_token_and_its_tokens_live_their_life() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client_with(&json!({"grant_types": ["authorization_code"]})).await;
+        let mut person = Person::logged_in(&issuer).await;
+        let code = person.code_for(&authorization(&id, &[])).await;
+        issuer.advance(59);
+        let tokens = issuer.trade_code(&id, &code).await.json;
+        assert!(tokens.get("refresh_token").is_none());
+        issuer.advance(899);
+        let issuer = issuer.restarted();
+        assert!(is_good(&issuer, &tokens));
+    }
+
+    #[tokio::test]
+    async fn a_login_ends_when_nobody_uses_it_and_in_any_case_after_ninety_days() {
+        let issuer = Fixture::new();
+        let (id, mut tokens) = with_tokens(&issuer).await;
+        let days = |days: u64| days * 24 * 3600;
+        for _ in 0..6 {
+            issuer.advance(days(13));
+            tokens = issuer.refresh(&id, refresh_token(&tokens)).await.json;
+            assert!(tokens["access_token"].is_string(), "{tokens}");
+        }
+        issuer.advance(days(12));
+        issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(400, "invalid_grant");
+
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        issuer.advance(days(14));
+        issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(400, "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_that_is_given_back_ends_the_login() {
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        let other = issuer.public_client().await;
+        let revoke = async |client: &str, token: &str| issuer.trade_at("/revoke", client, &[("token", token)]).await;
+        assert_eq!(revoke(&other, refresh_token(&tokens)).await.status, StatusCode::OK);
+        assert!(is_good(&issuer, &tokens), "another's");
+        assert_eq!(revoke(&id, refresh_token(&tokens)).await.status, StatusCode::OK);
+        assert!(!is_good(&issuer, &tokens));
+        issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(400, "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn who_is_no_user_any_more_has_granted_nothing() {
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        let issuer = issuer.restarted_with(|settings| {
+            let hash =
+                "$argon2id$v=19$m=19456,t=2,p=1$c2VjdXJlbWNwc2VjdXJlbWNw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+            settings.users.insert("alice".to_owned(), hash.to_owned());
+        });
+        issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(400, "invalid_grant");
+        assert!(!is_good(&issuer, &tokens));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_deleted_leaves_nothing() {
+        let issuer = Fixture::new();
+        let registered =
+            issuer.register(&json!({"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"})).await;
+        let id = registered.json["client_id"].as_str().unwrap();
+        let mut person = Person::logged_in(&issuer).await;
+        let code = person.code_for(&authorization(id, &[])).await;
+        let tokens = issuer.trade_code(id, &code).await.json;
+        let token = registered.json["registration_access_token"].as_str().unwrap();
+        issuer.delete_registration(&format!("/register/{id}"), token).await;
+        assert!(!is_good(&issuer, &tokens));
+        assert!(issuer.files("grants").is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_take_is_not_promised() {
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        std::fs::remove_dir_all(issuer.state.path().join("issuer/grants")).unwrap();
+        issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(500, "server_error");
+        let mut person = Person::logged_in(&issuer).await;
+        let page = person.get(&authorization(&id, &[])).await;
+        assert_eq!(person.decide(&page, "allow").await.sent_back()["error"], "server_error");
+    }
 }

@@ -212,14 +212,15 @@ impl Embedded {
         let dir = state.child("issuer")?;
         let started = settings.clock.since_epoch();
         let clients = Clients::open(dir.child("clients")?)?;
+        let users = Users::open(state, &settings.users)?;
         clients.provision_local(state, &settings.issuer, &settings.scopes, started.as_secs())?;
         Ok(Arc::new(Self {
             started,
             keys: Keys::open(&dir)?,
             clients,
             revoked: Revoked::open(dir.child("revoked")?, started.as_secs())?,
-            grants: Grants::open(dir.child("grants")?, Seal::kept(&dir)?, started)?,
-            users: Users::open(state, &settings.users)?,
+            grants: Grants::open(dir.child("grants")?, Seal::kept(&dir)?, &users, started)?,
+            users,
             browsers: Browsers::new(&settings.issuer, Arc::clone(&settings.clock)),
             devices: Devices::default(),
             used_assertions: Mutex::default(),

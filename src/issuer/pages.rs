@@ -7,6 +7,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::users::DEV;
 use crate::oauth::{RedirectUri, Scopes};
 
 const STYLE: &str = include_str!("page.css");
@@ -45,12 +46,31 @@ pub(super) struct Asking<'a> {
     pub(super) user: &'a str,
 }
 
+/// What a login page says.
+pub(super) struct Login<'a> {
+    /// What the person goes on to.
+    pub(super) going_on_to: &'a str,
+    /// As it was typed before.
+    pub(super) user: &'a str,
+    /// Why it is there again.
+    pub(super) problem: Option<&'a str>,
+    /// Whether there is one user, whom nobody configured.
+    pub(super) is_for_development: bool,
+}
+
 /// Asks for user name and password.
-pub(super) fn login(hidden: &Hidden<'_>, client_name: Option<&str>, user: &str, problem: Option<&str>) -> Page {
+pub(super) fn login(hidden: &Hidden<'_>, login: &Login<'_>) -> Page {
+    let user = if login.is_for_development && login.user.is_empty() { DEV } else { login.user };
     let content = html! {
         h1 { "Log in" }
-        p { "to go on to " b { (client_name.unwrap_or("an application without a name")) } }
-        @if let Some(problem) = problem { p.bad role="alert" { (problem) } }
+        p { "to go on to " b { (login.going_on_to) } }
+        @if let Some(problem) = login.problem { p.bad role="alert" { (problem) } }
+        @if login.is_for_development {
+            p.note {
+                "No users are configured, so there is one: " b { (DEV) } ". Its password was shown where "
+                code { "securemcp serve" } " was started, and is in the file " code { "dev-password" } " of its state directory."
+            }
+        }
         form method="post" action="/login" {
             (hidden.fields())
             label { "User name" input name="user" value=(user) autocomplete="username" autocapitalize="none" spellcheck="false"
@@ -73,15 +93,15 @@ pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>) -> Page {
         }
         dl {
             @if let Some(host) = asking.vouched_by { div { dt { "Application of" } dd { (host) } } }
-            @for scope in asking.scopes.iter() { div { dt { "May" } dd { (told(scope)) small { (scope) } } } }
+            div { dt { "It may" } @for scope in asking.scopes.iter() { dd { (told(scope)) " " small { (scope) } } } }
             div { dt { "At" } dd { (asking.resource) } }
             @if let Some(redirect_uri) = asking.redirect_uri {
                 div { dt { "Then goes on to" } dd { (redirect_uri.place())
-                    @if redirect_uri.is_local() { small { "A program on the computer that you sit at. Allow it only if you have just started this there." } }
+                    @if redirect_uri.is_local() { small.more { "A program on the computer that you sit at. Allow it only if you have just started this there." } }
                 } }
             } @else {
                 div { dt { "Then goes on at" } dd { "another device"
-                    small { "Allow it only if you have just started this there yourself. Nobody else may send you such a code." }
+                    small.more { "Allow it only if you have just started this there yourself. Nobody else may send you such a code." }
                 } }
             }
         }
@@ -133,10 +153,10 @@ pub(super) fn word(status: StatusCode, title: &str, what: &str, hint: &str) -> P
 /// What a scope lets a client do, in the words of a person.
 fn told(scope: &str) -> &str {
     match scope {
-        "mcp:read" => "Read: call tools that only look",
-        "mcp:write" => "Change: call tools that do something",
-        "mcp:infer" => "Ask your model: call tools that need one",
-        _ => "Use what needs",
+        "mcp:read" => "call tools that only look",
+        "mcp:write" => "call tools that change something",
+        "mcp:infer" => "call tools that ask your model",
+        _ => "do what needs",
     }
 }
 

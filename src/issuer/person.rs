@@ -10,7 +10,7 @@ use http::{StatusCode, header};
 
 use super::{
     Embedded,
-    authorize::{self, see_other, with_cookie},
+    authorize::{self, Again, see_other, with_cookie},
     browser::{BadForm, Browser},
     call::{Call, Form},
     device,
@@ -65,6 +65,11 @@ fn is_own(about: &str) -> bool {
     is_plain && matches!(path, authorize::PATH | device::PATH)
 }
 
+/// The query of an authorization request, if the form is about one.
+fn authorization_in(about: &str) -> Option<&str> {
+    about.strip_prefix(authorize::PATH).map(|query| query.trim_start_matches('?'))
+}
+
 /// Why a form is not taken, in the words of a person.
 pub(super) fn refused(bad: BadForm) -> Page {
     let (status, what) = match bad {
@@ -83,8 +88,16 @@ pub(super) async fn log_in(State(issuer): State<Arc<Embedded>>, call: Call) -> R
         Err(page) => return page.into_response(),
     };
     let user = sent.form.get("user").unwrap_or_default();
+    let going_on_to = match authorization_in(&sent.about) {
+        Some(query) => match issuer.read_authorization(query).await {
+            Ok(asked) => asked.client.name.clone(),
+            Err(refusal) => return refusal.into_response(),
+        },
+        None => Some(device::GOING_ON.to_owned()),
+    };
     let again = |status, problem: &str| {
-        let page = issuer.login_page(&sent.browser, &sent.about, None, user, Some(problem));
+        let again = Again { user, problem: Some(problem) };
+        let page = issuer.login_page(&sent.browser, &sent.about, going_on_to.as_deref(), &again);
         page.with_status(status).into_response()
     };
     if let Err(bad) = sent.check(&issuer, "login") {
@@ -146,10 +159,10 @@ pub(super) async fn decide(State(issuer): State<Arc<Embedded>>, call: Call) -> R
     // Logged out meanwhile: log in, and be asked again.
     let Some(user) = issuer.user_of(&sent.browser) else { return see_other(&sent.about) };
     let allows = sent.form.get("decision") == Some("allow");
-    let Some(query) = sent.about.strip_prefix(authorize::PATH) else {
+    let Some(query) = authorization_in(&sent.about) else {
         return device::decide(&issuer, &sent.about, user, allows).into_response();
     };
-    let asked = match issuer.read_authorization(query.trim_start_matches('?')).await {
+    let asked = match issuer.read_authorization(query).await {
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
     };
@@ -170,4 +183,232 @@ pub(super) fn record_decision(client: &str, user: &str, scope: &Scopes, allows: 
     } else {
         Event::ConsentDenied { client, user, scope }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+    use crate::issuer::testing::{FORM, Fixture, Person, authorization};
+
+    #[tokio::test]
+    async fn a25_a_form_without_the_text_of_this_browser_decides_nothing() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let path = authorization(&id, &[]);
+        let mut person = Person::logged_in(&issuer).await;
+        let mut other = Person::logged_in(&issuer).await;
+        let page = person.get(&path).await;
+        let (about, form) = page.hidden();
+        let others = other.get(&path).await.hidden().1;
+        let about_more = person.get(&authorization(&id, &[("scope", "mcp:read mcp:write")])).await.hidden().0;
+        let login = Person::new(&issuer).get(&path).await.hidden().1;
+        for (about, form) in [
+            (&about, ""),
+            (&about, "x"),
+            (&about, "9999999999.x.y"),
+            (&about, &*others),
+            (&about, &*login),
+            (&about_more, &*form),
+        ] {
+            let fields = [("about", about.as_str()), ("form", form), ("decision", "allow")];
+            let answer = person.post("/consent", &fields).await;
+            assert_eq!((answer.status, answer.header("location")), (StatusCode::FORBIDDEN, ""), "{form}");
+        }
+        assert!(issuer.files("grants").is_empty());
+        // The same form without the cookie, and from another site.
+        let fields = [("about", about.as_str()), ("form", &form), ("decision", "allow")];
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let cookie = person.cookie.clone().unwrap();
+        for headers in [
+            &[FORM][..],
+            &[FORM, ("cookie", &cookie), ("sec-fetch-site", "cross-site")],
+            &[FORM, ("cookie", &cookie), ("sec-fetch-site", "same-site")],
+            &[FORM, ("cookie", &cookie), ("sec-fetch-site", "none")],
+        ] {
+            let answer = issuer.send(Method::POST, "/consent", headers, &body).await;
+            assert_eq!(answer.status, StatusCode::FORBIDDEN, "{headers:?}");
+        }
+        assert!(issuer.files("grants").is_empty());
+        let answer = issuer.send(Method::POST, "/consent", &[FORM, ("cookie", &cookie)], &body).await;
+        assert!(answer.sent_back()["code"].is_string(), "the twin: an old browser that says nothing of sites");
+        // To look never grants.
+        assert_eq!(issuer.send(Method::GET, "/consent", &[("cookie", &cookie)], "").await.status.as_u16(), 405);
+        assert_eq!(issuer.files("grants").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a26_two_tabs_and_a_page_opened_twice_work_and_a_form_works_once() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let path = authorization(&id, &[]);
+        let mut person = Person::logged_in(&issuer).await;
+        let (first, second) = (person.get(&path).await, person.get(&path).await);
+        assert!(person.decide(&first, "allow").await.sent_back()["code"].is_string());
+        assert!(person.decide(&second, "allow").await.sent_back()["code"].is_string());
+        // The back button, and the form again.
+        let again = person.decide(&first, "allow").await;
+        assert_eq!((again.status, again.header("location")), (StatusCode::BAD_REQUEST, ""));
+        assert!(again.text.contains("was sent before") && again.text.contains("start again"), "{}", again.text);
+        assert_eq!(issuer.files("grants").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_form_that_lay_too_long_is_refused() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let path = authorization(&id, &[]);
+        let mut person = Person::logged_in(&issuer).await;
+        let page = person.get(&path).await;
+        issuer.advance(899);
+        assert!(person.decide(&page, "allow").await.sent_back()["code"].is_string(), "the twin");
+        let page = person.get(&path).await;
+        issuer.advance(900);
+        let answer = person.decide(&page, "allow").await;
+        assert!(answer.status == StatusCode::BAD_REQUEST && answer.text.contains("too long"), "{}", answer.text);
+
+        let mut person = Person::new(&issuer);
+        let page = person.get(&path).await;
+        issuer.advance(900);
+        let again = person.log_in(&page, "dev", &issuer.password()).await;
+        assert!(again.status == StatusCode::BAD_REQUEST && again.text.contains("Try once more"), "{}", again.text);
+        assert_eq!(person.log_in(&again, "dev", &issuer.password()).await.header("location"), path);
+    }
+
+    #[tokio::test]
+    async fn a_login_in_another_tab_is_a_login_in_this_one() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let path = authorization(&id, &[]);
+        let mut person = Person::new(&issuer);
+        let (first, second) = (person.get(&path).await, person.get(&path).await);
+        assert_eq!(person.log_in(&first, "dev", &issuer.password()).await.header("location"), path);
+        let answer = person.log_in(&second, "dev", "not even right").await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, path.as_str()));
+    }
+
+    #[tokio::test]
+    async fn a27_a_login_leads_to_our_own_pages_only() {
+        let issuer = Fixture::new();
+        let mut person = Person::new(&issuer);
+        let page = person.get("/device").await;
+        let (_, form) = page.hidden();
+        let password = issuer.password();
+        for about in [
+            "//evil.example",
+            "https://evil.example/",
+            "/device.evil",
+            "/devices",
+            "/\\evil.example",
+            "",
+            "/token",
+            "/device\r\nlocation: x",
+            "/device?\u{e9}",
+            "device",
+        ] {
+            let fields = [("about", about), ("form", &form), ("user", "dev"), ("password", &password)];
+            let answer = person.post("/login", &fields).await;
+            assert_eq!((answer.status, answer.header("location")), (StatusCode::BAD_REQUEST, ""), "{about}");
+        }
+        let answer = person.log_in(&page, "dev", &password).await;
+        assert_eq!(answer.header("location"), "/device", "the twin");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_refused_limited_and_says_nothing_of_who_exists() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let mut person = Person::new(&issuer);
+        let mut page = person.get(&authorization(&id, &[])).await;
+        let mut texts = Vec::new();
+        for (user, password) in [("dev", "wrong"), ("nobody", &*issuer.password()), ("dev", ""), ("", ""), ("Dev", "x")]
+        {
+            page = person.log_in(&page, user, password).await;
+            assert_eq!(page.status, StatusCode::UNAUTHORIZED, "{user}");
+            assert!(page.text.contains("<b>Editor</b>") && page.text.contains("is wrong"), "{}", page.text);
+            texts.push(page.text.matches("is wrong").count());
+            assert!(!person.get("/device").await.text.contains("Connect a device"));
+        }
+        assert!(texts.iter().all(|count| *count == 1));
+        for _ in 0..5 {
+            page = person.log_in(&page, "dev", "wrong").await;
+        }
+        assert_eq!(page.status, StatusCode::UNAUTHORIZED, "the tenth");
+        let closed = person.log_in(&page, "dev", &issuer.password()).await;
+        assert_eq!(closed.status, StatusCode::TOO_MANY_REQUESTS, "even the right one");
+        assert_eq!(closed.header("retry-after"), "61");
+        issuer.advance(60);
+        assert_eq!(person.log_in(&closed, "dev", &issuer.password()).await.status, StatusCode::SEE_OTHER);
+    }
+
+    #[tokio::test]
+    async fn a_login_renames_the_browser_and_ends_by_itself_or_at_the_button() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let path = authorization(&id, &[]);
+        let mut person = Person::new(&issuer);
+        let page = person.get(&path).await;
+        let before = person.cookie.clone();
+        person.log_in(&page, "dev", &issuer.password()).await;
+        assert_ne!(person.cookie, before, "who knew the old name knows nothing");
+        let mut old = Person { issuer: &issuer, cookie: before };
+        assert!(old.get(&path).await.text.contains("<h1>Log in</h1>"));
+        let page = person.get(&path).await;
+        assert!(page.text.contains("Logged in as dev"));
+        let (about, form) = page.hidden();
+        assert_eq!(person.post("/logout", &[("about", &about), ("form", "x")]).await.status, StatusCode::FORBIDDEN);
+        assert!(person.get(&path).await.text.contains("Logged in as dev"));
+        assert_eq!(person.post("/logout", &[("about", &about), ("form", &form)]).await.header("location"), path);
+        assert!(person.get(&path).await.text.contains("<h1>Log in</h1>"));
+
+        let mut person = Person::logged_in(&issuer).await;
+        issuer.advance(12 * 3600 - 1);
+        assert!(person.get(&path).await.text.contains("Logged in as dev"));
+        issuer.advance(1);
+        assert!(person.get(&path).await.text.contains("<h1>Log in</h1>"));
+    }
+
+    #[tokio::test]
+    async fn the_cookie_is_for_this_server_and_no_script() {
+        for (issuer, cookie) in [
+            ("http://127.0.0.1:8000", "securemcp-8000=; Path=/; HttpOnly; SameSite=Lax"),
+            ("https://mcp.example", "__Host-securemcp=; Path=/; HttpOnly; SameSite=Lax; Secure"),
+        ] {
+            let issuer = Fixture::new().restarted_as(issuer);
+            let set = issuer.send(Method::GET, "/device", &[], "").await.header("set-cookie").to_owned();
+            let (name, rest) = set.split_once('=').unwrap();
+            assert_eq!(format!("{name}={}", &rest[43..]), cookie);
+        }
+    }
+
+    #[tokio::test]
+    async fn users_of_the_configuration_log_in_with_their_passwords() {
+        use argon2::{Argon2, PasswordHasher as _, password_hash::phc::PasswordHash};
+        let hash = |password: &str| {
+            let hash: PasswordHash =
+                Argon2::default().hash_password_with_salt(password.as_bytes(), b"salt of 16 bytes").unwrap();
+            hash.to_string()
+        };
+        let (alice, bob) = (hash("correct horse"), hash("battery staple"));
+        let issuer = Fixture::with(|settings| {
+            settings.users.extend([("alice".to_owned(), alice), ("bob".to_owned(), bob)]);
+        });
+        let id = issuer.public_client().await;
+        for (user, password, is_good) in [
+            ("alice", "correct horse", true),
+            ("bob", "battery staple", true),
+            ("alice", "battery staple", false),
+            ("bob", "", false),
+            ("dev", "correct horse", false),
+        ] {
+            let mut person = Person::new(&issuer);
+            let page = person.get(&authorization(&id, &[])).await;
+            assert!(!page.text.contains("dev-password"));
+            let answer = person.log_in(&page, user, password).await;
+            let expected = if is_good { StatusCode::SEE_OTHER } else { StatusCode::UNAUTHORIZED };
+            assert_eq!(answer.status, expected, "{user}");
+        }
+        assert!(!issuer.state.names().unwrap().contains(&"dev-password".to_owned()));
+    }
 }

@@ -63,7 +63,7 @@ impl Fixture {
         let root = tempfile::tempdir().unwrap();
         let state = PrivateDir::open(&root.path().join("state")).unwrap();
         let clock = TestClock::at(NOW);
-        let mut settings = settings(&clock, ISSUER);
+        let mut settings = settings(&clock);
         change(&mut settings);
         let embedded = Embedded::open(&state, settings).unwrap();
         Self { embedded, clock, state, root }
@@ -71,18 +71,24 @@ impl Fixture {
 
     /// Ends the process, and starts another on the same state.
     pub(super) fn restarted(self) -> Self {
-        self.restarted_as(ISSUER)
+        self.restarted_with(|_| ())
     }
 
     pub(super) fn restarted_as(self, issuer: &str) -> Self {
+        self.restarted_with(|settings| settings.issuer = Issuer::parse(issuer).unwrap())
+    }
+
+    pub(super) fn restarted_with(self, change: impl FnOnce(&mut Settings)) -> Self {
         let Self { embedded, clock, state, root } = self;
         drop(embedded);
-        let embedded = open(&state, &clock, issuer).unwrap();
+        let mut settings = settings(&clock);
+        change(&mut settings);
+        let embedded = Embedded::open(&state, settings).unwrap();
         Self { embedded, clock, state, root }
     }
 
     pub(super) fn open_again(&self) -> Result<Arc<Embedded>, OpenError> {
-        open(&self.state, &self.clock, ISSUER)
+        Embedded::open(&self.state, settings(&self.clock))
     }
 
     pub(super) fn advance(&self, seconds: u64) {
@@ -232,14 +238,10 @@ impl Fixture {
     }
 }
 
-fn open(state: &PrivateDir, clock: &Arc<TestClock>, issuer: &str) -> Result<Arc<Embedded>, OpenError> {
-    Embedded::open(state, settings(clock, issuer))
-}
-
-fn settings(clock: &Arc<TestClock>, issuer: &str) -> Settings {
+fn settings(clock: &Arc<TestClock>) -> Settings {
     let resource = |text| Resource::parse(text).unwrap();
     Settings {
-        issuer: Issuer::parse(issuer).unwrap(),
+        issuer: Issuer::parse(ISSUER).unwrap(),
         resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
         scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
         users: super::PasswordHashes::new(),
@@ -349,7 +351,11 @@ impl Fixture {
 
     /// Trades a code, or a refresh token, as a public client does.
     pub(super) async fn trade(&self, client_id: &str, fields: &[(&str, &str)]) -> Answer {
-        self.form("/token", &[&[("client_id", client_id)], fields].concat()).await
+        self.trade_at("/token", client_id, fields).await
+    }
+
+    pub(super) async fn trade_at(&self, path: &str, client_id: &str, fields: &[(&str, &str)]) -> Answer {
+        self.form(path, &[&[("client_id", client_id)], fields].concat()).await
     }
 
     pub(super) async fn trade_code(&self, client_id: &str, code: &str) -> Answer {
