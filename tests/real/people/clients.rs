@@ -1,12 +1,12 @@
 //! What each client does, and what must come of it.
 
-use std::{fs, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 use serde_json::{Value, json};
 
 use super::Place;
 use crate::{
-    harness::{figure, free_port},
+    harness::{Person, figure, free_port},
     sdk_clients::all_tools_work,
 };
 
@@ -53,31 +53,42 @@ pub(super) fn fastmcp(place: &Place<'_>) {
 /// refreshes it.
 pub(super) fn mcp_remote(place: &Place<'_>) {
     let person = place.person("mcp-remote");
-    let story = |more: &[&str]| {
-        let told = person.run("bridge.mjs", &[&[&*place.url], more].concat()).json();
-        all_tools_work(&told, "A summary by way of mcp-remote.");
-    };
     let began = Instant::now();
-    story(&[]);
-    figure(&format!(
-        "mcp-remote at {}: {:.1} s from nothing to all tools called",
-        place.issuer,
-        began.elapsed().as_secs_f32()
-    ));
+    bridged(&person, &place.url, &[]);
+    let took = began.elapsed().as_secs_f32();
+    figure(&format!("mcp-remote at {}: {took:.1} s from nothing to all tools called", place.issuer));
     place.logged_in_once(&person);
 
-    let kept = person.desk().home().join(".mcp-auth/mcp-remote-v1");
-    let kept = fs::read_dir(kept).expect("it keeps its tokens").map(|file| file.expect("a file").path());
-    let kept = kept.into_iter().find(|path| path.to_string_lossy().ends_with("_tokens.json")).expect("tokens");
-    let read = || -> Value { serde_json::from_slice(&fs::read(&kept).expect("a file")).expect("JSON") };
-    let mut tokens = read();
-    let first = tokens["refresh_token"].clone();
-    tokens["access_token"] = "spoilt".into();
-    fs::write(&kept, tokens.to_string()).expect("the home is writable");
-    story(&["--protocol", "auto"]);
-    assert_ne!(read()["access_token"], "spoilt");
-    assert!(first.is_string() && read()["refresh_token"].is_string() && read()["refresh_token"] != first, "it rotates");
+    let before = spoil_what_mcp_remote_kept(&person);
+    bridged(&person, &place.url, &["--protocol", "auto"]);
+    let (_, after) = what_mcp_remote_kept(&person);
+    assert_ne!(after["access_token"], "spoilt");
+    assert!(before["refresh_token"].is_string() && after["refresh_token"].is_string(), "{after:#}");
+    assert_ne!(after["refresh_token"], before["refresh_token"], "it rotates");
     place.logged_in_once(&person);
+}
+
+/// Runs a program on `mcp-remote`, with all its tools.
+pub(super) fn bridged(person: &Person, url: &str, more: &[&str]) {
+    let told = person.run("bridge.mjs", &[&[url], more].concat()).json();
+    all_tools_work(&told, "A summary by way of mcp-remote.");
+}
+
+/// Makes the access token that it has kept one that no server takes, as time would; gives what it had kept.
+pub(super) fn spoil_what_mcp_remote_kept(person: &Person) -> Value {
+    let (path, kept) = what_mcp_remote_kept(person);
+    let mut spoilt = kept.clone();
+    spoilt["access_token"] = "spoilt".into();
+    fs::write(path, spoilt.to_string()).expect("the home is writable");
+    kept
+}
+
+fn what_mcp_remote_kept(person: &Person) -> (PathBuf, Value) {
+    let kept = person.desk().home().join(".mcp-auth/mcp-remote-v1");
+    let mut files = fs::read_dir(kept).expect("it keeps its tokens").map(|file| file.expect("a file").path());
+    let path = files.find(|path| path.to_string_lossy().ends_with("_tokens.json")).expect("its tokens");
+    let kept = serde_json::from_slice(&fs::read(&path).expect("a file")).expect("JSON");
+    (path, kept)
 }
 
 /// MCP Inspector in a browser.

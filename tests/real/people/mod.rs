@@ -1,7 +1,7 @@
 //! Other people's clients that have a person log in: from the first 401 to a tool's answer, and on when the access
 //! token is no longer taken.
 
-use std::thread;
+use std::{fs, thread};
 
 use crate::harness::{Account, Keycloak, Person};
 
@@ -126,4 +126,33 @@ fn inspector_by_the_name_localhost() {
 #[test]
 fn mcp_remote_by_the_name_localhost() {
     at_securemcp_called("localhost", clients::mcp_remote);
+}
+
+/// A client comes back with what it has kept: to a server that knows it, and to one that has lost everything.
+#[test]
+fn mcp_remote_after_a_restart() {
+    let account = Account::new();
+    let server = account.serve();
+    let (port, url) = (server.port, server.url());
+    let person = Person::at_securemcp(&account, "mcp-remote-restart");
+    clients::bridged(&person, &url, &[]);
+    person.visits(1);
+    server.end();
+
+    let server = account.serve_at(port, &[], &[]);
+    clients::spoil_what_mcp_remote_kept(&person);
+    clients::bridged(&person, &url, &[]);
+    person.visits(1);
+    server.end();
+
+    let state = account.home().join("state/securemcp");
+    for entry in fs::read_dir(state).expect("`serve` makes it") {
+        let path = entry.expect("an entry").path();
+        if path.file_name() != Some("dev-password".as_ref()) {
+            fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path)).expect("it is ours");
+        }
+    }
+    let _server = account.serve_at(port, &[], &[]);
+    clients::bridged(&person, &url, &[]);
+    person.visits(2);
 }
