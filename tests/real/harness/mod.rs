@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 mod account;
+mod certificate;
 mod foreign;
 mod in_process;
 mod keycloak;
@@ -18,6 +19,7 @@ mod stack;
 mod tool;
 
 pub(crate) use account::{Account, Server};
+pub(crate) use certificate::Issued;
 pub(crate) use foreign::Foreign;
 pub(crate) use in_process::InProcess;
 pub(crate) use keycloak::{ADMIN_PASSWORD, Deployed, Keycloak, RESOURCE_SECRET, SERVER_SECRET, USER_PASSWORD};
