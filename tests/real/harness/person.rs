@@ -81,7 +81,12 @@ impl Person {
 
     /// Runs a script that may open the browser.
     pub(crate) fn run(&self, script: &str, arguments: &[&str]) -> Ended {
-        self.desk.run_with(script, arguments, &[("BROWSER", &self.browser())])
+        self.run_with(script, arguments, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn run_with(&self, script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+        self.desk.run_with(script, arguments, &[&[("BROWSER", &*self.browser())], variables].concat())
     }
 
     /// Runs a script in which the person themself does it all.

@@ -23,6 +23,9 @@ class Provider {
     /** How often an authorization server has given tokens. */
     given = 0;
 
+    /** Whose document is this program's client id, where the authorization server takes such. */
+    clientMetadataUrl = process.env.TEST_CLIENT_DOCUMENT;
+
     constructor(server) {
         this.#server = server;
         this.redirectUrl = `http://127.0.0.1:${server.address().port}/callback`;

@@ -13,7 +13,7 @@ use crate::{
 /// The official Python SDK's `OAuthClientProvider`.
 pub(super) fn python_sdk(place: &Place<'_>) {
     let person = place.person("python-sdk");
-    let told = person.run("client.py", &[&place.url, "modern", "login"]).json();
+    let told = place.run(&person, "client.py", &["modern", "login"]).json();
     assert_eq!(told["protocol"], "2026-07-28");
     all_tools_work(&told, "A summary from the Python SDK.");
     assert_eq!(told["refreshed"], json!({"echo": "again", "given": 2}));
@@ -23,7 +23,7 @@ pub(super) fn python_sdk(place: &Place<'_>) {
 /// The official TypeScript SDK 1.x with a provider.
 pub(super) fn typescript_sdk_1(place: &Place<'_>) {
     let person = place.person("typescript-sdk-1");
-    let told = person.run("client-v1.mjs", &[&place.url, "login"]).json();
+    let told = place.run(&person, "client-v1.mjs", &["login"]).json();
     assert_eq!(told["protocol"], "2025-11-25");
     all_tools_work(&told, "A summary from the TypeScript SDK 1.x.");
     assert_eq!(told["refreshed"], json!({"echo": "again", "given": 2}));
@@ -33,7 +33,7 @@ pub(super) fn typescript_sdk_1(place: &Place<'_>) {
 /// The official TypeScript SDK 2.x with a provider.
 pub(super) fn typescript_sdk_2(place: &Place<'_>) {
     let person = place.person("typescript-sdk-2");
-    let told = person.run("client-v2.mjs", &[&place.url, "modern", "login"]).json();
+    let told = place.run(&person, "client-v2.mjs", &["modern", "login"]).json();
     assert_eq!(told["protocol"], "2026-07-28");
     all_tools_work(&told, "A summary from the TypeScript SDK 2.x.");
     assert_eq!(told["refreshed"], json!({"echo": "again", "given": 2}));
@@ -43,7 +43,7 @@ pub(super) fn typescript_sdk_2(place: &Place<'_>) {
 /// FastMCP's client with `auth="oauth"`.
 pub(super) fn fastmcp(place: &Place<'_>) {
     let person = place.person("fastmcp");
-    let told = person.run("fastmcp_client.py", &[&place.url]).json();
+    let told = place.run(&person, "fastmcp_client.py", &[]).json();
     assert_eq!(told["tools"], json!(["echo", "timestamp", "calculator", "summarize"]));
     assert_eq!((&told["echo"], &told["again"], &told["given"]), (&json!("Grüße"), &json!("again"), &json!(2)));
     place.logged_in_once(&person);
@@ -53,19 +53,25 @@ pub(super) fn fastmcp(place: &Place<'_>) {
 /// refreshes it.
 pub(super) fn mcp_remote(place: &Place<'_>) {
     let person = place.person("mcp-remote");
+    let by_document = by_document(place);
     let began = Instant::now();
-    bridged(&person, &place.url, &[]);
+    bridged(&person, &place.url, &by_document);
     let took = began.elapsed().as_secs_f32();
     figure(&format!("mcp-remote at {}: {took:.1} s from nothing to all tools called", place.issuer));
     place.logged_in_once(&person);
 
     let before = spoil_what_mcp_remote_kept(&person);
-    bridged(&person, &place.url, &["--protocol", "auto"]);
+    bridged(&person, &place.url, &[&by_document, &["--protocol", "auto"][..]].concat());
     let (_, after) = what_mcp_remote_kept(&person);
     assert_ne!(after["access_token"], "spoilt");
     assert!(before["refresh_token"].is_string() && after["refresh_token"].is_string(), "{after:#}");
     assert_ne!(after["refresh_token"], before["refresh_token"], "it rotates");
     place.logged_in_once(&person);
+}
+
+/// How both name their document.
+fn by_document<'a>(place: &'a Place<'_>) -> Vec<&'a str> {
+    place.document.as_ref().map_or_else(Vec::new, |url| vec!["--client-metadata-url", url])
 }
 
 /// Runs a program on `mcp-remote`, with all its tools.
@@ -107,12 +113,24 @@ pub(super) fn inspector(place: &Place<'_>) {
     assert_eq!((&told["resource"], &told["code_challenge_method"]), (&json!(place.url), &json!("S256")), "{told:#}");
 }
 
+/// A program that runs in a browser, at an origin that is allowed, and at another one.
+pub(super) fn in_a_browser(place: &Place<'_>) {
+    let person = place.person("browser");
+    let at = |origin: &str| person.play("browser.mjs", &[&place.url, origin]);
+    let told = at("http://localhost:6274");
+    assert_eq!(told.json(), json!({"protocol": "2026-07-28", "tools": 4, "echo": "Grüße"}), "{told:#?}");
+    let stopped = at("http://localhost:6299");
+    assert_eq!(stopped.json(), json!({"error": "TypeError: Failed to fetch"}), "{stopped:#?}");
+    assert!(stopped.stderr.contains("blocked by CORS policy"), "{stopped:#?}");
+}
+
 /// MCP Inspector's command line: logs in once, then refreshes what it has kept.
 pub(super) fn inspector_command_line(place: &Place<'_>) {
     let person = place.person("inspector-cli");
     let callback = format!("http://127.0.0.1:{}/oauth/callback", free_port());
     let inspect = |more: &[&str]| {
-        let arguments = [&["--server-url", &place.url, "--callback-url", &callback], more].concat();
+        let arguments =
+            [&["--server-url", &place.url, "--callback-url", &callback], &*by_document(place), more].concat();
         person.desk().inspector_cli(&arguments, &[("BROWSER", &person.browser())])
     };
     let anonymous = inspect(&["--method", "tools/list", "--stored-auth-only"]);
@@ -130,7 +148,7 @@ pub(super) fn inspector_command_line(place: &Place<'_>) {
 /// A program whose user does not want it.
 pub(super) fn nobody(place: &Place<'_>) {
     let person = place.person("denied").deciding("deny");
-    let told = person.run("client-v2.mjs", &[&place.url, "modern", "login"]);
+    let told = place.run(&person, "client-v2.mjs", &["modern", "login"]);
     told.failed(1, &["no code: error=access_denied"]);
     assert_eq!(told.stdout, "");
     let visit = &person.visits(1)[0];

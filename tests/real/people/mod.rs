@@ -3,7 +3,7 @@
 
 use std::{fs, thread};
 
-use crate::harness::{Account, Keycloak, Person};
+use crate::harness::{Account, Ended, Keycloak, Person};
 
 mod clients;
 
@@ -11,6 +11,8 @@ mod clients;
 struct Place<'a> {
     url: String,
     issuer: String,
+    /// The URL of the document that clients are known by; else they register.
+    document: Option<String>,
     person: Box<dyn Fn(&str) -> Person + Sync + 'a>,
 }
 
@@ -18,6 +20,12 @@ impl Place<'_> {
     /// A person who uses this program.
     fn person(&self, program: &str) -> Person {
         (self.person)(program)
+    }
+
+    /// Runs a script of a client at this place, which may open the person's browser.
+    fn run(&self, person: &Person, script: &str, arguments: &[&str]) -> Ended {
+        let document = self.document.as_deref().map(|url| ("TEST_CLIENT_DOCUMENT", url));
+        person.run_with(script, &[&[&*self.url], arguments].concat(), document.as_slice())
     }
 
     /// Asserts that the person was asked once, for this server, and sent back with a code of its issuer.
@@ -35,6 +43,7 @@ impl Place<'_> {
         assert_eq!(asked["resource"], self.url, "{visit:#}");
         assert_eq!(asked["code_challenge_method"], "S256", "{visit:#}");
         assert_eq!(asked["redirect_uri"], visit["ended"], "{visit:#}");
+        assert!(self.document.as_ref().is_none_or(|document| asked["client_id"] == **document), "{visit:#}");
         let scope = asked["scope"].as_str().expect("it asks for scopes");
         assert!(scope.starts_with("mcp:read mcp:write mcp:infer"), "{visit:#}");
     }
@@ -47,11 +56,15 @@ fn at_keycloak() {
     let account = Account::new();
     let issuer = keycloak.issuer();
     let server = account.serve_at(keycloak.resource_port, &[], &["--issuer", &issuer]);
-    let place =
-        Place { url: server.url(), issuer, person: Box::new(|program| Person::at_keycloak(&keycloak, program)) };
+    let place = Place {
+        url: server.url(),
+        issuer,
+        document: None,
+        person: Box::new(|program| Person::at_keycloak(&keycloak, program)),
+    };
     // Two at a time: each has a browser.
     let lanes: [&[fn(&Place<'_>)]; 2] = [
-        &[clients::inspector, clients::inspector_command_line, clients::typescript_sdk_1],
+        &[clients::inspector, clients::inspector_command_line, clients::typescript_sdk_1, clients::in_a_browser],
         &[clients::mcp_remote, clients::python_sdk, clients::fastmcp, clients::typescript_sdk_2],
     ];
     thread::scope(|scope| {
@@ -74,6 +87,7 @@ fn at_securemcp_called(host: &str, client: fn(&Place<'_>)) {
     client(&Place {
         url: server.url().replace("127.0.0.1", host),
         issuer: server.origin(),
+        document: None,
         person: Box::new(|program| Person::at_securemcp(&account, program)),
     });
 }
@@ -111,6 +125,11 @@ fn inspector() {
 #[test]
 fn inspector_command_line() {
     at_securemcp(clients::inspector_command_line);
+}
+
+#[test]
+fn in_a_browser() {
+    at_securemcp(clients::in_a_browser);
 }
 
 #[test]

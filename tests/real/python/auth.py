@@ -1,6 +1,7 @@
 """What the official SDK wants of a program whose user logs in: keeps all in memory, has the system's browser opened."""
 
 import asyncio
+import os
 import webbrowser
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,6 +52,7 @@ class Login:
             storage=self.memory,
             redirect_handler=self.open,
             callback_handler=self.wait,
+            client_metadata_url=os.environ.get("TEST_CLIENT_DOCUMENT"),
         )
         return self
 

@@ -8,13 +8,16 @@ how often tokens were given.
 
 import asyncio
 import json
+import os
 import sys
 
 from fastmcp import Client
+from fastmcp.client.auth import OAuth
 
 
 async def main(url):
-    client = Client(url, auth="oauth")
+    document = os.environ.get("TEST_CLIENT_DOCUMENT")
+    client = Client(url, auth=OAuth(client_metadata_url=document) if document else "oauth")
     given = 0
 
     async def said(message):
