@@ -1,7 +1,8 @@
 //! The one judge of bearer tokens.
 
-use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, future::pending, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
 use tracing::info;
 
 use super::{
@@ -21,6 +22,14 @@ const TOLD_FOR: Duration = Duration::from_secs(30);
 /// Asks whether a token with this `jti` was revoked. Called on every request: no disk, no waiting.
 pub type IsRevoked = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
+/// What the embedded issuer says of its tokens after it has issued them.
+pub struct Revocations {
+    /// Whether a token was revoked.
+    pub is_revoked: IsRevoked,
+    /// Changes whenever one may have been: then those who listen by it are looked at.
+    pub news: watch::Receiver<()>,
+}
+
 /// What tokens are judged by.
 #[derive(Debug)]
 pub enum Keys {
@@ -38,8 +47,8 @@ pub struct Rules {
     pub expect: Expect,
     /// If set, only tokens of these clients pass.
     pub allowed_clients: Option<BTreeSet<String>>,
-    /// Revocations of the embedded issuer.
-    pub is_revoked: Option<IsRevoked>,
+    /// Those of the embedded issuer.
+    pub revocations: Option<Revocations>,
 }
 
 /// Judges tokens and remembers good ones.
@@ -196,12 +205,42 @@ impl Authenticator {
             self.good.remove(hash);
             return Err(Refused::Expired(now.saturating_sub(end).as_secs()).into());
         }
-        if self.rules.is_revoked.as_ref().is_some_and(|is_revoked| is_revoked(&principal)) {
+        if self.is_revoked(&principal) {
             self.good.remove(hash);
             return Err(Denied::Revoked);
         }
         self.check_client(&principal)?;
         Ok(principal)
+    }
+
+    fn is_revoked(&self, principal: &Principal) -> bool {
+        self.rules.revocations.as_ref().is_some_and(|revocations| (revocations.is_revoked)(principal))
+    }
+
+    /// Waits until a token that was good is so no more: it has expired, or was revoked by the embedded issuer. Another
+    /// issuer's word is not asked for again.
+    pub async fn ended(&self, principal: &Principal) {
+        let expired = async {
+            let Some(end) = principal.expires_at else { return pending().await };
+            let end = end.saturating_add(self.rules.expect.leeway);
+            // The clock of the wall may be set back meanwhile.
+            while let Some(left) = end.checked_sub(self.clock.since_epoch()).filter(|left| !left.is_zero()) {
+                tokio::time::sleep(left).await;
+            }
+        };
+        let revoked = async {
+            let Some(revocations) = &self.rules.revocations else { return pending().await };
+            let mut news = revocations.news.clone();
+            while !(revocations.is_revoked)(principal) {
+                if news.changed().await.is_err() {
+                    return pending().await;
+                }
+            }
+        };
+        tokio::select! {
+            () = expired => {}
+            () = revoked => {}
+        }
     }
 
     fn check_client(&self, principal: &Arc<Principal>) -> Result<(), Denied> {
@@ -258,7 +297,7 @@ mod tests {
                 leeway: Duration::ZERO,
             },
             allowed_clients: None,
-            is_revoked: None,
+            revocations: None,
         }
     }
 
@@ -291,11 +330,32 @@ mod tests {
         let asked = Arc::clone(&revoked);
         let is_revoked: IsRevoked =
             Arc::new(move |principal| principal.token_id.as_deref() == Some("token-1") && asked.load(Ordering::SeqCst));
-        let (judge, key, _clock) = judge(Rules { is_revoked: Some(is_revoked), ..rules() });
+        let (_say, news) = watch::channel(());
+        let (judge, key, _clock) = judge(Rules { revocations: Some(Revocations { is_revoked, news }), ..rules() });
         let token = token(&key, "cli");
         assert!(judge.authenticate(&token).await.is_ok());
         revoked.store(true, Ordering::SeqCst);
         assert!(matches!(judge.authenticate(&token).await, Err(Denied::Revoked)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s10_s11_who_waits_for_the_end_of_a_token_hears_of_expiry_and_revocation() {
+        let revoked = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&revoked);
+        let is_revoked: IsRevoked = Arc::new(move |_| asked.load(Ordering::SeqCst));
+        let (say, news) = watch::channel(());
+        let (judge, key, clock) = judge(Rules { revocations: Some(Revocations { is_revoked, news }), ..rules() });
+        let principal = judge.authenticate(&token(&key, "cli")).await.unwrap();
+        let mut ended = Box::pin(judge.ended(&principal));
+        say.send_replace(());
+        assert!(futures_util::poll!(&mut ended).is_pending(), "somebody else's");
+        revoked.store(true, Ordering::SeqCst);
+        say.send_replace(());
+        ended.await;
+        revoked.store(false, Ordering::SeqCst);
+        let ended = judge.ended(&principal);
+        clock.advance(Duration::from_mins(5));
+        ended.await;
     }
 
     #[tokio::test]

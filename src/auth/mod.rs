@@ -10,9 +10,9 @@ mod shared_keys;
 mod source;
 
 #[cfg(feature = "internals")]
-pub use authenticator::{Authenticator, Denied, IsRevoked, Keys, Rules};
+pub use authenticator::{Authenticator, Denied, IsRevoked, Keys, Revocations, Rules};
 #[cfg(not(feature = "internals"))]
-pub(crate) use authenticator::{Authenticator, Denied, IsRevoked, Keys, Rules};
+pub(crate) use authenticator::{Authenticator, Denied, IsRevoked, Keys, Revocations, Rules};
 #[cfg(feature = "internals")]
 pub use introspection::{Introspection, Introspector};
 #[cfg(not(feature = "internals"))]

@@ -62,6 +62,7 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderValue, header};
+use tokio::sync::watch;
 
 pub use access_token::ACCESS_TOKEN_LIFETIME;
 use attempts::Attempts;
@@ -170,6 +171,8 @@ pub struct Embedded {
     failures: Mutex<Attempts>,
     registrations: Mutex<Registrations>,
     initial_access_token: Secret,
+    /// Told of whatever may have ended a token.
+    news: watch::Sender<()>,
     _lock: Lock,
 }
 
@@ -184,7 +187,8 @@ const ENDPOINTS: [&str; 5] = ["/token", "/register", "/revoke", "/introspect", "
 /// Where people are.
 const PAGES: [&str; 5] = ["/authorize", "/login", "/consent", "/logout", "/device"];
 const REGISTRATION: &str = "/register/{client_id}";
-const DOCUMENTS: [&str; 2] = ["/.well-known/oauth-authorization-server", "/jwks"];
+const DOCUMENTS: [&str; 3] =
+    ["/.well-known/oauth-authorization-server", "/.well-known/oauth-authorization-server/mcp", "/jwks"];
 
 /// Whether errors at this path are those of OAuth.
 pub fn is_endpoint(path: &str) -> bool {
@@ -227,6 +231,7 @@ impl Embedded {
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
             registrations: Mutex::default(),
             initial_access_token: initial_access_token(state)?,
+            news: watch::Sender::new(()),
             _lock: lock,
             settings,
         }))
@@ -250,6 +255,8 @@ impl Embedded {
             .layer(map_response(never_stored));
         Router::new()
             .route("/.well-known/oauth-authorization-server", get(metadata::get))
+            // Where clients look that take the path of the MCP server for one of the issuer.
+            .route("/.well-known/oauth-authorization-server/mcp", get(metadata::get))
             .route("/jwks", get(metadata::get_keys))
             .merge(secret)
             .with_state(Arc::clone(self))
@@ -269,7 +276,12 @@ impl Embedded {
             || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())
     }
 
-    /// Does work that blocks on the disk.
+    /// Changes whenever a token may have been revoked.
+    pub fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
+    }
+
+    /// Does work that blocks on the disk. Whatever was written may have ended a token.
     async fn on_disk<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, RouteError> + Send + 'static,
@@ -280,6 +292,7 @@ impl Embedded {
             None => work(&issuer),
         };
         let done = tokio::task::spawn_blocking(work).await;
+        self.news.send_replace(());
         done.map_err(|error| RouteError::Broken(Box::new(error)))?
     }
 }

@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts},
 };
+use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
 
@@ -51,7 +52,8 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     parts.extensions.insert(Arc::clone(&principal));
     let mut response = match parts.method {
         Method::POST => post(&app, parts, body, &principal).await,
-        Method::GET | Method::DELETE => without_body(&app, parts, &principal).await,
+        Method::GET => listening(&app, without_body(&app, parts, &principal).await, &principal),
+        Method::DELETE => without_body(&app, parts, &principal).await,
         _ => method_not_allowed(),
     };
     // It was for this caller; rmcp says `no-cache` of its event streams, and nothing of the rest.
@@ -62,7 +64,7 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     }
 }
 
-async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -> Response<Body> {
+async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principal>) -> Response<Body> {
     let bytes = match read_json(&parts.headers, body, app.max_body_bytes).await {
         Ok(bytes) => bytes,
         Err(refusal) => return refusal.with_id(None),
@@ -81,8 +83,26 @@ async fn post(app: &App, parts: Parts, body: Body, principal: &Arc<Principal>) -
             holding(gathered(response).await, asking)
         }
         Admitted::Begins(reservation) => begin(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
-        Admitted::Plainly(session) => forward(app, parts, bytes.clone(), envelope.id, session).await,
+        Admitted::Plainly(session) => {
+            let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
+            match envelope.method.as_deref() {
+                Some("subscriptions/listen") => listening(app, response, principal),
+                _ => response,
+            }
+        }
     }
+}
+
+/// Whoever listens does so for as long as the token is good. A call that was let in goes on to its answer, which has a
+/// bound of its own.
+fn listening(app: &Arc<App>, response: Response<Body>, principal: &Arc<Principal>) -> Response<Body> {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/event-stream")) {
+        return response;
+    }
+    let (app, principal) = (Arc::clone(app), Arc::clone(principal));
+    let ended = Box::pin(async move { app.authenticator.ended(&principal).await });
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
 /// What has to be kept while a message is under way.

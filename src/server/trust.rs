@@ -6,7 +6,10 @@ use axum::Router;
 
 use super::{FETCH_TIMEOUT, StartError, names::Names};
 use crate::{
-    auth::{Authenticator, Introspection, Introspector, IsRevoked, Jwks, Keys, Principal, Rules, SharedKeys, Source},
+    auth::{
+        Authenticator, Introspection, Introspector, IsRevoked, Jwks, Keys, Principal, Revocations, Rules, SharedKeys,
+        Source,
+    },
     clock::SharedClock,
     config::{Config, IssuerChoice},
     issuer::Embedded,
@@ -120,14 +123,14 @@ impl Trust {
     pub(super) fn authenticator(&self, config: &Config, names: &Names) -> Authenticator {
         let audiences = names.resources().map(|resource| resource.as_str().to_owned());
         let settings = &config.issuer;
-        let (keys, is_revoked): (_, Option<IsRevoked>) = match &self.source {
+        let (keys, revocations) = match &self.source {
             IssuerSource::Embedded { issuer, .. } => {
                 let keys = KeySet::parse(&issuer.key_set()).expect("the embedded issuer writes key sets");
-                let issuer = Arc::clone(issuer);
-                let is_revoked = move |principal: &Principal| {
+                let (issuer, news) = (Arc::clone(issuer), issuer.news());
+                let is_revoked: IsRevoked = Arc::new(move |principal: &Principal| {
                     issuer.is_revoked(principal.token_id.as_deref(), principal.client_id.as_deref())
-                };
-                (Keys::Fixed(keys), Some(Arc::new(is_revoked)))
+                });
+                (Keys::Fixed(keys), Some(Revocations { is_revoked, news }))
             }
             IssuerSource::Keys(jwks) => (Keys::Remote(Arc::clone(jwks)), None),
             IssuerSource::Told(introspection) => (Keys::Told(Arc::clone(introspection)), None),
@@ -140,7 +143,7 @@ impl Trust {
                 leeway: settings.leeway,
             },
             allowed_clients: settings.allowed_clients.as_ref().map(|clients| clients.iter().cloned().collect()),
-            is_revoked,
+            revocations,
         };
         Authenticator::new(rules, keys, Arc::clone(&self.clock))
     }

@@ -30,6 +30,7 @@ mod mcp;
 mod metrics;
 mod openapi;
 mod panic;
+mod people;
 mod prune;
 mod read;
 mod readme;

@@ -1,5 +1,6 @@
 //! What the tests stand on: a server in this process, an issuer that can lie, raw connections, real processes.
 
+pub(crate) mod browser;
 pub(crate) mod cli;
 pub(crate) mod issuer;
 pub(crate) mod keys;
