@@ -2342,7 +2342,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__serve)
-            opts="-q -v -h --check --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --metrics-listen --embedded-issuer-on-network --auto-approve --redis-url --upstream --upstream-command --upstream-token-file --audit-file --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --check --listen --resource --tls-cert --tls-key --tls-self-signed --trusted-proxy --metrics-listen --embedded-issuer-on-network --cimd-allow-loopback --auto-approve --redis-url --upstream --upstream-command --upstream-token-file --audit-file --log-level --log-format --config --env-file --output --quiet --verbose --color --timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

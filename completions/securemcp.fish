@@ -194,6 +194,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l state-dir 
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l check -d 'Check the whole configuration and the state directory, bind nothing, and exit'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-self-signed -d 'Serve https with a certificate of its own, kept in the state directory [env: SECUREMCP_TLS_SELF_SIGNED]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l embedded-issuer-on-network -d 'Let the embedded issuer face the network'
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l cimd-allow-loopback -d 'Let a client\'s metadata document be on this machine, by http too; embedded issuer on loopback only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l auto-approve -d 'Ask nobody: programs on this machine get `mcp:read`, or the scopes written here, as `dev`; to try things'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s v -l verbose -d 'Log what happens to stderr; twice for more'

@@ -242,7 +242,7 @@ impl ClientError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } => Kind::Usage,
-            Self::Net(NetError::TooLarge(_)) => Kind::Server,
+            Self::Net(NetError::TooLarge { .. }) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::UpstreamDown { .. }

@@ -111,6 +111,8 @@ pub enum IssuerChoice {
     Embedded {
         /// Whether it may do so beyond loopback.
         face_network: bool,
+        /// Whether clients' metadata documents may be on this machine.
+        cimd_allow_loopback: bool,
         /// Other servers that it gives tokens for; tokens for them are no good here.
         resources: Vec<Resource>,
         /// Names and argon2id hashes of those who may log in; if there are none, one user `dev`.

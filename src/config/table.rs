@@ -222,6 +222,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "embedded.cimd_allow_loopback",
+        flag: Some("--cimd-allow-loopback"),
+        default: Fallback::Value("false"),
+        doc: "let a client's metadata document be on this machine, by http too; embedded issuer on loopback only",
+        ..PLAIN
+    },
+    Key {
         path: "embedded.users",
         default: Fallback::Unset("one user `dev`, with a password in the state directory"),
         doc: "section: who may log in, as `<name> = \"<argon2id hash>\"`",

@@ -10,6 +10,7 @@
 //! | `person`, `pages`, `browser`, `users` | what people answer and see, where they have logged in, and who they are |
 //! | `token`, `access_token`, `grants` | the token endpoint, what it issues, and what people granted |
 //! | `register`, `manage`, `clients` | registration, its later life, and what is kept of a client |
+//! | `cimd` | clients that nobody registered: their id is the URL of what they say of themselves |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
 //! | `keys`, `seal`, `expiring` | the signing key; texts that only we can have written; names that matter until a time |
 //! | `error` | every way to say no |
@@ -25,6 +26,8 @@ mod attempts;
 mod authorize;
 mod browser;
 mod call;
+#[cfg_attr(not(test), expect(dead_code, reason = "no endpoint asks for such a client yet"))]
+mod cimd;
 mod client_auth;
 mod clients;
 mod device;
@@ -98,6 +101,8 @@ pub struct Settings {
     pub resources: Vec<Resource>,
     /// Every scope that a client can have.
     pub scopes: Scopes,
+    /// Whether clients' metadata documents may be on this machine.
+    pub cimd_allow_loopback: bool,
     /// Who may log in; if nobody is named, one user `dev` with a password in the state directory.
     pub users: PasswordHashes,
     /// What programs on this machine get as `dev` without asking anybody.

@@ -244,6 +244,7 @@ fn settings(clock: &Arc<TestClock>) -> Settings {
         issuer: Issuer::parse(ISSUER).unwrap(),
         resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
         scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
+        cimd_allow_loopback: false,
         users: super::PasswordHashes::new(),
         auto_approve: None,
         clock: Arc::clone(clock) as _,
