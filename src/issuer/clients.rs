@@ -7,8 +7,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::{OpenError, RouteError};
+use super::{
+    OpenError, RouteError,
+    cimd::{DocumentClient, is_document_id},
+};
 use crate::{
     jose::{KeySet, SigningKey},
     oauth::{AuthMethod, Issuer, RedirectUri, Scopes, device::DEVICE_CODE},
@@ -101,6 +105,47 @@ fn for_itself() -> Vec<GrantType> {
 }
 
 impl Client {
+    /// One that is described elsewhere, for as long as a login takes.
+    pub(super) fn described(document: &DocumentClient, supported: &Scopes) -> Self {
+        let scope = document.scope.as_ref().map(|scope| {
+            // What it means to ask for elsewhere means nothing here.
+            Scopes::from_claims(scope.iter().filter(|scope| supported.contains(scope)))
+        });
+        let scope = scope.filter(|scope| !scope.is_empty()).unwrap_or_else(|| supported.clone());
+        let mut grants = vec![GrantType::AuthorizationCode];
+        grants.extend(document.may_refresh.then_some(GrantType::RefreshToken));
+        Self {
+            name: document.name.clone(),
+            scope,
+            grants,
+            redirect_uris: document.redirect_uris.clone(),
+            ..Self::named_by_url(&document.client_id)
+        }
+    }
+
+    /// The same where its document says nothing that matters: what it has was granted to this very name.
+    pub(super) fn named_by_url(client_id: &str) -> Self {
+        Self {
+            id: client_id.to_owned(),
+            issued_at: 0,
+            name: None,
+            scope: Scopes::none(),
+            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            redirect_uris: Vec::new(),
+            proof: Proof::None,
+            registration_token_sha256: None,
+            previous_registration_token_sha256: None,
+            is_strangers: true,
+            is_unused: false,
+        }
+    }
+
+    /// The host that stands for what the client says of itself.
+    pub(super) fn vouched_by(&self) -> Option<String> {
+        let url = Url::parse(&self.id).ok().filter(|_| is_document_id(&self.id))?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// Whether it may ask in this way.
     pub(super) fn may(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)

@@ -26,7 +26,6 @@ mod attempts;
 mod authorize;
 mod browser;
 mod call;
-#[cfg_attr(not(test), expect(dead_code, reason = "no endpoint asks for such a client yet"))]
 mod cimd;
 mod client_auth;
 mod clients;
@@ -70,6 +69,7 @@ use tokio::sync::watch;
 pub use access_token::ACCESS_TOKEN_LIFETIME;
 use attempts::Attempts;
 use browser::Browsers;
+use cimd::{Documents, is_document_id};
 use clients::Clients;
 use device::Devices;
 use error::RouteError;
@@ -172,6 +172,7 @@ pub struct Embedded {
     users: Users,
     browsers: Browsers,
     devices: Devices,
+    documents: Documents,
     used_assertions: Mutex<Expiring>,
     failures: Mutex<Attempts>,
     registrations: Mutex<Registrations>,
@@ -232,6 +233,7 @@ impl Embedded {
             users,
             browsers: Browsers::new(&settings.issuer, Arc::clone(&settings.clock)),
             devices: Devices::default(),
+            documents: Documents::new(&settings),
             used_assertions: Mutex::default(),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
             registrations: Mutex::default(),
@@ -278,7 +280,7 @@ impl Embedded {
     pub fn is_revoked(&self, token_id: Option<&str>, client_id: Option<&str>) -> bool {
         token_id.is_none_or(|token_id| self.revoked.contains(token_id))
             || token_id.and_then(|id| id.split_once('.')).is_some_and(|(grant, _)| !self.grants.has(grant))
-            || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())
+            || client_id.is_none_or(|client_id| !is_document_id(client_id) && self.clients.get(client_id).is_none())
     }
 
     /// Changes whenever a token may have been revoked.
