@@ -9,7 +9,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Ended, Service, free_port};
+use super::{Ended, Issued, Service, free_port};
 
 /// Starts each of MCP Inspector's programs.
 const INSPECTOR: &str = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js";
@@ -52,6 +52,12 @@ impl Foreign {
         let port_argument = port.to_string();
         let arguments = [&[&*port_argument], more].concat();
         Service::start(self.command(script, &arguments), self.home.path(), port).ready(port, path, status)
+    }
+
+    /// Serves the document of a client by https on `port`, at `https://localhost:PORT/client.json`.
+    pub(crate) fn document(&self, port: u16, issued: &Issued) -> Service {
+        let command = self.command("document.mjs", &[&port.to_string(), &issued.certificate, &issued.key]);
+        Service::start(command, self.home.path(), port).said("listening")
     }
 
     /// Starts the token-adding proxy on `port` before the server on `target`.

@@ -3,7 +3,7 @@
 
 use std::{fs, thread};
 
-use crate::harness::{Account, Ended, Keycloak, Person};
+use crate::harness::{Account, Ended, Foreign, Issued, Keycloak, Person, free_port};
 
 mod clients;
 
@@ -17,6 +17,15 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Has each client do what it does; as many at a time as there are lanes, since each has a browser.
+    fn all(&self, lanes: &[&[fn(&Place<'_>)]]) {
+        thread::scope(|scope| {
+            for lane in lanes {
+                scope.spawn(|| lane.iter().for_each(|client| client(self)));
+            }
+        });
+    }
+
     /// A person who uses this program.
     fn person(&self, program: &str) -> Person {
         (self.person)(program)
@@ -62,17 +71,10 @@ fn at_keycloak() {
         document: None,
         person: Box::new(|program| Person::at_keycloak(&keycloak, program)),
     };
-    // Two at a time: each has a browser.
-    let lanes: [&[fn(&Place<'_>)]; 2] = [
+    place.all(&[
         &[clients::inspector, clients::inspector_command_line, clients::typescript_sdk_1, clients::in_a_browser],
         &[clients::mcp_remote, clients::python_sdk, clients::fastmcp, clients::typescript_sdk_2],
-    ];
-    thread::scope(|scope| {
-        for lane in lanes {
-            let place = &place;
-            scope.spawn(move || lane.iter().for_each(|client| client(place)));
-        }
-    });
+    ]);
 }
 
 /// What a client does at a plain `securemcp serve`.
@@ -145,6 +147,27 @@ fn inspector_by_the_name_localhost() {
 #[test]
 fn mcp_remote_by_the_name_localhost() {
     at_securemcp_called("localhost", clients::mcp_remote);
+}
+
+/// Clients whose id is the URL of a document, which the server fetches as it would from anywhere, but for where it may be
+/// and who vouches for it.
+#[test]
+fn clients_by_their_document() {
+    let (account, foreign, port) = (Account::new(), Foreign::new(), free_port());
+    let issued = Issued::write_to(foreign.home());
+    let document = foreign.document(port, &issued);
+    let server = account.serve_at(free_port(), &[("SSL_CERT_FILE", &issued.root)], &["--cimd-allow-loopback"]);
+    let place = Place {
+        url: server.url(),
+        issuer: server.origin(),
+        document: Some(format!("https://localhost:{port}/client.json")),
+        person: Box::new(|program| Person::at_securemcp(&account, &format!("{program}-document"))),
+    };
+    place.all(&[
+        &[clients::python_sdk, clients::fastmcp, clients::inspector_command_line],
+        &[clients::typescript_sdk_1, clients::typescript_sdk_2, clients::mcp_remote],
+    ]);
+    assert_eq!(document.log().matches("asked for the document").count(), 1, "{}", document.log());
 }
 
 /// A client comes back with what it has kept: to a server that knows it, and to one that has lost everything.
