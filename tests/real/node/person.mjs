@@ -17,7 +17,9 @@ const visit = { page: url.origin + url.pathname, asked };
 const running = await launch(person.browser);
 let page;
 try {
-    page = await running.newPage({ viewport: { width: 1000, height: 800 } });
+    // The pages of securemcp need no script.
+    const javaScriptEnabled = person.pages !== "securemcp";
+    page = await running.newPage({ viewport: { width: 1000, height: 800 }, javaScriptEnabled });
     page.setDefaultTimeout(20_000);
     const elsewhere = (request) => request.isNavigationRequest() && new URL(request.url()).origin !== url.origin;
     const [back] = await Promise.all([
