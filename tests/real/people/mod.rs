@@ -6,6 +6,7 @@ use std::{fs, thread};
 use crate::harness::{Account, Ended, Foreign, Issued, Keycloak, Person, free_port};
 
 mod clients;
+mod look;
 
 /// A server, and who has accounts at its issuer.
 struct Place<'a> {
