@@ -250,6 +250,8 @@ pub struct ClientSettings {
     pub id: Option<String>,
     /// Its secret.
     pub secret: Option<Secret>,
+    /// Where a document describes this client (CIMD).
+    pub metadata_url: Option<Url>,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
     pub token: Option<Secret>,
     /// Whether tokens are kept on disk for the next command.

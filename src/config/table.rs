@@ -439,6 +439,15 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "client.metadata_url",
+        variable: Some("SECUREMCP_CLIENT_METADATA_URL"),
+        flag: Some("--client-metadata-url"),
+        default: Fallback::Unset("none: a client is registered for logins"),
+        doc: "the https URL of a document that describes this client (CIMD), for issuers that read such documents",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
         path: "client.token_store",
         variable: Some("SECUREMCP_TOKEN_STORE"),
         default: Fallback::Value("file"),

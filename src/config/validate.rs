@@ -174,6 +174,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         server: reader.required("client.server", values::resource),
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
+        metadata_url: reader.optional("client.metadata_url", values::document_url),
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
