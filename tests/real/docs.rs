@@ -1,13 +1,13 @@
 //! `/docs` in headless Chromium, with a tool from outside the crate.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use securemcp::tools::{CallContext, Tool, ToolError, Tools};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Foreign};
+use crate::harness::{Account, Foreign, browser};
 
 /// A tool whose arguments no plain field can show.
 struct Order;
@@ -48,14 +48,6 @@ impl Tool for Order {
         let lines: Vec<_> = input.lines.iter().map(|line| format!("{} {}", line.count, line.item)).collect();
         Ok(Output { summary: format!("{} ({:?}, wrapped: {})", lines.join(", "), input.note, input.wrap) })
     }
-}
-
-/// Debian's, or another one of the same family.
-fn browser() -> PathBuf {
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let folders = ["/usr/bin", "/usr/local/bin"];
-    let paths = folders.iter().flat_map(|folder| names.iter().map(move |name| Path::new(folder).join(name)));
-    paths.into_iter().find(|path| path.exists()).expect("Chromium is missing: `./tests/run --only real` installs it")
 }
 
 #[test]

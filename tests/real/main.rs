@@ -15,6 +15,7 @@ mod metrics;
 #[path = "../it/harness/newcomer.rs"]
 mod newcomer;
 mod pages;
+mod people;
 mod replicas;
 mod scanners;
 mod sdk_clients;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Ended, Foreign, Server, free_port};
+use crate::harness::{Account, Ended, Foreign, Person, Server, free_port};
 
 /// For each operation, besides the examples at every boundary of its schemas.
 const EXAMPLES: &str = "60";
@@ -56,7 +56,8 @@ fn mcp_authlab_sees_no_must_failure() {
     };
     let (token, other) = (token(&server.url()), token("https://other.example/mcp"));
     // A tool that the token does not allow, so that the challenge for more scopes is looked at.
-    let report = scanned(&foreign, &server, &[("MCP_AUTHLAB_TOKEN", &token), ("MCP_AUTHLAB_FOREIGN_TOKEN", &other)]);
+    let report =
+        scanned(&foreign, &server, &[], &[("MCP_AUTHLAB_TOKEN", &token), ("MCP_AUTHLAB_FOREIGN_TOKEN", &other)]);
     assert_eq!((&report["must_failures"], &report["critical_failures"]), (&json!([]), &json!([])), "{report:#}");
     assert_eq!(report["counts"]["fail"], 0, "{report:#}");
     assert_eq!(report["counts"]["error"], 0, "{report:#}");
@@ -68,21 +69,33 @@ fn mcp_authlab_sees_no_must_failure() {
 }
 
 #[test]
-fn mcp_authlab_misses_only_logins_at_the_embedded_issuer() {
+fn mcp_authlab_finds_nothing_after_logins_at_the_embedded_issuer() {
     let account = Account::new();
+    // It wants a token for another server, too.
+    let other = "http://127.0.0.1:9/mcp";
+    account.configure(&format!("[embedded]\nresources = [\"{other}\"]\n"));
     let server = account.serve();
-    let token = account.token_for(&server.url(), "mcp:read");
-    let report = scanned(&Foreign::new(), &server, &[("MCP_AUTHLAB_TOKEN", &token)]);
-    // It issues tokens to programs, not to people: no authorization endpoint, and no PKCE for one.
-    assert_eq!(report["must_failures"], json!(["ASM-01", "ASM-04"]), "{report:#}");
-    assert_eq!(report["counts"]["fail"], 2, "{report:#}");
+    let person = Person::at_securemcp(&account, "mcp-authlab");
+    let url = server.url();
+    let told =
+        person.run("program.py", &["mcp-authlab", "login", &url, "--foreign-resource", other, "--scope", "mcp:read"]);
+    for (visit, resource) in person.visits(2).iter().zip([&*url, other]) {
+        assert!(visit["lost"].is_null(), "{visit:#}");
+        assert_eq!((&visit["asked"]["resource"], &visit["error"]), (&json!(resource), &Value::Null), "{visit:#}");
+    }
+    told.done();
+    let report = scanned(person.desk(), &server, &["--fail-under", "A"], &[]);
+    assert_eq!(report["counts"], json!({"pass": 32, "fail": 0, "warn": 1, "skip": 0, "error": 0}), "{report:#}");
+    assert_eq!(report["coverage"]["line"], "coverage 33/33");
+    // Plain http, on loopback.
+    assert_eq!(with_status(&report, "warn"), BTreeSet::from(["TLS-01"]), "{report:#}");
 }
 
 /// What the scanner reports of a server.
-fn scanned(foreign: &Foreign, server: &Server, variables: &[(&str, &str)]) -> Value {
+fn scanned(foreign: &Foreign, server: &Server, more: &[&str], variables: &[(&str, &str)]) -> Value {
     let url = server.url();
     let arguments = ["mcp-authlab", "scan", &url, "--tool", "calculator", "--format", "json", "-o", "report.json"];
-    foreign.run_with("program.py", &arguments, variables).done();
+    foreign.run_with("program.py", &[&arguments, more].concat(), variables).done();
     let report = fs::read(foreign.home().join("report.json")).expect("it writes a report");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     assert!(report["counts"]["pass"].as_u64() > Some(20), "{report:#}");

@@ -52,8 +52,9 @@ fn story(script: &str, generation: &[&str]) -> Value {
     foreign.run(script, &arguments, &account.token(&url)).json()
 }
 
+/// Asserts what a client script told of the four tools.
 #[track_caller]
-fn all_tools_work(told: &Value, summary: &str) {
+pub(crate) fn all_tools_work(told: &Value, summary: &str) {
     assert_eq!(told["server"], "securemcp");
     assert_eq!(told["tools"], json!(["echo", "timestamp", "calculator", "summarize"]));
     for tool in ["echo", "timestamp", "calculator", "summarize"] {

@@ -9,7 +9,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Ended, Service};
+use super::{Ended, Issued, Service, free_port};
+
+/// Starts each of MCP Inspector's programs.
+const INSPECTOR: &str = "node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js";
 
 /// A directory in which foreign programs run, with the scripts of tests/real.
 #[derive(Debug)]
@@ -51,6 +54,12 @@ impl Foreign {
         Service::start(self.command(script, &arguments), self.home.path(), port).ready(port, path, status)
     }
 
+    /// Serves the document of a client by https on `port`, at `https://localhost:PORT/client.json`.
+    pub(crate) fn document(&self, port: u16, issued: &Issued) -> Service {
+        let command = self.command("document.mjs", &[&port.to_string(), &issued.certificate, &issued.key]);
+        Service::start(command, self.home.path(), port).said("listening")
+    }
+
     /// Starts the token-adding proxy on `port` before the server on `target`.
     pub(crate) fn proxy(&self, port: u16, target: u16, token: &str) -> Service {
         let mut command = self.command("proxy.mjs", &[&port.to_string(), &target.to_string()]);
@@ -65,6 +74,23 @@ impl Foreign {
         command.env("PORT", port.to_string());
         // Without a session it refuses a GET: that it answers is enough.
         Service::start(command, self.home.path(), port).ready(port, "/mcp", 400)
+    }
+
+    /// Starts MCP Inspector's web page on `port`, for the server at `url`.
+    pub(crate) fn inspector(&self, port: u16, url: &str) -> Service {
+        let mut command = self.command(INSPECTOR, &["--web", "--transport", "http", "--server-url", url]);
+        command.env("CLIENT_PORT", port.to_string()).env("MCP_AUTO_OPEN_ENABLED", "false");
+        command.env("MCP_SANDBOX_PORT", free_port().to_string()).env("MCP_APP_ORIGIN_PORT", free_port().to_string());
+        Service::start(command, self.home.path(), port).ready(port, "/", 200)
+    }
+
+    /// Runs MCP Inspector's command line to its end.
+    pub(crate) fn inspector_cli(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+        let arguments = [&["--cli", "--transport", "http", "--format", "json"], arguments].concat();
+        let mut command = self.command(INSPECTOR, &arguments);
+        // It is not at a terminal, where it would open the browser by itself.
+        command.env("MCP_AUTO_OPEN_ENABLED", "true").envs(variables.iter().copied());
+        Ended::of(command, self.home.path())
     }
 
     /// The command that starts an official server on stdio, as `--upstream-command` takes it.
@@ -110,7 +136,8 @@ impl Foreign {
             .current_dir(self.home.path())
             .env("HOME", self.home.path())
             .env("NO_PROXY", "127.0.0.1,localhost")
-            .env("FASTMCP_CHECK_FOR_UPDATES", "off");
+            .env("FASTMCP_CHECK_FOR_UPDATES", "off")
+            .env("MCP_INSPECTOR_SECRET_STORE", "file");
         for variable in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "NODE_OPTIONS"] {
             command.env_remove(variable);
         }

@@ -22,6 +22,8 @@ use super::{Service, free_port, root};
 /// What the realm's placeholders become.
 pub(crate) const SERVER_SECRET: &str = "secret-of-mcp-server-0123456789";
 pub(crate) const RESOURCE_SECRET: &str = "secret-of-mcp-resource-0123456789";
+/// The password of `testuser`.
+pub(crate) const USER_PASSWORD: &str = "password-of-the-test-user";
 /// The password of `admin`.
 pub(crate) const ADMIN_PASSWORD: &str = "admin-of-the-tests";
 
@@ -103,7 +105,7 @@ impl Keycloak {
             .env("MCP_RESOURCE_IDENTIFIER", format!("http://127.0.0.1:{resource_port}/mcp"))
             .env("KEYCLOAK_CLIENT_SECRET", SERVER_SECRET)
             .env("MCP_RESOURCE_CLIENT_SECRET", RESOURCE_SECRET)
-            .env("MCP_TEST_USER_PASSWORD", "password-of-the-test-user");
+            .env("MCP_TEST_USER_PASSWORD", USER_PASSWORD);
         let service = Service::start(command, home.path(), port).ready(management, "/health/ready", 200);
         let (origin, admin_password) = (format!("http://127.0.0.1:{port}"), ADMIN_PASSWORD.to_owned());
         Self { service: Some(service), home, port, management, origin, admin_password, resource_port }
@@ -235,6 +237,28 @@ impl Keycloak {
         let role = self.admin("GET", &format!("/realms/mcp-realm/roles/{role}"), None).expect("a role");
         let mapping = format!("/realms/mcp-realm/users/{user}/role-mappings/realm");
         self.admin("POST", &mapping, Some(&Value::Array(vec![role])));
+    }
+
+    /// Adds a person with all roles behind the scopes, and the password of `testuser`.
+    ///
+    /// Keycloak refuses a right password while another login of the same person is under way.
+    pub(crate) fn add_person(&self, name: &str) {
+        let users = "/realms/mcp-realm/users";
+        let person = serde_json::json!({
+            "username": name,
+            "enabled": true,
+            "email": format!("{name}@example.com"),
+            "emailVerified": true,
+            "firstName": "A",
+            "lastName": "Person",
+            "credentials": [{"type": "password", "value": USER_PASSWORD, "temporary": false}],
+        });
+        self.admin("POST", users, Some(&person));
+        let found = self.admin("GET", &format!("{users}?exact=true&username={name}"), None).expect("a list");
+        let id = found[0]["id"].as_str().expect("an id");
+        let roles = ["mcp-reader", "mcp-writer", "mcp-inferrer"]
+            .map(|role| self.admin("GET", &format!("/realms/mcp-realm/roles/{role}"), None).expect("a role"));
+        self.admin("POST", &format!("{users}/{id}/role-mappings/realm"), Some(&Value::Array(roles.to_vec())));
     }
 
     /// The internal id of a client of the realm.

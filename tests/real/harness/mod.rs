@@ -3,12 +3,14 @@
 use std::io::Write as _;
 
 mod account;
+mod certificate;
 mod foreign;
 mod in_process;
 mod keycloak;
 mod link;
 mod load;
 mod nginx;
+mod person;
 mod postgres;
 mod process;
 mod redis;
@@ -17,12 +19,14 @@ mod stack;
 mod tool;
 
 pub(crate) use account::{Account, Server};
+pub(crate) use certificate::Issued;
 pub(crate) use foreign::Foreign;
 pub(crate) use in_process::InProcess;
-pub(crate) use keycloak::{ADMIN_PASSWORD, Deployed, Keycloak, RESOURCE_SECRET, SERVER_SECRET};
+pub(crate) use keycloak::{ADMIN_PASSWORD, Deployed, Keycloak, RESOURCE_SECRET, SERVER_SECRET, USER_PASSWORD};
 pub(crate) use link::Link;
 pub(crate) use load::{Load, echo, stateless};
 pub(crate) use nginx::write_nginx_configuration;
+pub(crate) use person::{Person, browser};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::Ended;
 pub(crate) use redis::{REDIS_PASSWORD, Redis};

@@ -3,7 +3,7 @@
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [origin, browser, pictures] = process.argv.slice(2);
 const token = process.env.TEST_TOKEN;
@@ -12,8 +12,7 @@ const sizes = { desktop: { width: 1280, height: 900 }, phone: { width: 390, heig
 const told = { requests: [], console: [], violations: [] };
 
 mkdirSync(pictures, { recursive: true });
-// Chromium's own sandbox does not work for root, as whom CI often runs.
-const running = await chromium.launch({ executablePath: browser, chromiumSandbox: process.getuid() !== 0 });
+const running = await launch(browser);
 try {
   const permissions = ["clipboard-read", "clipboard-write"];
   const context = await running.newContext({ viewport: sizes.desktop, permissions });

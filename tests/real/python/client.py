@@ -1,9 +1,10 @@
 """The official Python SDK lists and calls the four tools.
 
-usage: client.py URL legacy|modern     (the bearer token, if any, is in TEST_TOKEN)
+usage: client.py URL legacy|modern [login]
 
+The bearer token, if any, is in TEST_TOKEN; `login` has a person log in.
 Prints one JSON document, the same for every SDK client here:
-{protocol, server, tools, echo, timestamp, calculator, refused, summarize, sampled}
+{protocol, server, tools, echo, timestamp, calculator, refused, summarize, sampled}, after a login {refreshed} too
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import os
 import sys
 
 import httpx2
+from auth import Login
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CreateMessageResult, TextContent
@@ -29,7 +31,7 @@ def shown(result):
     }
 
 
-async def main(url, generation):
+async def main(url, generation, login=None):
     sampled = []
 
     async def sample(_context, params):
@@ -49,10 +51,12 @@ async def main(url, generation):
 
     token = os.environ.get("TEST_TOKEN")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
+    login = await Login.listening(url) if login else None
+    provider = login.provider if login else None
+    async with httpx2.AsyncClient(headers=headers, auth=provider, timeout=30) as http:
         transport = streamable_http_client(url, http_client=http)
         async with Client(transport, mode=MODES[generation], sampling_callback=sample) as client:
-            return {
+            told = {
                 "protocol": client.protocol_version,
                 "server": client.server_info.name if client.server_info else None,
                 "tools": [tool.name for tool in (await client.list_tools()).tools],
@@ -63,6 +67,11 @@ async def main(url, generation):
                 "summarize": await call("summarize", text="A long story about a short name."),
                 "sampled": sampled,
             }
+            if login:
+                login.spoil()
+                again = await call("echo", message="again")
+                told["refreshed"] = {"echo": again["structured"]["echo"], "given": login.memory.given}
+            return told
 
 
-print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2]))))
+print(json.dumps(asyncio.run(main(*sys.argv[1:]))))
