@@ -400,8 +400,8 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
             "ask for scopes that this client may have with `--scope`, or have the missing ones assigned to it at the issuer"
         }
         ErrorCode::UnauthorizedClient => {
-            "check the client's secret, and that the issuer allows this client the `client_credentials` grant (Keycloak: \
-             \"Service accounts roles\")"
+            "check the client's secret, and that the issuer allows this client the grant: `client_credentials` for a \
+             machine (Keycloak: \"Service accounts roles\"), else that of the login"
         }
         ErrorCode::InvalidTarget => {
             "make the server's URL known to the issuer as a resource, or name the one that it knows with `--resource`"

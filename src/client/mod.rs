@@ -33,7 +33,7 @@ pub use discover::Discovery;
 pub use error::{ClientError, Kind, withheld_hint};
 pub use initial_token::InitialTokenProblem;
 pub use keycloak::KeycloakAdmin;
-pub use login::{Abandoned, DeviceCode, Grant, LoginError, Person};
+pub use login::{DeviceCode, Grant, Person};
 pub use manage::RegistrationChange;
 pub use mcp::Session;
 pub use prune::{StaleClient, day};

@@ -10,7 +10,7 @@ use url::Url;
 use super::{
     Client, ClientError,
     error::REGISTRATION,
-    grant::ask,
+    grant::{CLIENT_CREDENTIALS, ask},
     identity::{Identity, Proof},
     initial_token::InitialTokenProblem,
     keycloak::{KeycloakAdmin, Realm},
@@ -129,9 +129,11 @@ impl SavedClient {
         self.name == LOGIN_NAME
     }
 
-    /// Whether it was registered for this grant.
+    /// Whether it was registered for this grant. An issuer may leave out what it does not give to strangers.
     pub(super) fn does(&self, grant: &str) -> bool {
-        self.requested.grant_types.iter().any(|asked| asked == grant)
+        let has = |grants: &[String]| grants.iter().any(|known| known == grant);
+        let granted = &self.client.metadata.grant_types;
+        has(&self.requested.grant_types) && (granted.is_empty() || has(granted) || grant == CLIENT_CREDENTIALS)
     }
 
     /// Who it makes us.
@@ -170,7 +172,7 @@ async fn grant_roles(
     requested: &ClientMetadata,
     client: &RegisteredClient,
 ) -> Result<(), ClientError> {
-    if !requested.grant_types.iter().any(|grant| grant == "client_credentials") {
+    if !requested.grant_types.iter().any(|grant| grant == CLIENT_CREDENTIALS) {
         return Ok(());
     }
     let offline = Scopes::from_claims(["offline_access"]);
@@ -332,7 +334,7 @@ impl Client {
     }
 
     /// The embedded issuer of this account left its initial access token beside its client; no other issuer sees it.
-    async fn own_initial_access_token(&self, issuer: &Issuer) -> Result<Option<Secret>, ClientError> {
+    pub(super) async fn own_initial_access_token(&self, issuer: &Issuer) -> Result<Option<Secret>, ClientError> {
         let issuer = issuer.clone();
         self.on_disk(move |state| match LocalClient::load(state)? {
             Some(local) if local.issuer == issuer => store::initial_access_token(state).map(Some),

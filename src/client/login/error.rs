@@ -48,6 +48,14 @@ pub enum LoginError {
         /// Its own words.
         source: Box<ClientError>,
     },
+    /// Of a client that registered by itself less is taken than of one that is known.
+    #[error("issuer `{issuer}` does not give the grant `{grant}` to a client that nobody vouches for")]
+    NotForStrangers {
+        /// Who.
+        issuer: String,
+        /// What was asked for.
+        grant: &'static str,
+    },
 }
 
 /// How a login came to nothing.
@@ -100,6 +108,10 @@ impl Hint for LoginError {
             Self::NoPlace { .. } => {
                 "register one that comes back here: `securemcp dcr register --grant authorization_code --redirect-uri \
                  http://127.0.0.1/callback`"
+            }
+            Self::NotForStrangers { .. } => {
+                "register a client for it with an initial access token: `securemcp dcr register --grant device_code \
+                 --initial-access-token-file FILE`; or log in with `--grant authorization_code`"
             }
             Self::NotRegistered { .. } => {
                 "name a public client with `--client-id`, or register one with `securemcp dcr register --grant \

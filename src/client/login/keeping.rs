@@ -39,7 +39,7 @@ impl Client {
         let client = match known {
             Some(client) => client,
             None if self.settings.person.is_some() => {
-                self.register_for_logins(discovery, scopes.as_ref(), None).await?
+                self.register_for_logins(discovery, scopes.as_ref(), way.grant(), None).await?
             }
             None => return Err(self.nobody(discovery, None)),
         };
@@ -48,7 +48,7 @@ impl Client {
             Turn::Forgotten => {}
         }
         let forgotten = client.identity.client_id.as_str();
-        let client = self.register_for_logins(discovery, scopes.as_ref(), Some(forgotten)).await?;
+        let client = self.register_for_logins(discovery, scopes.as_ref(), way.grant(), Some(forgotten)).await?;
         match self.turn(need, discovery, &client, way, scopes.as_ref()).await? {
             Turn::Done(held) => Ok(held),
             Turn::Forgotten => Err(ClientError::NoIdentity { issuer: issuer.issuer.to_string() }),

@@ -12,7 +12,8 @@ mod person;
 mod refresh;
 mod who;
 
-pub use error::{Abandoned, LoginError};
+use error::Abandoned;
+pub(super) use error::LoginError;
 pub use person::{DeviceCode, Grant, Person};
 pub(super) use who::{LoginClient, is_document};
 

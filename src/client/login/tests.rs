@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::LoginError;
 use crate::{
     client::{
-        Client, ClientError, Grant, Kind, LoginError, RegistrationRequest, Settings, TokenSourceKind,
+        Client, ClientError, Grant, Kind, RegistrationRequest, Settings, TokenSourceKind,
         testing::{Visitor, World, echo, field},
     },
     hint::Hint as _,
@@ -605,6 +606,21 @@ async fn a_client_that_the_issuer_still_knows_is_not_thrown_away() {
     let error = token(&world.visited_by(&person, |_| {})).await.unwrap_err();
     assert!(error.to_string().contains("invalid_client"), "{error}");
     assert_eq!((person.visits(), count(&world.whats(), "POST /register")), (1, 0));
+}
+
+#[tokio::test]
+async fn a_grant_that_strangers_do_not_get_is_named_and_nobody_registers_twice() {
+    let (world, person) = (World::new().await, Visitor::new());
+    let answer = json!({"client_id": "c", "grant_types": ["authorization_code", "refresh_token"]});
+    world.change(|rules| drop(rules.answers.insert("/register".to_owned(), (201, answer))));
+    for registrations in [1, 0] {
+        let error = token(&world.visited_by(&person, by_device)).await.unwrap_err();
+        assert!(matches!(error, ClientError::Login(LoginError::NotForStrangers { .. })), "{error}");
+        assert!(error.hint().unwrap().contains("--grant authorization_code"), "{error}");
+        assert_eq!(count(&world.whats(), "POST /register"), registrations);
+    }
+    token(&world.visited_by(&person, |_| {})).await.unwrap();
+    assert_eq!(count(&world.whats(), "POST /register"), 0, "the twin: it is good for a browser");
 }
 
 #[tokio::test]

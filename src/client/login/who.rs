@@ -84,10 +84,13 @@ impl Client {
 
     /// Registers a public client for logins and keeps it; one that another process has just registered is taken, unless it
     /// is the one that the issuer has `forgotten`.
+    ///
+    /// Strangers bring no initial access token; at this account's own issuer nobody of this account is one.
     pub(super) async fn register_for_logins(
         &self,
         discovery: &Discovery,
         asked: Option<&Scopes>,
+        grant: &'static str,
         forgotten: Option<&str>,
     ) -> Result<LoginClient, ClientError> {
         let issuer = &discovery.issuer;
@@ -95,17 +98,24 @@ impl Client {
         let (_lock, kept) = self.lock_registration(&issuer.issuer, &reached_at, LOGIN_NAME).await?;
         let is_good = |kept: &SavedClient| {
             let suffices = kept.requested.scope.as_ref().zip(asked).is_none_or(|(may, asked)| may.covers(asked));
-            suffices && forgotten.is_none_or(|forgotten| !kept.is(forgotten))
+            let was_asked_for = kept.requested.grant_types.iter().any(|known| known == grant);
+            suffices && was_asked_for && forgotten.is_none_or(|forgotten| !kept.is(forgotten))
+        };
+        let for_this = |client: LoginClient| {
+            let does = client.saved.as_ref().is_some_and(|saved| saved.does(grant));
+            let refusal = || LoginError::NotForStrangers { issuer: issuer.issuer.to_string(), grant };
+            if does { Ok(client) } else { Err(refusal().into()) }
         };
         if let Some(kept) = kept.filter(is_good) {
-            return Ok(LoginClient::of(kept));
+            return for_this(LoginClient::of(kept));
         }
+        let opener = self.own_initial_access_token(&issuer.issuer).await?;
         let mut requested = metadata(issuer, may_ask_for(discovery, asked))?;
-        let registered = match self.ask_with_room(issuer, &requested, LOGIN_NAME, None).await {
+        let registered = match self.ask_with_room(issuer, &requested, LOGIN_NAME, opener.clone()).await {
             // Keycloak's policy may not let a stranger name scopes; what it gives everybody may be enough.
             Err(error) if requested.scope.is_some() && is_about_scopes(&error) => {
                 requested.scope = None;
-                self.ask_with_room(issuer, &requested, LOGIN_NAME, None).await
+                self.ask_with_room(issuer, &requested, LOGIN_NAME, opener.clone()).await
             }
             answered => answered,
         };
@@ -129,7 +139,7 @@ impl Client {
             client,
             private_key: None,
         };
-        Ok(LoginClient { is_new: true, ..LoginClient::of(self.keep_registration(saved).await?) })
+        for_this(LoginClient { is_new: true, ..LoginClient::of(self.keep_registration(saved).await?) })
     }
 
     /// Whether the issuer says that it does not know this client any more. Where it gives no way to ask, `None`.
