@@ -138,9 +138,11 @@ impl Embedded {
 
     fn consent_page(&self, browser: &Browser, about: &str, asked: &Asked, user: &str) -> Page {
         let form = self.browsers.form(browser, "consent", about);
+        // Its redirect URI is compared whole: nobody else can have taken its name.
+        let own_page = asked.client.is_own_page().then(|| asked.redirect_uri.place());
         let asking = Asking {
             client_name: asked.client.name.as_deref(),
-            vouched_by: None,
+            vouched_by: own_page.as_deref(),
             redirect_uri: Some(&asked.redirect_uri),
             scopes: &asked.scope,
             resource: asked.resource.as_str(),
@@ -267,10 +269,7 @@ fn page(title: &str, what: &str, hint: &str) -> Refusal {
 /// Where to send the person: exactly what was registered.
 fn redirect_uri(client: &Client, asked: Option<&str>) -> Result<RedirectUri, Refusal> {
     let found = match (asked, client.redirect_uris.as_slice()) {
-        (Some(asked), registered) => {
-            let is_one = registered.iter().any(|registered| registered.allows(asked));
-            RedirectUri::parse(asked).ok().filter(|_| is_one)
-        }
+        (Some(asked), _) => RedirectUri::parse(asked).ok().filter(|_| client.comes_back_to(asked)),
         (None, [only]) => Some(only.clone()),
         (None, _) => None,
     };
