@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_securemcp_global_optspecs
-    string join \n config= env-file= output= q/quiet v/verbose color= timeout= ca= server= issuer= issuer-backchannel-url= state-dir= h/help V/version
+    string join \n config= env-file= output= q/quiet v/verbose color= timeout= login-timeout= ca= server= issuer= issuer-backchannel-url= state-dir= h/help V/version
 end
 
 function __fish_securemcp_needs_command
@@ -32,6 +32,7 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -l color -d 'When to u
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_needs_command" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_needs_command" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_needs_command" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_needs_command" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_needs_command" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -65,6 +66,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l color -d 
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand health" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -81,6 +83,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l colo
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand completions" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -97,6 +100,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fi
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and not __fish_seen_subcommand_from show help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -115,6 +119,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_s
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand config; and __fish_seen_subcommand_from show" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -134,6 +139,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fis
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and not __fish_seen_subcommand_from verify help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -153,6 +159,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_se
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand audit; and __fish_seen_subcommand_from verify" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -186,6 +193,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l color -d '
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -194,6 +202,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l state-dir 
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l check -d 'Check the whole configuration and the state directory, bind nothing, and exit'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l tls-self-signed -d 'Serve https with a certificate of its own, kept in the state directory [env: SECUREMCP_TLS_SELF_SIGNED]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l embedded-issuer-on-network -d 'Let the embedded issuer face the network'
+complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l cimd-allow-loopback -d 'Let a client\'s metadata document be on this machine, by http too; embedded issuer on loopback only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -l auto-approve -d 'Ask nobody: programs on this machine get `mcp:read`, or the scopes written here, as `dev`; to try things'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand serve" -s v -l verbose -d 'Log what happens to stderr; twice for more'
@@ -215,6 +224,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l color -d 'W
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand init" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -233,8 +243,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l sampling-co
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -243,19 +257,25 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l color -d 'W
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s h -l help -d 'Print help, of the tool if there is one'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -264,11 +284,13 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l color -d '
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s h -l help -d 'Print help'
@@ -280,6 +302,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __fish_seen_subcommand_from list read help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -294,8 +317,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and not __
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -304,19 +331,25 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -325,11 +358,13 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
@@ -344,6 +379,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fi
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fish_seen_subcommand_from list get help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -358,8 +394,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and not __fi
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -368,11 +408,13 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -380,8 +422,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -390,11 +436,13 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
@@ -409,6 +457,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fis
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -424,9 +473,12 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fis
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l grant -d 'How to get it' -r -f -a "client_credentials\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -435,11 +487,13 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l header -d 'Print a whole `Authorization: Bearer` header'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l new -d 'Get a new token although a good one is kept'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
@@ -450,6 +504,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -458,6 +513,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -470,6 +526,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -478,6 +535,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -488,6 +546,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -496,6 +555,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -517,6 +577,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_seen_subcommand_from register show update delete prune help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -534,10 +595,11 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and not __fish_
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l name -d 'The client\'s name, for people' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l grant -d 'A grant the client will use; repeatable [default: `client_credentials`, or with `--redirect-uri` those of a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
+device_code\t''
 refresh_token\t''"
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l redirect-uri -d 'Where people come back to after they logged in; repeatable' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l redirect-uri -d 'Where people come back to after they logged in; repeatable [default for a login: this machine]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l scope -d 'The scopes that the client may ask for, separated by spaces' -r
-complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l auth-method -d 'How the client proves itself' -r -f -a "client_secret_basic\t''
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l auth-method -d 'How the client proves itself [default: `client_secret_basic`, or `none` for logins that come back to this machine]' -r -f -a "client_secret_basic\t''
 client_secret_post\t''
 private_key_jwt\t''
 none\t''"
@@ -552,6 +614,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from register" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -572,6 +635,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from show" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from show" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from show" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from show" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from show" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -585,6 +649,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l scope -d 'The scopes that the client may ask for from now on, separated by spaces' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l grant -d 'A grant the client will use; repeatable' -r -f -a "client_credentials\t''
 authorization_code\t''
+device_code\t''
 refresh_token\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l redirect-uri -d 'Where people come back to after they logged in; repeatable' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
@@ -596,6 +661,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from update" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -614,6 +680,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from delete" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
@@ -634,6 +701,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 always\t''
 never\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l login-timeout -d 'How long a person may take to log in' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from prune" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r

@@ -8,12 +8,12 @@ use tracing::info;
 use super::{
     Introspection, Jwks, Principal,
     cache::{Holds, TokenCache, TokenHash},
-    flights::Flights,
     introspection::Unavailable,
 };
 use crate::{
     clock::SharedClock,
     jose::{Claims, Expect, KeySet, Refused, Told, Unverified},
+    net::Flights,
 };
 
 /// How long an issuer's word on a token is taken for true: a revoked token works no longer than that.
@@ -58,7 +58,7 @@ pub struct Authenticator {
     good: TokenCache<Arc<Principal>>,
     /// Tokens that the issuer was asked about in vain.
     told_bad: TokenCache<Refused>,
-    questions: Flights<Result<Arc<Principal>, Denied>>,
+    questions: Flights<TokenHash, Result<Arc<Principal>, Denied>>,
     clock: SharedClock,
 }
 

@@ -2,7 +2,6 @@
 
 mod authenticator;
 mod cache;
-mod flights;
 mod introspection;
 mod jwks;
 mod principal;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     client::{Client, KeycloakAdmin, RegistrationChange, RegistrationRequest},
     config::{Config, Inputs},
-    oauth::{AuthMethod, RegisteredClient, Scopes},
+    oauth::{AuthMethod, RedirectUri, RegisteredClient, Scopes, device::DEVICE_CODE, redirect::BadRedirectUri},
     secret::Secret,
 };
 
@@ -45,6 +45,7 @@ Examples:
   securemcp dcr register --issuer https://kc.example/realms/mcp --initial-access-token-file iat.txt
   securemcp dcr register --issuer https://kc.example/realms/mcp --keycloak-admin admin --scope mcp:read
   securemcp dcr register --auth-method private_key_jwt --new
+  securemcp dcr register --grant authorization_code --grant refresh_token
   securemcp dcr register --env-file .env --auto-update";
 const UPDATE_EXAMPLES: &str = "What is not named stays as it is. Scopes can be given up, not won.
 
@@ -80,15 +81,15 @@ pub(super) struct Register {
     /// A grant the client will use; repeatable [default: `client_credentials`, or with `--redirect-uri` those of a login]
     #[arg(long, value_enum)]
     grant: Vec<Grant>,
-    /// Where people come back to after they logged in; repeatable
-    #[arg(long, value_name = "URI")]
+    /// Where people come back to after they logged in; repeatable [default for a login: this machine]
+    #[arg(long, value_name = "URI", value_parser = redirect_uri)]
     redirect_uri: Vec<String>,
     /// The scopes that the client may ask for, separated by spaces
     #[arg(long, value_name = "SCOPES", value_parser = Scopes::parse)]
     scope: Option<Scopes>,
-    /// How the client proves itself
-    #[arg(long, value_enum, default_value_t)]
-    auth_method: Method,
+    /// How the client proves itself [default: `client_secret_basic`, or `none` for logins that come back to this machine]
+    #[arg(long, value_enum)]
+    auth_method: Option<Method>,
     /// Register anew although a working registration is kept
     #[arg(long)]
     new: bool,
@@ -115,7 +116,7 @@ pub(super) struct Update {
     #[arg(long, value_enum)]
     grant: Vec<Grant>,
     /// Where people come back to after they logged in; repeatable
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = redirect_uri)]
     redirect_uri: Vec<String>,
     /// Print secrets instead of `[redacted]`
     #[arg(long)]
@@ -145,13 +146,13 @@ pub(super) struct Show {
 enum Grant {
     ClientCredentials,
     AuthorizationCode,
+    DeviceCode,
     RefreshToken,
 }
 
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Method {
-    #[default]
     ClientSecretBasic,
     ClientSecretPost,
     PrivateKeyJwt,
@@ -253,10 +254,15 @@ impl Grant {
         let word = match self {
             Self::ClientCredentials => "client_credentials",
             Self::AuthorizationCode => "authorization_code",
+            Self::DeviceCode => DEVICE_CODE,
             Self::RefreshToken => "refresh_token",
         };
         word.to_owned()
     }
+}
+
+fn redirect_uri(text: &str) -> Result<String, BadRedirectUri> {
+    RedirectUri::parse(text).map(|uri| uri.as_str().to_owned())
 }
 
 fn request(options: &Register) -> RegistrationRequest {
@@ -265,16 +271,25 @@ fn request(options: &Register) -> RegistrationRequest {
         _ => &[Grant::AuthorizationCode, Grant::RefreshToken],
     };
     let grants = if options.grant.is_empty() { default } else { &options.grant };
+    // Where `token get` listens; the port is chosen by whoever does (RFC 8252 section 7.3).
+    let mut redirect_uris = options.redirect_uri.clone();
+    if redirect_uris.is_empty() && grants.contains(&Grant::AuthorizationCode) {
+        redirect_uris.push("http://127.0.0.1/callback".to_owned());
+    }
+    let is_here = |uri: &String| RedirectUri::parse(uri).is_ok_and(|uri| uri.is_local());
+    // A secret in everybody's copy of a program is none (RFC 8252 section 8.5); a machine cannot do without.
+    let is_public = !grants.contains(&Grant::ClientCredentials) && redirect_uris.iter().all(is_here);
     RegistrationRequest {
         name: options.name.clone(),
         grants: grants.iter().copied().map(Grant::word).collect(),
-        redirect_uris: options.redirect_uri.clone(),
+        redirect_uris,
         scopes: options.scope.clone(),
         auth_method: match options.auth_method {
-            Method::ClientSecretBasic => AuthMethod::ClientSecretBasic,
-            Method::ClientSecretPost => AuthMethod::ClientSecretPost,
-            Method::PrivateKeyJwt => AuthMethod::PrivateKeyJwt,
-            Method::None => AuthMethod::None,
+            None if is_public => AuthMethod::None,
+            None | Some(Method::ClientSecretBasic) => AuthMethod::ClientSecretBasic,
+            Some(Method::ClientSecretPost) => AuthMethod::ClientSecretPost,
+            Some(Method::PrivateKeyJwt) => AuthMethod::PrivateKeyJwt,
+            Some(Method::None) => AuthMethod::None,
         },
         initial_access_token: None,
         keycloak_admin: None,
@@ -342,11 +357,26 @@ mod tests {
     #[test]
     fn machines_are_the_default_and_a_redirect_means_people() {
         assert_eq!(asked("register").grants, ["client_credentials"]);
-        let people = asked("register --redirect-uri http://127.0.0.1/ --auth-method none");
+        let people = asked("register --redirect-uri http://127.0.0.1/");
         assert_eq!(people.grants, ["authorization_code", "refresh_token"]);
-        assert_eq!(people.auth_method, AuthMethod::None);
+        assert_eq!(people.auth_method, AuthMethod::None, "a secret would be no secret");
+        let web = asked("register --redirect-uri https://app.example/callback");
+        assert_eq!(web.auth_method, AuthMethod::ClientSecretBasic);
+        let here = asked("register --grant authorization_code --grant device_code --auth-method client_secret_post");
+        assert_eq!(here.redirect_uris, ["http://127.0.0.1/callback"]);
+        assert_eq!(here.grants, ["authorization_code", "urn:ietf:params:oauth:grant-type:device_code"]);
+        assert_eq!(here.auth_method, AuthMethod::ClientSecretPost);
+        assert!(asked("register").redirect_uris.is_empty());
         let both = asked("register --grant client_credentials --grant refresh_token --redirect-uri http://127.0.0.1/");
         assert_eq!(both.grants, ["client_credentials", "refresh_token"]);
+        assert_eq!(both.auth_method, AuthMethod::ClientSecretBasic, "a machine has to prove itself");
+    }
+
+    #[test]
+    fn what_no_program_waits_behind_is_no_redirect_uri() {
+        for bad in ["javascript:alert(1)", "http://app.example/", "https://*.example/", "callback"] {
+            assert!(Line::try_parse_from(["register", "--redirect-uri", bad]).is_err(), "{bad}");
+        }
     }
 
     #[test]

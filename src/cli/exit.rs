@@ -173,7 +173,7 @@ impl From<NetError> for Failure {
     fn from(error: NetError) -> Self {
         let exit = match error {
             NetError::Setup(_) => Exit::Configuration,
-            NetError::TooLarge(_) => Exit::Failed,
+            NetError::TooLarge { .. } => Exit::Failed,
             _ => Exit::Unreachable,
         };
         Self::hinted(exit, error)

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{
     exit::{Exit, Failure},
     print::{Printer, Tone},
-    surroundings::{Access, Surroundings},
+    surroundings::{Given, Surroundings},
 };
 use crate::{
     client::{Client, Discovery},
@@ -36,12 +36,12 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) struct Options {
     #[command(flatten)]
-    access: Access,
+    given: Given,
 }
 
 /// Prints the report.
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let client = surroundings.client_with(&options.access).await?;
+    let client = surroundings.client_with(&options.given).await?;
     let server = client.settings().resource().to_string();
     let token = client.kept_token().await?.map(|token| token.secret).ok_or_else(|| {
         Failure::message(Exit::NotAuthenticated, format!("no token is kept for `{server}`"))

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod audit;
+mod browser;
 mod call;
 mod completions;
 mod config;
@@ -13,6 +14,7 @@ mod exit;
 mod health;
 mod init;
 mod inspect;
+mod login;
 mod memory;
 #[cfg(test)]
 mod pages;
@@ -40,6 +42,7 @@ use self::{
     print::{Colour, Format, Printer},
     separate::{Flags, separate},
     surroundings::Surroundings,
+    waiting::Turning,
 };
 use crate::config::Environment;
 
@@ -96,6 +99,16 @@ struct Globals {
         allow_negative_numbers = true
     )]
     timeout: Duration,
+    /// How long a person may take to log in
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        value_parser = span,
+        default_value = "5m",
+        allow_negative_numbers = true
+    )]
+    login_timeout: Duration,
     /// Trust the certificates in this PEM file, beside the system's
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -162,7 +175,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
     };
     let globals = cli.globals;
     let printer = Printer::new(globals.output, globals.color, globals.quiet, &environment);
-    let surroundings = Surroundings { printer, globals, flags, environment, own_flags };
+    let surroundings = Surroundings { printer, globals, flags, environment, own_flags, turning: Turning::default() };
     let ended = match cli.command {
         Command::Serve(options) => serve::run(&options, &surroundings),
         Command::Call(options) if options.wants_own_help() => {

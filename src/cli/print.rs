@@ -123,6 +123,11 @@ impl Printer {
         self.err.is_terminal && !self.is_quiet && !self.is_json()
     }
 
+    /// Whether words for people are seen by one.
+    pub(super) fn faces_somebody(self) -> bool {
+        self.err.is_terminal
+    }
+
     /// Whether what moves on stderr is seen by a person, and wanted.
     pub(super) fn draws(self) -> bool {
         !self.is_quiet && self.err.is_terminal && self.can_draw
@@ -169,6 +174,17 @@ impl Printer {
         if !self.is_quiet {
             write_err(&format!("{}\n", self.err.safe(text)));
         }
+    }
+
+    /// Says what a person has to do before the command can go on, even if told to be quiet.
+    pub(super) fn instruct(self, text: &str) {
+        write_err(&format!("{}\n", self.err.safe(text)));
+    }
+
+    /// The same for a line with something in the middle that must not be overlooked.
+    pub(super) fn loudly(self, before: &str, text: &str, after: &str) {
+        let style = if self.err.has_colour { Style::new().bold() } else { Style::new() };
+        write_err(&format!("{before}{style}{}{style:#}{after}\n", self.err.safe(text)));
     }
 
     /// Says what works but should be looked at.

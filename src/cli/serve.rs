@@ -39,6 +39,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     ("server.trusted_proxies", "NETWORK"),
     ("server.metrics_listen", "ADDRESS"),
     ("embedded.face_network", ""),
+    ("embedded.cimd_allow_loopback", ""),
     ("embedded.auto_approve", ""),
     ("redis.url", "URL"),
     ("upstream.url", "URL"),

@@ -14,8 +14,10 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::Subsc
 use super::{
     Globals,
     exit::{Exit, Failure},
+    login::Login,
     print::Printer,
     separate::Flags,
+    waiting::Turning,
 };
 use crate::{
     client::{self, Client, Sampler, Session},
@@ -42,6 +44,8 @@ pub(super) struct Surroundings {
     pub(super) environment: Environment,
     /// What `call` takes for itself instead of giving it to the tool.
     pub(super) own_flags: Flags,
+    /// What turns while somebody waits.
+    pub(super) turning: Turning,
 }
 
 /// What a command wants of a token.
@@ -58,6 +62,15 @@ pub(super) struct Wanted {
 /// What gets a command to the server.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Access {
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    login: Login,
+}
+
+/// A token that is there already.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(super) struct Given {
     #[command(flatten)]
     wanted: Wanted,
     #[arg(
@@ -116,6 +129,10 @@ impl Surroundings {
             issuer_backchannel_url: client.issuer_backchannel_url,
             client_id: client.id,
             client_secret: client.secret,
+            client_metadata_url: client.metadata_url,
+            grant: None,
+            person: None,
+            login_timeout: self.globals.login_timeout,
             token: client.token,
             scopes: wanted.scope.clone(),
             resource: wanted.resource.clone(),
@@ -134,12 +151,16 @@ impl Surroundings {
     }
 
     /// A client that uses the token that was given, if there is one.
-    pub(super) async fn client_with(&self, access: &Access) -> Result<Client, Failure> {
-        let mut settings = self.client_settings(&self.config()?, &access.wanted)?;
-        if let Some(path) = &access.token_file {
+    pub(super) async fn client_with(&self, given: &Given) -> Result<Client, Failure> {
+        Ok(Client::new(self.settings_with(given).await?)?)
+    }
+
+    async fn settings_with(&self, given: &Given) -> Result<client::Settings, Failure> {
+        let mut settings = self.client_settings(&self.config()?, &given.wanted)?;
+        if let Some(path) = &given.token_file {
             settings.token = Some(secret(path).await?);
         }
-        Ok(Client::new(settings)?)
+        Ok(settings)
     }
 
     /// Talks with the server, from the session's begin to its end.
@@ -149,7 +170,9 @@ impl Surroundings {
         sampler: Option<Arc<dyn Sampler>>,
         talk: impl AsyncFnOnce(&Session) -> Result<Exit, Failure>,
     ) -> Result<Exit, Failure> {
-        let client = self.client_with(access).await?;
+        let mut settings = self.settings_with(&access.given).await?;
+        access.login.apply(&mut settings, self);
+        let client = Client::new(settings)?;
         let session = self.waiting("connecting and getting a token", client.connect(sampler)).await?;
         // Debug escapes what the server says of itself.
         tracing::debug!(server = ?session.server_name(), revision = ?session.protocol_version(), "connected");

@@ -1,11 +1,12 @@
 //! `securemcp token`: get, look at, and end access tokens.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
     exit::{Exit, Failure},
     inspect,
+    login::Login,
     surroundings::{Surroundings, Wanted},
 };
 use crate::{
@@ -18,7 +19,10 @@ const GET_EXAMPLES: &str = "A kept token that is still good is used again.
 Examples:
   TOKEN=$(securemcp token get)
   curl -H \"$(securemcp token get --header)\" http://127.0.0.1:8000/api/v1/me
-  securemcp token get --client-id ci --client-secret-file secret.txt --scope mcp:read";
+  securemcp token get --client-id ci --client-secret-file secret.txt --scope mcp:read
+  securemcp token get --grant authorization_code     log in with a browser
+  securemcp token get --no-browser                   log in with a browser on another machine
+  securemcp token get --grant device_code            log in by a code that is typed elsewhere";
 const REVOKE_EXAMPLES: &str = "Examples:
   securemcp token revoke
   securemcp token revoke --server https://mcp.example/mcp";
@@ -41,24 +45,14 @@ pub(super) enum Command {
 pub(super) struct Get {
     #[command(flatten)]
     wanted: Wanted,
-    /// How to get it
-    #[arg(long, value_enum, default_value_t)]
-    grant: Grant,
+    #[command(flatten)]
+    login: Login,
     /// Print a whole `Authorization: Bearer` header
     #[arg(long)]
     header: bool,
     /// Get a new token although a good one is kept
     #[arg(long)]
     new: bool,
-}
-
-/// Ways to a token.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Grant {
-    // No doc comments here: they would stretch the help of every flag over several lines.
-    #[default]
-    ClientCredentials,
 }
 
 /// Revoke the kept token at its issuer, and forget it
@@ -105,10 +99,10 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
 }
 
 async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure> {
-    let Grant::ClientCredentials = options.grant;
     let config = surroundings.config()?;
     let mut settings = surroundings.client_settings(&config, &options.wanted)?;
     settings.force_new = options.new;
+    options.login.apply(&mut settings, surroundings);
     let client = Client::new(settings)?;
     let got = surroundings.waiting("getting a token", client.access_token(None)).await?;
     let AccessToken { secret, scopes, withheld, expires_at, .. } = got;

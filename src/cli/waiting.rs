@@ -1,6 +1,11 @@
 //! What turns on a terminal while a person waits. Where nobody watches, nothing is drawn.
 
-use std::{future::Future, pin::pin, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -11,12 +16,63 @@ const DELAY: Duration = Duration::from_millis(300);
 const TURN: Duration = Duration::from_millis(100);
 
 /// Takes the line away when it is dropped, however the work ended.
-struct Spinner(ProgressBar);
+struct Spinner<'s>(&'s Turning);
 
-impl Drop for Spinner {
+impl Drop for Spinner<'_> {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        if let Some(bar) = self.0.state().bar.take() {
+            bar.finish_and_clear();
+        }
     }
+}
+
+/// The line that turns, for whoever has something to say meanwhile.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turning(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    bar: Option<ProgressBar>,
+    /// Instead of those that the work began with.
+    words: Option<&'static str>,
+    /// While somebody types.
+    is_still: bool,
+}
+
+impl Turning {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints something without tearing the line.
+    pub(super) fn aside(&self, print: impl FnOnce()) {
+        match &self.state().bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Changes what is said to be waited for; `None` is what the work began with.
+    pub(super) fn says(&self, words: Option<&'static str>) {
+        let mut state = self.state();
+        state.words = words;
+        if let (Some(bar), Some(words)) = (&state.bar, words) {
+            bar.set_message(words);
+        }
+    }
+
+    /// Hides the line, or shows it again.
+    pub(super) fn keeps_still(&self, is_still: bool) {
+        let mut state = self.state();
+        state.is_still = is_still;
+        if let Some(bar) = &state.bar {
+            bar.set_draw_target(target(is_still));
+        }
+    }
+}
+
+fn target(is_still: bool) -> ProgressDrawTarget {
+    if is_still { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() }
 }
 
 impl Surroundings {
@@ -30,15 +86,17 @@ impl Surroundings {
         if let Ok(done) = tokio::time::timeout(DELAY, &mut work).await {
             return done;
         }
-        let _spinner = spinner(words);
+        let _spinner = spinner(&self.turning, words);
         work.await
     }
 }
 
-fn spinner(words: &'static str) -> Spinner {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+fn spinner<'t>(turning: &'t Turning, words: &'static str) -> Spinner<'t> {
+    let mut state = turning.state();
+    let bar = ProgressBar::with_draw_target(None, target(state.is_still));
     bar.set_style(ProgressStyle::default_spinner().tick_chars("|/-\\ "));
-    bar.set_message(words);
+    bar.set_message(state.words.unwrap_or(words));
     bar.enable_steady_tick(TURN);
-    Spinner(bar)
+    state.bar = Some(bar);
+    Spinner(turning)
 }

@@ -93,6 +93,18 @@ pub enum DiscoverError {
         /// Where.
         url: String,
     },
+    /// Something that people must not be sent to.
+    #[error(
+        "the {name} of issuer `{issuer}` is `{url}`: people are sent to https pages only, or to http of this machine"
+    )]
+    Page {
+        /// Whose.
+        issuer: Issuer,
+        /// Which.
+        name: &'static str,
+        /// Where.
+        url: String,
+    },
     /// Not the document it should be.
     #[error("`{url}` is not {what}: {problem}")]
     Document {
@@ -230,7 +242,7 @@ impl Client {
     }
 
     /// A server may send us as far inside as it is itself; further only where the configuration says so.
-    fn check_reach(&self, what: &'static str, target: &Url) -> Result<(), DiscoverError> {
+    pub(super) fn check_reach(&self, what: &'static str, target: &Url) -> Result<(), DiscoverError> {
         let server = &self.settings.server;
         if self.settings.issuer.is_some() || Reach::of(target) >= Reach::of(&server.url()) {
             return Ok(());

@@ -5,34 +5,59 @@ use reqwest::Method;
 use super::{
     Client, ClientError,
     grant::ask,
+    identity::{Identity, Proof},
     servers::KnownServer,
     tokens::{KeptToken, folder},
 };
+use crate::{oauth::ServerMetadata, secret::Secret};
 
 impl Client {
-    /// Revokes the kept token at its issuer and drops it here; `false` if there was none.
+    /// Revokes the kept token at its issuer and drops it here; `false` if there was none. Of a login everything is revoked
+    /// that it led to for this server: it would only come back.
     pub async fn revoke(&self) -> Result<bool, ClientError> {
-        const ACTION: &str = "the revocation";
         let server = self.settings.server.clone();
         let kept = self
             .on_disk(move |state| {
-                let known = KnownServer::load(state, &server)?.and_then(|known| known.token);
-                let all = KeptToken::all(&folder(state)?, &server)?;
-                Ok(all.into_iter().find(|(_, kept)| Some(&kept.key) == known.as_ref()))
+                let last = KnownServer::load(state, &server)?.and_then(|known| known.token);
+                let mut all = KeptToken::all(&folder(state)?, &server)?;
+                all.retain(|(_, kept)| {
+                    last.as_ref().is_some_and(|last| kept.key == *last || last.login && kept.key.is_like(last))
+                });
+                Ok(all)
             })
             .await?;
-        let Some((name, kept)) = kept else { return Ok(false) };
-        let issuer = self.issuer_metadata(&kept.key.issuer).await?;
-        let url = self.endpoint(&issuer.issuer, "revocation", issuer.revocation_endpoint.as_ref())?;
+        let Some((_, first)) = kept.first() else { return Ok(false) };
+        let issuer = self.issuer_metadata(&first.key.issuer).await?;
         // Whoever asks for another client's token is told that it is revoked, and it is not (RFC 7009 section 2.2).
-        let identity = self.identity_as(&issuer.issuer, Some(kept.key.client_id.clone())).await?;
-        let form =
-            vec![("token", kept.access_token.expose().to_owned()), ("token_type_hint", "access_token".to_owned())];
+        let identity = self.identity_as(&issuer.issuer, Some(first.key.client_id.clone())).await?;
+        if matches!(identity.proof, Proof::Nothing) && !first.key.login {
+            return Err(ClientError::NoProof { client_id: identity.client_id });
+        }
+        for (name, kept) in kept {
+            // First what makes new ones.
+            if let Some(token) = &kept.refresh_token {
+                self.revoke_one(&issuer, &identity, token, "refresh_token").await?;
+            }
+            self.revoke_one(&issuer, &identity, &kept.access_token, "access_token").await?;
+            self.on_disk(move |state| folder(state)?.remove(&name)).await?;
+        }
+        Ok(true)
+    }
+
+    async fn revoke_one(
+        &self,
+        issuer: &ServerMetadata,
+        identity: &Identity,
+        token: &Secret,
+        kind: &str,
+    ) -> Result<(), ClientError> {
+        const ACTION: &str = "the revocation";
+        let url = self.endpoint(&issuer.issuer, "revocation", issuer.revocation_endpoint.as_ref())?;
+        let form = vec![("token", token.expose().to_owned()), ("token_type_hint", kind.to_owned())];
         let http = self.web.at(&url)?;
         let request = http.request(Method::POST, &url);
-        let request = identity.prove(request, form, &issuer, self.settings.clock.since_epoch())?;
-        ask(http, ACTION, &url, request).await?;
-        self.on_disk(move |state| folder(state)?.remove(&name)).await
+        let request = identity.prove(request, form, issuer, self.settings.clock.since_epoch())?;
+        ask(http, ACTION, &url, request).await.map(drop)
     }
 
     /// Removes every kept token of this server from this machine, and what is remembered of it; how many tokens there

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError, quirks};
+use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError, login::LoginError, quirks};
 pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
@@ -41,6 +41,9 @@ pub enum ClientError {
         /// Which client.
         client_id: String,
     },
+    /// Nobody is logged in.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The issuer's metadata does not list what is needed.
     #[error("issuer `{issuer}` does not offer {what}")]
     NotOffered {
@@ -242,13 +245,14 @@ impl ClientError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } => Kind::Usage,
-            Self::Net(NetError::TooLarge(_)) => Kind::Server,
+            Self::Net(NetError::TooLarge { .. }) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::UpstreamDown { .. }
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Refused { code, .. } if may_pass(code) => Kind::Unreachable,
             Self::Store(_) => Kind::Local,
+            Self::Login(error) => error.kind(),
             Self::Discover(error) => error.kind(),
             Self::NotPermitted { .. }
             | Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } => Kind::NotPermitted,
@@ -285,12 +289,14 @@ impl Hint for ClientError {
             Self::Net(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
             Self::Discover(error) => return error.hint(),
+            Self::Login(error) => return error.hint(),
             Self::NoIdentity { .. } => {
-                "register one with `securemcp dcr register`, or set `SECUREMCP_CLIENT_ID` and \
-                 `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
+                "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, or \
+                 set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
             }
             Self::NoProof { .. } => {
-                "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`"
+                "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`, or log in with it \
+                 at a terminal"
             }
             Self::Refused { retry_after: Some(retry_after), .. }
             | Self::Status { retry_after: Some(retry_after), .. } => {

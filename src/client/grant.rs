@@ -1,4 +1,4 @@
-//! Asking the token endpoint: the client credentials grant, RFC 6749 section 4.4 with RFC 8707.
+//! Asking the token endpoint, and by the client credentials grant: RFC 6749 section 4.4 with RFC 8707.
 
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use url::Url;
 use super::{
     Client, ClientError,
     error::{RetryAfter, said},
-    identity::Identity,
+    identity::{Identity, Proof},
     quirks::{is_for, may_be_about_the_resource},
 };
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     oauth::{ErrorResponse, Resource, Scopes, ServerMetadata, TokenResponse},
 };
 
-const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// The grant of machines.
+pub(super) const CLIENT_CREDENTIALS: &str = "client_credentials";
 
 impl Client {
     /// Gets a token for the client itself.
@@ -26,7 +27,9 @@ impl Client {
         resource: &Resource,
         scopes: Option<&Scopes>,
     ) -> Result<TokenResponse, ClientError> {
-        let url = self.endpoint(&issuer.issuer, "token", issuer.token_endpoint.as_ref())?;
+        if matches!(identity.proof, Proof::Nothing) {
+            return Err(ClientError::NoProof { client_id: identity.client_id.clone() });
+        }
         if !issuer.supports_grant(CLIENT_CREDENTIALS) {
             let what = "the `client_credentials` grant".to_owned();
             return Err(ClientError::NotOffered { issuer: issuer.issuer.to_string(), what });
@@ -34,23 +37,24 @@ impl Client {
         let mut form = vec![("grant_type", CLIENT_CREDENTIALS.to_owned())];
         form.extend(scopes.map(|scopes| ("scope", scopes.to_string())));
         let named = [form.as_slice(), &[("resource", resource.to_string())]].concat();
-        match self.request_token(&url, issuer, identity, named).await {
+        match self.request_token(issuer, identity, named).await {
             Err(error) if may_be_about_the_resource(&error) => {
-                let without = self.request_token(&url, issuer, identity, form).await;
+                let without = self.request_token(issuer, identity, form).await;
                 without.ok().filter(|token| is_for(&token.access_token, resource)).ok_or(error)
             }
             answered => answered,
         }
     }
 
-    async fn request_token(
+    /// Asks the token endpoint with this form, proved as this client, whatever the grant is.
+    pub(super) async fn request_token(
         &self,
-        url: &Url,
         issuer: &ServerMetadata,
         identity: &Identity,
         form: Vec<(&'static str, String)>,
     ) -> Result<TokenResponse, ClientError> {
         const ACTION: &str = "the token request";
+        let url = &self.endpoint(&issuer.issuer, "token", issuer.token_endpoint.as_ref())?;
         let http = self.web.at(url)?;
         let request = http.request(Method::POST, url).header("accept", "application/json");
         let request = identity.prove(request, form, issuer, self.settings.clock.since_epoch())?;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use reqwest::RequestBuilder;
 
-use super::{Client, ClientError, register::SavedClient};
+use super::{
+    Client, ClientError, Grant, grant::CLIENT_CREDENTIALS, login::is_document, register::SavedClient, tokens::TokenKey,
+};
 use crate::{
     jose::SigningKey,
     net::with_basic_auth,
@@ -41,7 +43,74 @@ pub(super) enum Proof {
     Key(Box<SigningKey>),
 }
 
+/// Whom a token is to speak for.
+#[derive(Debug)]
+pub(super) enum Whose {
+    /// This client itself.
+    Client(Identity),
+    /// A person, who has logged in or is to log in.
+    Person,
+}
+
+/// Who a run is that names nobody, as far as the disk tells.
+enum Kept {
+    Local(LocalClient),
+    Registered(Box<SavedClient>),
+}
+
+impl Kept {
+    fn is_machine(&self) -> bool {
+        match self {
+            Self::Local(_) => true,
+            Self::Registered(saved) => saved.does(CLIENT_CREDENTIALS),
+        }
+    }
+
+    fn client_id(&self) -> &str {
+        match self {
+            Self::Local(local) => &local.client_id,
+            Self::Registered(saved) => &saved.client.client_id,
+        }
+    }
+
+    fn identity(self) -> Identity {
+        match self {
+            Self::Local(local) => Identity {
+                proof: Proof::key(&local.private_key),
+                client_id: local.client_id,
+                registered_method: None,
+                registered_scopes: None,
+            },
+            Self::Registered(saved) => saved.identity(),
+        }
+    }
+}
+
 impl Client {
+    /// Whom a token of this issuer is to speak for: what the settings say, else the client itself where it has something to
+    /// prove itself with, else a person.
+    pub(super) async fn whose(&self, issuer: &Issuer) -> Result<Whose, ClientError> {
+        match self.settings.grant {
+            Some(Grant::ClientCredentials) => return self.identity(issuer).await.map(Whose::Client),
+            Some(Grant::AuthorizationCode | Grant::DeviceCode) => return Ok(Whose::Person),
+            None if self.settings.client_id.is_some() && self.settings.client_secret.is_some() => {
+                return self.identity(issuer).await.map(Whose::Client);
+            }
+            None => {}
+        }
+        let (client, here) = (self.clone(), issuer.clone());
+        let kept = self.on_disk(move |state| client.kept(state, &here, client.settings.client_id.as_deref())).await?;
+        match kept {
+            Some(kept) if kept.is_machine() => Ok(Whose::Client(kept.identity())),
+            None if self.settings.client_id.is_none() => {
+                // One that is damaged was meant to be used.
+                self.on_disk(LocalClient::require_whole).await?;
+                Ok(Whose::Person)
+            }
+            _ => Ok(Whose::Person),
+        }
+    }
+
     /// Who we are at this issuer: the configured client, else this account's own, else one that was registered there.
     ///
     /// A client that was registered for something else does not take the account's own place, which has every scope; name
@@ -67,8 +136,8 @@ impl Client {
             });
         }
         let (client, here, name) = (self.clone(), issuer.clone(), wanted.clone());
-        match (self.on_disk(move |state| client.kept_identity(state, &here, name.as_deref())).await?, wanted) {
-            (Some(kept), _) => Ok(kept),
+        match (self.on_disk(move |state| client.kept(state, &here, name.as_deref())).await?, wanted) {
+            (Some(kept), _) => Ok(kept.identity()),
             (None, Some(client_id)) => {
                 Ok(Identity { client_id, registered_method: None, registered_scopes: None, proof: Proof::Nothing })
             }
@@ -80,36 +149,45 @@ impl Client {
     }
 
     /// Whom the state directory makes us at this issuer, or whether it has the client of this name.
-    fn kept_identity(
-        &self,
-        state: &PrivateDir,
-        issuer: &Issuer,
-        name: Option<&str>,
-    ) -> Result<Option<Identity>, StoreError> {
-        let local = LocalClient::load(state)?.filter(|client| client.issuer == *issuer);
-        if let Some(local) = local.filter(|client| name.is_none_or(|name| name == client.client_id)) {
-            return Ok(Some(Identity {
-                proof: Proof::key(&local.private_key),
-                client_id: local.client_id,
-                registered_method: None,
-                registered_scopes: None,
-            }));
+    ///
+    /// A client that was registered by itself for a login takes nobody's place.
+    fn kept(&self, state: &PrivateDir, issuer: &Issuer, name: Option<&str>) -> Result<Option<Kept>, StoreError> {
+        let grant = self.settings.grant.map(Grant::registered);
+        let fits = |saved: &SavedClient| match name {
+            Some(name) => saved.is(name),
+            None => grant.is_none_or(|grant| saved.does(grant)),
+        };
+        if name.is_some() || grant.is_none_or(|grant| grant == CLIENT_CREDENTIALS) {
+            let local = LocalClient::load(state)?.filter(|client| client.issuer == *issuer);
+            if let Some(local) = local.filter(|client| name.is_none_or(|name| name == client.client_id)) {
+                return Ok(Some(Kept::Local(local)));
+            }
         }
-        Ok(SavedClient::newest(state, issuer, &self.reached_at(issuer), name)?.map(SavedClient::identity))
+        let newest = |wanted: &dyn Fn(&SavedClient) -> bool| {
+            SavedClient::newest(state, issuer, &self.reached_at(issuer), |saved| fits(saved) && wanted(saved))
+        };
+        let deliberate = newest(&|saved| !saved.is_automatic())?;
+        let saved = match deliberate {
+            None => newest(&|_| true)?,
+            deliberate => deliberate,
+        };
+        Ok(saved.map(|saved| Kept::Registered(Box::new(saved))))
     }
 
-    /// Whether a run that names no client would be another one now than it was then: a client that was named once, or
-    /// registered earlier, does not go on speaking for it.
-    pub(super) fn is_another_by_now(
-        &self,
-        state: &PrivateDir,
-        issuer: &Issuer,
-        then: &str,
-    ) -> Result<bool, StoreError> {
-        if self.settings.client_id.is_some() {
-            return Ok(false);
+    /// Whether this run would be another one now than it was when it got this token: a client that was named once, or
+    /// registered earlier, does not go on speaking for who names none, nor does a person for a machine.
+    pub(super) fn is_another_by_now(&self, state: &PrivateDir, then: &TokenKey) -> Result<bool, StoreError> {
+        let settings = &self.settings;
+        if let Some(name) = settings.client_id.as_deref() {
+            let is_machine = settings.client_secret.is_some()
+                || self.kept(state, &then.issuer, Some(name))?.is_some_and(|kept| kept.is_machine());
+            return Ok(settings.grant.is_none() && then.login && is_machine);
         }
-        Ok(self.kept_identity(state, issuer, None)?.is_some_and(|now| now.client_id != then))
+        let now = self.kept(state, &then.issuer, None)?;
+        if then.login && is_document(&then.client_id, settings.client_metadata_url.as_ref()) {
+            return Ok(now.is_some_and(|now| now.is_machine()));
+        }
+        Ok(now.is_some_and(|now| now.client_id() != then.client_id || now.is_machine() == then.login))
     }
 }
 
@@ -156,7 +234,8 @@ impl Identity {
             what: format!("{what}, the only way for client `{}` to prove itself", self.client_id),
         };
         match &self.proof {
-            Proof::Nothing => Err(ClientError::NoProof { client_id: self.client_id.clone() }),
+            // Issuers that take public clients do not all list `none`: Keycloak 26.7 does not.
+            Proof::Nothing => Ok(AuthMethod::None),
             Proof::Key(_) => {
                 let algorithms = &issuer.token_endpoint_auth_signing_alg_values_supported;
                 let signs = algorithms.is_empty() || algorithms.iter().any(|name| name == "ES256");

@@ -120,8 +120,8 @@ impl Client {
     async fn kept_registration(&self) -> Result<SavedClient, ClientError> {
         let issuer = self.issuer_to_register_at().await?.issuer;
         let (here, reached_at, wanted) = (issuer.clone(), self.reached_at(&issuer), self.settings.client_id.clone());
-        let saved =
-            self.on_disk(move |state| SavedClient::newest(state, &here, &reached_at, wanted.as_deref())).await?;
+        let is_wanted = move |saved: &SavedClient| wanted.as_ref().is_none_or(|name| saved.is(name));
+        let saved = self.on_disk(move |state| SavedClient::newest(state, &here, &reached_at, is_wanted)).await?;
         saved.ok_or_else(|| ClientError::NoRegistration { issuer: issuer.to_string() })
     }
 

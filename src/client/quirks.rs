@@ -48,6 +48,11 @@ const AT_TOKEN: [(&str, &str); 1] = [(
     "take `offline_access` out of `--scope`, or have the role `offline_access` given to this client's service account",
 )];
 
+/// Whether the issuer keeps this person, or this client, from tokens for when nobody is there.
+pub(super) fn forbids_offline(answer: &str) -> bool {
+    answer.contains(AT_TOKEN[0].0)
+}
+
 /// What to do about this answer, where Keycloak's own words tell more than the code of the RFC.
 pub(super) fn hint(action: &str, answer: &str) -> Option<&'static str> {
     let known: &[_] = if action == REGISTRATION { &AT_REGISTRATION } else { &AT_TOKEN };

@@ -19,10 +19,13 @@ use crate::{
     jose::SigningKey,
     oauth::{AuthMethod, ClientMetadata, ErrorCode, Issuer, RegisteredClient, Scopes, ServerMetadata},
     secret::{Secret, sha256_base64url},
-    store::{self, LocalClient, PrivateDir, StoreError},
+    store::{self, LocalClient, Lock, PrivateDir, StoreError},
 };
 
 const FOLDER: &str = "clients";
+
+/// The name of clients that are registered for a login by themselves: people see it where they consent.
+pub(super) const LOGIN_NAME: &str = "securemcp command line";
 
 /// The lock of the order of all registrations, beside those of the files.
 const ORDER: &str = "order";
@@ -104,20 +107,31 @@ impl SavedClient {
         state.child(FOLDER)?.write(&self.file_name(), &bytes)
     }
 
-    /// The registration at this issuer that was made or asked for last, or the one with this id.
+    /// Of the registrations at this issuer that are `wanted`, the one that was made or asked for last.
     pub(super) fn newest(
         state: &PrivateDir,
         issuer: &Issuer,
         reached_at: &Url,
-        client_id: Option<&str>,
+        wanted: impl Fn(&Self) -> bool,
     ) -> Result<Option<Self>, StoreError> {
-        let fits = |saved: &Self| {
-            saved.issuer == *issuer
-                && saved.reached_at == *reached_at
-                && client_id.is_none_or(|client_id| client_id == saved.client.client_id)
-        };
-        let all = Self::all(state)?.into_iter().filter(fits);
+        let is_here = |saved: &Self| saved.issuer == *issuer && saved.reached_at == *reached_at;
+        let all = Self::all(state)?.into_iter().filter(|saved| is_here(saved) && wanted(saved));
         Ok(all.max_by_key(|saved| (saved.order, saved.registered_at)))
+    }
+
+    /// Whether it has this id.
+    pub(super) fn is(&self, client_id: &str) -> bool {
+        self.client.client_id == client_id
+    }
+
+    /// Whether it was registered by itself, for a login.
+    pub(super) fn is_automatic(&self) -> bool {
+        self.name == LOGIN_NAME
+    }
+
+    /// Whether it was registered for this grant.
+    pub(super) fn does(&self, grant: &str) -> bool {
+        self.requested.grant_types.iter().any(|asked| asked == grant)
     }
 
     /// Who it makes us.
@@ -196,16 +210,8 @@ impl Client {
         let key = (request.auth_method == AuthMethod::PrivateKeyJwt).then(SigningKey::generate);
         let now_seconds = self.settings.clock.since_epoch().as_secs();
         let (reached_at, requested) = (self.reached_at(&issuer.issuer), request.metadata(key.as_ref()));
-        let name = file_name(&issuer.issuer, &reached_at, &request.name);
         // Held to the end: a second process of the same request then finds the first one's client.
-        let (_lock, kept) = self
-            .on_disk(move |state| {
-                let folder = state.child(FOLDER)?;
-                let lock = folder.lock(&name)?;
-                let kept = folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<SavedClient>(&bytes).ok());
-                Ok((lock, kept))
-            })
-            .await?;
+        let (_lock, kept) = self.lock_registration(&issuer.issuer, &reached_at, &request.name).await?;
         if let Some(kept) = kept.filter(|kept| !self.settings.force_new && kept.is_for(&requested, now_seconds))
             && let Some(kept) = self.still_works(kept).await?
         {
@@ -228,15 +234,7 @@ impl Client {
             (None, Some(realm)) => Some(realm.initial_access_token().await?),
             (None, None) => self.own_initial_access_token(&issuer.issuer).await?,
         };
-        let name = file_name(&issuer.issuer, &reached_at, &request.name);
-        self.take_room(name.clone()).await?;
-        let client = match self.ask_to_register(&issuer, &requested, initial_access_token).await {
-            Ok(client) => client,
-            Err(error) => {
-                self.leave_room(name).await?;
-                return Err(error);
-            }
-        };
+        let client = self.ask_with_room(&issuer, &requested, &request.name, initial_access_token).await?;
         let saved = SavedClient {
             issuer: issuer.issuer,
             reached_at,
@@ -253,6 +251,40 @@ impl Client {
             grant_roles(realm, &saved.requested, &saved.client).await?;
         }
         Ok(self.registered(saved, false))
+    }
+
+    /// Waits for the lock of a registration, then reads it.
+    pub(super) async fn lock_registration(
+        &self,
+        issuer: &Issuer,
+        reached_at: &Url,
+        name: &str,
+    ) -> Result<(Lock, Option<SavedClient>), ClientError> {
+        let name = file_name(issuer, reached_at, name);
+        self.on_disk(move |state| {
+            let folder = state.child(FOLDER)?;
+            let lock = folder.lock(&name)?;
+            let kept = folder.read(&name)?.and_then(|bytes| serde_json::from_slice::<SavedClient>(&bytes).ok());
+            Ok((lock, kept))
+        })
+        .await
+    }
+
+    /// Registers a client when there is room for what the issuer says only once.
+    pub(super) async fn ask_with_room(
+        &self,
+        issuer: &ServerMetadata,
+        metadata: &ClientMetadata,
+        name: &str,
+        initial_access_token: Option<Secret>,
+    ) -> Result<RegisteredClient, ClientError> {
+        let name = file_name(&issuer.issuer, &self.reached_at(&issuer.issuer), name);
+        self.take_room(name.clone()).await?;
+        let answered = self.ask_to_register(issuer, metadata, initial_access_token).await;
+        if answered.is_err() {
+            self.leave_room(name).await?;
+        }
+        answered
     }
 
     /// The configured issuer, else the server's.

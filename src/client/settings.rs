@@ -1,9 +1,10 @@
 //! What a client run is told: which server, as whom, with what, and where its state lives.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use url::Url;
 
+use super::login::{Grant, Person};
 use crate::{
     clock::SharedClock,
     oauth::{Issuer, Resource, Scopes},
@@ -23,6 +24,14 @@ pub struct Settings {
     pub client_id: Option<String>,
     /// The secret of [`client_id`](Self::client_id).
     pub client_secret: Option<Secret>,
+    /// Where a document describes this client (CIMD), for issuers that read such documents.
+    pub client_metadata_url: Option<Url>,
+    /// How tokens are got; `None`: by a machine's proof where there is one, else by a login.
+    pub grant: Option<Grant>,
+    /// Who may log in; `None`: nobody is there.
+    pub person: Option<Arc<dyn Person>>,
+    /// Bounds a login, from the page that is shown to the answer that comes back.
+    pub login_timeout: Duration,
     /// A token from elsewhere: used as it is, never stored, never renewed.
     pub token: Option<Secret>,
     /// Scopes to ask for, instead of those that the server names.

@@ -18,11 +18,11 @@ use axum::{
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::{Client, ClientError, Settings};
+use super::{BoxFuture, Client, ClientError, DeviceCode, Person, Settings};
 use crate::{
     clock::TestClock,
     jose::SigningKey,
-    oauth::{Resource, Scopes},
+    oauth::{Resource, Scopes, device::DEVICE_CODE, pkce::Verifier},
     secret::Secret,
 };
 
@@ -62,6 +62,16 @@ pub(super) struct Rules {
     pub(super) samples: bool,
     /// This method is never answered.
     pub(super) hangs_on: &'static str,
+    /// What is changed in the answer to a login; `None` leaves the parameter out.
+    pub(super) tampered: Vec<(&'static str, Option<String>)>,
+    /// What polls for a device are answered, one after the other, before the token.
+    pub(super) polls: Vec<&'static str>,
+    /// What is granted, whatever is asked for.
+    pub(super) grants: Option<String>,
+    /// Clients that are not known (any more) at the token endpoint.
+    pub(super) forgotten: Vec<String>,
+    /// Whether a refresh brings a new refresh token.
+    pub(super) rotates: bool,
     /// `tools/call` gets an event stream that ends at once and wants to be taken up again at once.
     pub(super) circles: bool,
 }
@@ -79,6 +89,10 @@ struct Inner {
     seen: Mutex<Vec<Seen>>,
     /// Scopes by token.
     tokens: Mutex<HashMap<String, String>>,
+    /// What was asked of the authorization endpoint, by the code that it led to.
+    codes: Mutex<HashMap<String, HashMap<String, String>>>,
+    /// Scopes by token.
+    refresh_tokens: Mutex<HashMap<String, String>>,
     /// Where the client's answer to a sampling goes.
     sampled: Mutex<Option<mpsc::Sender<Value>>>,
 }
@@ -92,7 +106,11 @@ impl World {
             "token_endpoint": format!("{origin}/token"),
             "registration_endpoint": format!("{origin}/register"),
             "revocation_endpoint": format!("{origin}/revoke"),
-            "grant_types_supported": ["client_credentials"],
+            "authorization_endpoint": format!("{origin}/authorize"),
+            "device_authorization_endpoint": format!("{origin}/device_authorization"),
+            "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token", DEVICE_CODE],
+            "code_challenge_methods_supported": ["S256"],
+            "authorization_response_iss_parameter_supported": true,
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
         });
         let resource = json!({
@@ -119,12 +137,19 @@ impl World {
             samples: false,
             hangs_on: "",
             circles: false,
+            tampered: Vec::new(),
+            polls: Vec::new(),
+            grants: None,
+            forgotten: Vec::new(),
+            rotates: true,
         };
         let inner = Arc::new(Inner {
             origin: origin.clone(),
             rules: Mutex::new(rules),
             seen: Mutex::default(),
             tokens: Mutex::default(),
+            codes: Mutex::default(),
+            refresh_tokens: Mutex::default(),
             sampled: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(inner.clone());
@@ -161,6 +186,10 @@ impl World {
             issuer_backchannel_url: None,
             client_id: Some("cli".to_owned()),
             client_secret: Some(Secret::new("s3cret")),
+            client_metadata_url: None,
+            grant: None,
+            person: None,
+            login_timeout: Duration::from_mins(1),
             token: None,
             scopes: None,
             resource: None,
@@ -195,6 +224,26 @@ impl World {
     /// Takes back every token that was issued.
     pub(super) fn forget_tokens(&self) {
         self.inner.tokens.lock().unwrap().clear();
+    }
+
+    /// A client for whom this person is there, and that is nobody else.
+    pub(super) fn visited_by(&self, person: &Arc<Visitor>, change: impl FnOnce(&mut Settings)) -> Client {
+        let person: Arc<dyn Person> = person.clone();
+        self.client_with(|settings| {
+            (settings.client_id, settings.client_secret) = (None, None);
+            settings.person = Some(person);
+            change(settings);
+        })
+    }
+
+    /// The bodies of all token requests so far.
+    pub(super) fn token_requests(&self) -> Vec<String> {
+        let requests = self.seen().into_iter().filter(|seen| seen.what == "POST /token");
+        requests.map(|seen| seen.body).collect()
+    }
+
+    pub(super) fn forget_refresh_tokens(&self) {
+        self.inner.refresh_tokens.lock().unwrap().clear();
     }
 
     pub(super) fn allow(&self, token: &str, scope: &str) {
@@ -248,6 +297,15 @@ async fn answer(State(world): State<Arc<Inner>>, request: Request) -> Response {
         "/mcp" if rules.circles => circle(),
         "/mcp" => reply(405, &Value::Null),
         "/token" => token(&world, &rules, &body),
+        "/authorize" => authorize(&world, &rules, parts.uri.query().unwrap_or_default()),
+        "/device_authorization" => reply(
+            200,
+            &json!({
+                "device_code": "d3vice", "user_code": "WDJB-MJHT", "verification_uri": format!("{}/device", world.origin),
+                "verification_uri_complete": format!("{}/device?user_code=WDJB-MJHT", world.origin),
+                "expires_in": 600, "interval": 1,
+            }),
+        ),
         "/register" => register(&world, &message),
         "/revoke" => reply(200, &json!({})),
         _ => reply(404, &Value::Null),
@@ -263,7 +321,51 @@ fn reply(status: u16, value: &Value) -> Response {
 }
 
 fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
-    let scope = field(body, "scope").unwrap_or_default();
+    let mut scope = field(body, "scope").unwrap_or_default();
+    let refused = |error: &str| reply(400, &json!({ "error": error }));
+    let client_id = field(body, "client_id").unwrap_or_default();
+    if rules.forgotten.contains(&client_id) {
+        return reply(401, &json!({"error": "invalid_client"}));
+    }
+    let grant = field(body, "grant_type").unwrap_or_default();
+    let is_login = grant != "client_credentials";
+    match grant.as_str() {
+        "authorization_code" => {
+            let asked = world.codes.lock().unwrap().remove(&field(body, "code").unwrap_or_default());
+            let Some(asked) = asked else { return refused("invalid_grant") };
+            let same = ["client_id", "redirect_uri", "resource"];
+            let verifier = Verifier::parse(&field(body, "code_verifier").unwrap_or_default());
+            let challenge = verifier.map(|verifier| verifier.challenge().as_str().to_owned());
+            // A client that proves itself names itself in the header.
+            let differs = |name: &&str| field(body, name).is_none_or(|value| Some(&value) != asked.get(*name));
+            let same = if client_id.is_empty() { &same[1..] } else { &same[..] };
+            if same.iter().any(differs) || challenge.as_ref() != asked.get("code_challenge") {
+                return refused("invalid_grant");
+            }
+            scope = asked.get("scope").cloned().unwrap_or_default();
+        }
+        "refresh_token" => {
+            let mut known = world.refresh_tokens.lock().unwrap();
+            let token = field(body, "refresh_token").unwrap_or_default();
+            let Some(granted) = known.get(&token).cloned() else { return refused("invalid_grant") };
+            scope = granted;
+            if rules.rotates {
+                known.remove(&token);
+            }
+        }
+        DEVICE_CODE => {
+            let mut rules = world.rules.lock().unwrap();
+            if !rules.polls.is_empty() {
+                let answer = rules.polls.remove(0);
+                return refused(answer);
+            }
+            "mcp:read".clone_into(&mut scope);
+        }
+        _ => {}
+    }
+    if let Some(granted) = &rules.grants {
+        scope.clone_from(granted);
+    }
     if let Some((status, answer)) = rules.refuses_resource.as_ref().filter(|_| field(body, "resource").is_some()) {
         return reply(*status, answer);
     }
@@ -278,18 +380,145 @@ fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
     let token = token.expose().to_owned();
     tokens.insert(token.clone(), scope.clone());
     let mut answer = json!({"access_token": token, "token_type": "Bearer", "scope": scope});
+    if is_login && (rules.rotates || grant != "refresh_token") {
+        let refresh_token = Secret::random().expose().to_owned();
+        answer["refresh_token"] = refresh_token.clone().into();
+        world.refresh_tokens.lock().unwrap().insert(refresh_token, scope);
+    }
     if let Some(seconds) = rules.expires_in {
         answer["expires_in"] = seconds.into();
     }
     reply(200, &answer)
 }
 
+/// What the page of an issuer does when somebody has logged in there: the way back, with the answer in it.
+fn authorize(world: &Inner, rules: &Rules, query: &str) -> Response {
+    let asked: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let code = Secret::random().expose().to_owned();
+    let mut back = url::Url::parse(&asked["redirect_uri"]).unwrap();
+    let mut answer = vec![("code", code.clone()), ("state", asked["state"].clone()), ("iss", world.origin.clone())];
+    for (name, value) in &rules.tampered {
+        answer.retain(|(known, _)| known != name);
+        answer.extend(value.clone().map(|value| (*name, value)));
+    }
+    back.query_pairs_mut().extend_pairs(answer);
+    world.codes.lock().unwrap().insert(code, asked);
+    Response::builder().status(303).header("location", back.as_str()).body(Body::empty()).unwrap()
+}
+
+/// A person with a browser, who agrees to everything.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    /// Whether the browser is on another machine: then the last address is carried over, changed by this.
+    carries: Option<fn(String) -> Vec<String>>,
+    /// Whether the person walks away from the page.
+    leaves: bool,
+    http: reqwest::Client,
+    pub(super) pages: Mutex<Vec<url::Url>>,
+    pub(super) codes: Mutex<Vec<DeviceCode>>,
+    pub(super) told: Mutex<Vec<String>>,
+    /// What the browser showed in the end.
+    pub(super) ends: Mutex<Vec<(u16, String)>>,
+    lines: (mpsc::UnboundedSender<String>, tokio::sync::Mutex<mpsc::UnboundedReceiver<String>>),
+    browser: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    this: std::sync::Weak<Self>,
+}
+
+impl Visitor {
+    pub(super) fn new() -> Arc<Self> {
+        Self::with(None, false)
+    }
+
+    pub(super) fn elsewhere(carries: fn(String) -> Vec<String>) -> Arc<Self> {
+        Self::with(Some(carries), false)
+    }
+
+    pub(super) fn who_leaves() -> Arc<Self> {
+        Self::with(None, true)
+    }
+
+    fn with(carries: Option<fn(String) -> Vec<String>>, leaves: bool) -> Arc<Self> {
+        let http = crate::net::plain_client(&crate::net::Options::with_timeout(Duration::from_secs(5))).unwrap();
+        let (send, lines) = mpsc::unbounded_channel();
+        Arc::new_cyclic(|this| Self {
+            carries,
+            leaves,
+            http,
+            pages: Mutex::default(),
+            codes: Mutex::default(),
+            told: Mutex::default(),
+            ends: Mutex::default(),
+            lines: (send, tokio::sync::Mutex::new(lines)),
+            browser: Mutex::default(),
+            this: this.clone(),
+        })
+    }
+
+    /// How often the person was sent to log in.
+    pub(super) fn visits(&self) -> usize {
+        self.pages.lock().unwrap().len()
+    }
+
+    /// A parameter of the last page.
+    pub(super) fn asked(&self, name: &str) -> Option<String> {
+        field(self.pages.lock().unwrap().last().unwrap().query().unwrap(), name)
+    }
+
+    /// What the browser showed last, when it has arrived.
+    pub(super) async fn last_end(&self) -> (u16, String) {
+        let browser = self.browser.lock().unwrap().take();
+        browser.unwrap().await.unwrap();
+        self.ends.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+impl Person for Visitor {
+    fn visit<'a>(&'a self, page: &'a url::Url) -> BoxFuture<'a, ()> {
+        self.pages.lock().unwrap().push(page.clone());
+        let (this, page) = (self.this.upgrade().unwrap(), page.clone());
+        if self.leaves {
+            return Box::pin(std::future::ready(()));
+        }
+        let browser = tokio::spawn(async move {
+            let answer = this.http.get(page).send().await.unwrap();
+            let back = answer.headers()["location"].to_str().unwrap().to_owned();
+            if let Some(carries) = this.carries {
+                for line in carries(back) {
+                    this.lines.0.send(line).unwrap();
+                }
+                return;
+            }
+            let answer = this.http.get(back).send().await.unwrap();
+            let end = (answer.status().as_u16(), answer.text().await.unwrap());
+            this.ends.lock().unwrap().push(end);
+        });
+        *self.browser.lock().unwrap() = Some(browser);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn pasted(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { self.lines.1.lock().await.recv().await.unwrap() })
+    }
+
+    fn show_code(&self, code: &DeviceCode) {
+        self.codes.lock().unwrap().push(code.clone());
+    }
+
+    fn tell(&self, words: &str) {
+        self.told.lock().unwrap().push(words.to_owned());
+    }
+
+    fn done(&self) {}
+}
+
 fn register(world: &Inner, request: &Value) -> Response {
     let mut answer = request.clone();
     let count = world.seen.lock().unwrap().len();
     answer["client_id"] = format!("client-{count}").into();
-    answer["client_secret"] = "registered-secret".into();
-    answer["client_secret_expires_at"] = 0.into();
+    if request["token_endpoint_auth_method"] != "none" {
+        answer["client_secret"] = "registered-secret".into();
+        answer["client_secret_expires_at"] = 0.into();
+    }
     answer["registration_access_token"] = "rat-1".into();
     answer["registration_client_uri"] = format!("{}/register/it", world.origin).into();
     let mut now = answer.clone();

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Client, ClientError, Discovery,
+    Client, ClientError, Discovery, Grant,
+    identity::{Identity, Whose},
     servers::{Era, KnownServer},
 };
 use crate::{
@@ -56,18 +57,24 @@ pub(super) struct TokenKey {
     pub(super) resource: Resource,
     /// What was asked for; `None` leaves it to the issuer.
     pub(super) scopes: Option<Scopes>,
+    /// Whether a person has logged in for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) login: bool,
 }
 
 /// A token in its file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct KeptToken {
     #[serde(flatten)]
     pub(super) key: TokenKey,
     pub(super) access_token: Secret,
     /// What was granted.
-    granted: Option<Scopes>,
+    pub(super) granted: Option<Scopes>,
     /// Since the epoch.
-    expires_at_seconds: u64,
+    pub(super) expires_at_seconds: u64,
+    /// For a next token without the person. It goes to nobody but the issuer of the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_token: Option<Secret>,
 }
 
 /// A token in use, and the scopes it was asked with.
@@ -101,17 +108,27 @@ impl TokenSourceKind {
 
 impl TokenKey {
     /// The name of the token's file: equal for equal keys only.
-    fn file_name(&self) -> String {
+    pub(super) fn file_name(&self) -> String {
         let scopes = self.scopes.as_ref().map(|scopes| {
             let mut sorted: Vec<_> = scopes.iter().collect();
             sorted.sort_unstable();
             sorted
         });
         let parts = (&self.server, &self.issuer, &self.reached_at, &self.client_id, &self.resource, scopes);
-        sha256_base64url(&serde_json::to_vec(&parts).expect("strings and lists of strings"))
+        let parts = serde_json::to_vec(&parts).expect("strings and lists of strings");
+        sha256_base64url(&[parts.as_slice(), if self.login { b"login" } else { b"" }].concat())
     }
 
-    fn read(&self, folder: &PrivateDir) -> Result<Option<KeptToken>, StoreError> {
+    /// Whether it differs from another one in its scopes only.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        Self { scopes: None, ..self.clone() } == Self { scopes: None, ..other.clone() }
+    }
+
+    pub(super) fn write(&self, folder: &PrivateDir, kept: &KeptToken) -> Result<(), StoreError> {
+        folder.write(&self.file_name(), &serde_json::to_vec_pretty(kept).expect("strings and numbers"))
+    }
+
+    pub(super) fn read(&self, folder: &PrivateDir) -> Result<Option<KeptToken>, StoreError> {
         let bytes = folder.read(&self.file_name())?;
         // A damaged file is no token; the next one is written over it.
         let kept = bytes.and_then(|bytes| serde_json::from_slice::<KeptToken>(&bytes).ok());
@@ -136,11 +153,21 @@ impl KeptToken {
         Ok(every.into_iter().filter(|(_, kept)| kept.key.server == *server).collect())
     }
 
+    /// Whether it is this token.
+    pub(super) fn is(&self, token: &Secret) -> bool {
+        self.access_token.expose() == token.expose()
+    }
+
+    /// Whether a next one can be had without a person.
+    pub(super) const fn has_refresh_token(&self) -> bool {
+        self.refresh_token.is_some()
+    }
+
     fn expires_at(&self) -> Duration {
         Duration::from_secs(self.expires_at_seconds)
     }
 
-    fn held(self, source: TokenSourceKind) -> Held {
+    pub(super) fn held(self, source: TokenSourceKind) -> Held {
         let token = AccessToken {
             expires_at: Some(self.expires_at()),
             withheld: withheld(self.key.scopes.as_ref(), self.granted.as_ref()),
@@ -186,7 +213,7 @@ impl Client {
     pub(super) async fn recall(&self) -> Result<(Option<Held>, Option<Era>), ClientError> {
         let ours = |client: &Self, state: &PrivateDir, known: &KnownServer| {
             let Some(key) = client.kept_key(known) else { return Ok(None) };
-            let is_of_another = client.is_another_by_now(state, &key.issuer, &key.client_id)?;
+            let is_of_another = client.is_another_by_now(state, &key)?;
             Ok(Some(key).filter(|_| !is_of_another))
         };
         self.recall_by(ours).await
@@ -236,25 +263,38 @@ impl Client {
             && settings.issuer.as_ref().is_none_or(|issuer| *issuer == key.issuer)
             && self.reached_at(&key.issuer) == key.reached_at
             && settings.client_id.as_ref().is_none_or(|client_id| *client_id == key.client_id)
+            && settings.grant.is_none_or(|grant| key.login == (grant != Grant::ClientCredentials))
             && *settings.resource() == key.resource
     }
 
-    fn is_fresh(&self, kept: &KeptToken) -> bool {
+    pub(super) fn is_fresh(&self, kept: &KeptToken) -> bool {
         kept.expires_at() > self.settings.clock.since_epoch() + MIN_LIFE_LEFT
     }
 
     /// Finds the issuer, then takes a token that somebody got meanwhile, or asks for one.
     pub(super) async fn obtain(&self, need: Need<'_>) -> Result<Held, ClientError> {
         let discovery = self.discover(need.challenge).await?;
+        match self.whose(&discovery.issuer.issuer).await? {
+            Whose::Client(identity) => self.obtain_as_machine(&need, &discovery, &identity).await,
+            Whose::Person => Box::pin(self.obtain_by_login(&need, &discovery)).await,
+        }
+    }
+
+    async fn obtain_as_machine(
+        &self,
+        need: &Need<'_>,
+        discovery: &Discovery,
+        identity: &Identity,
+    ) -> Result<Held, ClientError> {
         let issuer = &discovery.issuer.issuer;
-        let identity = self.identity(issuer).await?;
         let key = TokenKey {
             server: self.settings.server.clone(),
             issuer: issuer.clone(),
             reached_at: self.reached_at(issuer),
             client_id: identity.client_id.clone(),
             resource: self.settings.resource().clone(),
-            scopes: self.choose_scopes(&need, &discovery, identity.registered_scopes.as_ref()),
+            scopes: self.choose_scopes(need, discovery, identity.registered_scopes.as_ref()),
+            login: false,
         };
         // Held until the new token is on the disk, so that whoever waits for it finds it there.
         let (_lock, kept) = if self.settings.keeps() {
@@ -268,14 +308,14 @@ impl Client {
             return Ok(kept.held(TokenSourceKind::Cached));
         }
         let now = self.settings.clock.since_epoch();
-        let asked = self.client_credentials(&discovery.issuer, &identity, &key.resource, key.scopes.as_ref()).await;
+        let asked = self.client_credentials(&discovery.issuer, identity, &key.resource, key.scopes.as_ref()).await;
         let response = match asked {
             // The server names what its tools need, which may be more than this client has: then what it has is asked
             // for.
             Err(ClientError::Refused { code: ErrorCode::InvalidScope, .. })
                 if need.scopes.is_none() && self.settings.scopes.is_none() && key.scopes.is_some() =>
             {
-                self.client_credentials(&discovery.issuer, &identity, &key.resource, None).await?
+                self.client_credentials(&discovery.issuer, identity, &key.resource, None).await?
             }
             asked => asked?,
         };
@@ -291,11 +331,11 @@ impl Client {
             access_token: response.access_token,
             granted: response.scope,
             expires_at_seconds: now.as_secs().saturating_add(life),
+            refresh_token: None,
         };
         if self.settings.keeps() {
-            let bytes = serde_json::to_vec_pretty(&kept).expect("strings and numbers");
-            let name = key.file_name();
-            self.on_disk(move |state| folder(state)?.write(&name, &bytes)).await?;
+            let file = kept.clone();
+            self.on_disk(move |state| file.key.write(&folder(state)?, &file)).await?;
             self.note_token(key).await?;
         }
         Ok(kept.held(TokenSourceKind::Fetched))
@@ -303,7 +343,12 @@ impl Client {
 
     /// What the settings say, else the challenge, else the resource's own list (MCP 2026-07-28, scope selection), and
     /// of what others say no more than the client was registered for: the issuer would refuse all of it.
-    fn choose_scopes(&self, need: &Need<'_>, discovery: &Discovery, registered: Option<&Scopes>) -> Option<Scopes> {
+    pub(super) fn choose_scopes(
+        &self,
+        need: &Need<'_>,
+        discovery: &Discovery,
+        registered: Option<&Scopes>,
+    ) -> Option<Scopes> {
         if let Some(scopes) = need.scopes.clone().or_else(|| self.settings.scopes.clone()) {
             return Some(scopes).filter(|scopes| !scopes.is_empty());
         }
@@ -322,7 +367,7 @@ impl Client {
         }
     }
 
-    async fn note_token(&self, key: TokenKey) -> Result<(), ClientError> {
+    pub(super) async fn note_token(&self, key: TokenKey) -> Result<(), ClientError> {
         let is_default = self.settings.scopes.is_none();
         let note = move |known: &mut KnownServer| {
             if is_default {
@@ -335,8 +380,9 @@ impl Client {
     }
 }
 
-/// Waits for the token's lock, then looks whether there is a token that the server did not refuse.
-fn take_turn(
+/// Waits for the token's lock, then looks whether there is a token that the server did not refuse, or one that leads to the
+/// next.
+pub(super) fn take_turn(
     state: &PrivateDir,
     key: &TokenKey,
     refused: Option<&Secret>,
@@ -345,7 +391,8 @@ fn take_turn(
     let lock = folder.lock(&key.file_name())?;
     let kept = key.read(&folder)?;
     if let (Some(kept), Some(refused)) = (&kept, refused)
-        && kept.access_token.expose() == refused.expose()
+        && kept.is(refused)
+        && !kept.has_refresh_token()
     {
         folder.remove(&key.file_name())?;
         return Ok((Some(lock), None));

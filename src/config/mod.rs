@@ -113,6 +113,8 @@ pub enum IssuerChoice {
     Embedded {
         /// Whether it may do so beyond loopback.
         face_network: bool,
+        /// Whether clients' metadata documents may be on this machine.
+        cimd_allow_loopback: bool,
         /// Other servers that it gives tokens for; tokens for them are no good here.
         resources: Vec<Resource>,
         /// Names and argon2id hashes of those who may log in; if there are none, one user `dev`.
@@ -250,6 +252,8 @@ pub struct ClientSettings {
     pub id: Option<String>,
     /// Its secret.
     pub secret: Option<Secret>,
+    /// Where a document describes this client (CIMD).
+    pub metadata_url: Option<Url>,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
     pub token: Option<Secret>,
     /// Whether tokens are kept on disk for the next command.

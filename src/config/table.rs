@@ -230,6 +230,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "embedded.cimd_allow_loopback",
+        flag: Some("--cimd-allow-loopback"),
+        default: Fallback::Value("false"),
+        doc: "let a client's metadata document be on this machine, by http too; embedded issuer on loopback only",
+        ..PLAIN
+    },
+    Key {
         path: "embedded.users",
         default: Fallback::Unset("one user `dev`, with a password in the state directory"),
         doc: "section: who may log in, as `<name> = \"<argon2id hash>\"`",
@@ -437,6 +444,15 @@ pub(super) const KEYS: &[Key] = &[
         doc: "the secret of `client.id`",
         for_clients: true,
         secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.metadata_url",
+        variable: Some("SECUREMCP_CLIENT_METADATA_URL"),
+        flag: Some("--client-metadata-url"),
+        default: Fallback::Unset("none: a client is registered for logins"),
+        doc: "the https URL of a document that describes this client (CIMD), for issuers that read such documents",
+        for_clients: true,
         ..PLAIN
     },
     Key {

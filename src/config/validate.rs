@@ -39,6 +39,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         check_issuer(&mut reader);
         if purpose == Purpose::Serve {
             check_exposure(&config, &mut reader);
+            check_loopback_documents(&config.server, &mut reader);
             check_metrics(&config.server, &mut reader);
             check_audit(&mut reader);
             check_registration(&config.client, &mut reader);
@@ -105,12 +106,13 @@ fn issuer(reader: &mut Reader<'_>) -> IssuerSettings {
     let backchannel_url = reader.fetched_from("issuer.backchannel_url");
     let jwks_uri = reader.fetched_from("issuer.jwks_uri");
     let face_network = reader.required("embedded.face_network", values::switch);
+    let cimd_allow_loopback = reader.required("embedded.cimd_allow_loopback", values::switch);
     let resources = reader.list("embedded.resources", values::resource).unwrap_or_default();
     let (users, auto_approve) = (embedded::users(reader), embedded::auto_approve(reader));
     IssuerSettings {
         choice: match url {
             Some(url) => IssuerChoice::External { url, backchannel_url, jwks_uri },
-            None => IssuerChoice::Embedded { face_network, resources, users, auto_approve },
+            None => IssuerChoice::Embedded { face_network, cimd_allow_loopback, resources, users, auto_approve },
         },
         introspection: introspection(reader),
         algorithms: reader.filled_list("issuer.algorithms", values::algorithm).unwrap_or_default(),
@@ -184,6 +186,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         server: reader.required("client.server", values::resource),
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
+        metadata_url: reader.optional("client.metadata_url", values::document_url),
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
@@ -305,4 +308,27 @@ fn check_exposure(config: &Config, reader: &mut Reader<'_>) {
         ),
         "name the issuer that people log in to with `issuer.url`, or keep the server on loopback",
     );
+}
+
+/// Whoever reaches the server then has it fetch from this machine, so nobody from elsewhere may.
+fn check_loopback_documents(server: &Server, reader: &mut Reader<'_>) {
+    if reader.quietly("embedded.cimd_allow_loopback", values::switch) != Some(true) {
+        return;
+    }
+    let remote = server.resource.as_ref().filter(|resource| is_remote(resource));
+    let obstacles = [
+        (!reader.is_unset("issuer.url")).then(|| "`issuer.url` names an issuer elsewhere".to_owned()),
+        (!is_loopback_address(server.listen)).then(|| format!("`server.listen` is `{}`", server.listen)),
+        remote.map(|resource| format!("`server.resource` is {}", quoted(resource.as_str()))),
+        (!server.trusted_proxies.is_empty()).then(|| "`server.trusted_proxies` declares a proxy in front".to_owned()),
+    ];
+    let origin = &reader.values["embedded.cimd_allow_loopback"].origin;
+    for obstacle in obstacles.into_iter().flatten() {
+        reader.report.problem_with_hint(
+            format!(
+                "{origin}: `embedded.cimd_allow_loopback` is for an embedded issuer on loopback only, but {obstacle}"
+            ),
+            "serve the documents of clients by https on the public internet, and leave the switch out",
+        );
+    }
 }

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Environment, IpNetwork, LogFormat, problem::quoted};
 use crate::{
-    oauth::{Issuer, Resource},
+    oauth::{Issuer, Resource, is_https_or_loopback},
     secret::Secret,
 };
 
@@ -120,6 +120,16 @@ pub(super) fn http_url(text: &str) -> Result<Url, Refusal> {
     } else {
         Err(expected(text, "an http or https URL without a fragment"))
     }
+}
+
+/// The URL of a client's metadata document, which is its id: written as a parser writes it, since it is compared byte by
+/// byte (draft-ietf-oauth-client-id-metadata-document, section 3).
+pub(super) fn document_url(text: &str) -> Result<Url, Refusal> {
+    let url = http_url(text)?;
+    let is_good = is_https_or_loopback(&url) && url.path() != "/" && url.as_str() == text;
+    is_good.then_some(url).ok_or_else(|| {
+        expected(text, "an https URL with a path such as `https://app.example.com/client.json`; http is for loopback")
+    })
 }
 
 /// User information is a password: it is refused before any message could quote it.
@@ -274,6 +284,18 @@ mod tests {
         assert!(http_url("https://h/#f").is_err());
         for bad in ["http://a:hunter2@b", "http://a@b", "ftp://a:b@c"] {
             assert_eq!(http_url(bad).unwrap_err(), "has user information in its URL, expected none");
+        }
+    }
+
+    #[test]
+    fn documents_that_are_client_ids_are_written_in_one_way() {
+        for good in ["https://app.example.com/client.json", "http://127.0.0.1:8000/c", "https://h/c?v=1"] {
+            assert_eq!(document_url(good).unwrap().as_str(), good);
+        }
+        for bad in
+            ["http://app.example.com/c", "https://h", "https://h/", "https://h/a/../c", "HTTPS://h/c", "https://h/c#f"]
+        {
+            assert!(document_url(bad).unwrap_err().starts_with(&format!("is `{bad}`, expected an http")), "{bad}");
         }
     }
 

@@ -5,15 +5,17 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{RawQuery, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{
-    Embedded,
+    Embedded, Sender,
     browser::Browser,
     call::Form,
+    cimd::{CimdError, is_document_id},
     clients::{Client, GrantType},
     grants::Granted,
     pages::{self, Asking, Hidden, Login, Page},
@@ -22,6 +24,7 @@ use super::{
     users::DEV,
 };
 use crate::{
+    hint::{Hint as _, chain},
     oauth::{
         ErrorCode, RedirectUri, Resource, Scopes,
         pkce::{CodeChallenge, S256},
@@ -76,10 +79,11 @@ impl IntoResponse for Refusal {
 pub(super) async fn get(
     State(issuer): State<Arc<Embedded>>,
     RawQuery(query): RawQuery,
+    sender: Option<Extension<Sender>>,
     headers: HeaderMap,
 ) -> Response {
     let query = query.unwrap_or_default();
-    let asked = match issuer.read_authorization(&query).await {
+    let asked = match issuer.read_authorization(&query, sender.map(|Extension(sender)| sender)).await {
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
     };
@@ -138,11 +142,9 @@ impl Embedded {
 
     fn consent_page(&self, browser: &Browser, about: &str, asked: &Asked, user: &str) -> Page {
         let form = self.browsers.form(browser, "consent", about);
-        // Its redirect URI is compared whole: nobody else can have taken its name.
-        let own_page = asked.client.is_own_page().then(|| asked.redirect_uri.place());
         let asking = Asking {
             client_name: asked.client.name.as_deref(),
-            vouched_by: own_page.as_deref(),
+            vouched_by: asked.client.vouched_by(),
             redirect_uri: Some(&asked.redirect_uri),
             scopes: &asked.scope,
             resource: asked.resource.as_str(),
@@ -152,7 +154,7 @@ impl Embedded {
     }
 
     /// Reads a request from a query.
-    pub(super) async fn read_authorization(&self, query: &str) -> Result<Asked, Refusal> {
+    pub(super) async fn read_authorization(&self, query: &str, sender: Option<Sender>) -> Result<Asked, Refusal> {
         let parameters = Form::parse(query.as_bytes()).map_err(|_| {
             // Which of two redirect URIs was meant is nothing to guess.
             page(
@@ -164,7 +166,7 @@ impl Embedded {
         let client_id = parameters.get("client_id").ok_or_else(|| {
             page("The application did not say who it is", "client_id is missing.", "Tell the application's makers.")
         })?;
-        let client = self.client(client_id).await?;
+        let client = self.client(client_id, sender).await?;
         let redirect_uri = redirect_uri(&client, parameters.get("redirect_uri"))?;
         let state = parameters.get("state").map(str::to_owned);
         let refuse = |code: ErrorCode, words: &str| {
@@ -248,9 +250,13 @@ impl Embedded {
         }
     }
 
-    /// The client of this name, registered here.
-    #[expect(clippy::unused_async, reason = "a client can be a document elsewhere, too")]
-    async fn client(&self, client_id: &str) -> Result<Arc<Client>, Refusal> {
+    /// The client of this name: registered here, or described where its name leads.
+    async fn client(&self, client_id: &str, sender: Option<Sender>) -> Result<Arc<Client>, Refusal> {
+        if is_document_id(client_id) {
+            let described = self.documents.client(client_id, sender).await;
+            let client = described.map(|document| Client::described(&document, &self.settings.scopes));
+            return client.map(Arc::new).map_err(|error| unrecognised(&error));
+        }
         self.clients.get(client_id).ok_or_else(|| {
             record(Event::IssuerRefused { endpoint: "authorize", client: "", reason: "unknown client" });
             page(
@@ -260,6 +266,18 @@ impl Embedded {
             )
         })
     }
+}
+
+/// No client is known by such a URL.
+fn unrecognised(error: &CimdError) -> Refusal {
+    let (reason, hint) = (chain(error), error.hint());
+    record(Event::IssuerRefused { endpoint: "authorize", client: "", reason: &reason });
+    let status = match error {
+        CimdError::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let hint = hint.unwrap_or_else(|| "Try again, or tell the application's makers.".to_owned());
+    Refusal::Page(pages::word(status, "This application cannot be recognised", &reason, &hint).into())
 }
 
 fn page(title: &str, what: &str, hint: &str) -> Refusal {
@@ -307,9 +325,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::issuer::testing::{Answer, CALLBACK, Fixture, ISSUER, Person, VERIFIER, authorization, claims_of};
+    use crate::{
+        issuer::testing::{self, CALLBACK, Fixture, ISSUER, Person, VERIFIER, authorization, claims_of},
+        net::testing::{Answer, Site},
+    };
 
-    async fn asked(issuer: &Fixture, path: &str) -> Answer {
+    async fn asked(issuer: &Fixture, path: &str) -> testing::Answer {
         issuer.send(Method::GET, path, &[], "").await
     }
 
@@ -521,6 +542,62 @@ mod tests {
             }
             assert!(!policy.contains("unsafe") && !policy.contains("script-src") && !page.text.contains("<script"));
         }
+    }
+
+    #[tokio::test]
+    async fn a24_a_client_that_nobody_registered_is_what_its_document_says() {
+        let issuer = Fixture::with(|settings| settings.cimd_allow_loopback = true);
+        let site = Site::http(Answer::json("{}")).await;
+        let id = format!("http://{}/client.json", site.address);
+        let document = |change: Value| {
+            let mut document = json!({"client_id": id, "client_name": "Editor", "redirect_uris": [CALLBACK],
+                "grant_types": ["authorization_code", "refresh_token"], "scope": "mcp:read mcp:write unheard:of"});
+            document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            site.answer(Answer::json(document.to_string()));
+        };
+        let mut person = Person::logged_in(&issuer).await;
+        for bad in [
+            json!({"client_id": "http://127.0.0.1/client.json"}),
+            json!({"token_endpoint_auth_method": "client_secret_basic"}),
+            json!({"redirect_uris": ["javascript:alert(1)"]}),
+        ] {
+            document(bad);
+            let page = person.get(&authorization(&id, &[])).await;
+            assert_eq!((page.status, page.header("location")), (StatusCode::BAD_REQUEST, ""), "{}", page.text);
+            assert!(page.text.contains("cannot be recognised"), "{}", page.text);
+        }
+        document(json!({}));
+        let page = person.get(&authorization(&id, &[])).await;
+        assert!(page.text.contains("Application of</dt><dd>127.0.0.1</dd>"), "{}", page.text);
+        assert!(!page.text.contains("nobody has checked"));
+        let elsewhere = authorization(&id, &[("redirect_uri", "https://app.example/callback")]);
+        assert_eq!(person.get(&elsewhere).await.status, StatusCode::BAD_REQUEST);
+        let more = authorization(&id, &[("scope", "mcp:infer")]);
+        assert_eq!(person.get(&more).await.sent_back()["error"], "invalid_scope");
+        let code = person.decide(&page, "allow").await.sent_back()["code"].as_str().unwrap().to_owned();
+        let tokens = issuer.trade_code(&id, &code).await;
+        assert_eq!(tokens.status, StatusCode::OK, "{}", tokens.json);
+        let claims = claims_of(tokens.json["access_token"].as_str().unwrap());
+        assert!(!issuer.embedded.is_revoked(claims["jti"].as_str(), claims["client_id"].as_str()));
+        let refresh_token = tokens.json["refresh_token"].as_str().unwrap();
+        assert_eq!(issuer.refresh(&id, refresh_token).await.status, StatusCode::OK);
+        let revoked = issuer.trade_at("/revoke", &id, &[("token", refresh_token)]).await;
+        assert_eq!(revoked.status, StatusCode::OK);
+        assert!(issuer.embedded.is_revoked(claims["jti"].as_str(), claims["client_id"].as_str()));
+        // By its name alone nobody gets anything.
+        issuer.trade(&id, &[("grant_type", "client_credentials")]).await.is_refused(400, "unauthorized_client");
+        issuer.trade_at("/device_authorization", &id, &[]).await.is_refused(400, "unauthorized_client");
+        issuer.trade_at("/introspect", &id, &[("token", "x")]).await.is_refused(401, "invalid_client");
+    }
+
+    #[tokio::test]
+    async fn a24_documents_on_this_machine_are_read_when_the_configuration_says_so() {
+        let issuer = Fixture::new();
+        let site = Site::http(Answer::json("{}")).await;
+        let page = asked(&issuer, &authorization(&format!("http://{}/client.json", site.address), &[])).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        assert!(page.text.contains("is not https"), "{}", page.text);
+        assert_eq!(site.connections().await, 0);
     }
 
     #[tokio::test]

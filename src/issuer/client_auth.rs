@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use super::{
     Embedded, RouteError, assertion,
     call::{Call, Form, credentials_of},
+    cimd::is_document_id,
     clients::{Client, Proof},
 };
 use crate::{
@@ -107,6 +108,9 @@ impl Embedded {
         match credentials {
             Credentials::Secret { method, client_id, secret } => self.check_secret(*method, client_id, secret),
             Credentials::Assertion { client_id, assertion } => self.check_assertion(client_id, assertion),
+            Credentials::Public { client_id } if is_document_id(client_id) => {
+                Ok(Arc::new(Client::named_by_url(client_id)))
+            }
             Credentials::Public { client_id } => {
                 let client = self.clients.get(client_id).filter(|client| client.proof == Proof::None);
                 client.ok_or(RouteError::invalid_client(

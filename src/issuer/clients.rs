@@ -7,8 +7,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
-use super::{OpenError, RouteError};
+use super::{
+    OpenError, RouteError,
+    cimd::{DocumentClient, is_document_id},
+};
 use crate::{
     jose::{KeySet, SigningKey},
     oauth::{AuthMethod, Issuer, RedirectUri, Scopes, device::DEVICE_CODE},
@@ -19,8 +23,11 @@ use crate::{
 
 /// How many clients may be registered, so that a leaked initial access token cannot fill the disk.
 const MAX_CLIENTS: usize = 1000;
-/// How many of them may be unused.
+/// How many of them may be unused, beside those of strangers.
 const MAX_UNUSED: usize = 500;
+/// How many of strangers may be unused: at the highest rate of registrations each of them has five minutes to log somebody
+/// in.
+const MAX_UNUSED_STRANGERS: usize = 300;
 /// A client that was not used for this long after its registration makes room for a new one when there is none.
 const UNUSED_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -51,6 +58,9 @@ pub(super) struct Client {
     /// The one before. It works until the new one is used: an answer that was lost on its way locks nobody out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) previous_registration_token_sha256: Option<String>,
+    /// Whether whoever registered it had no initial access token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_strangers: bool,
     /// Whether it has never got a token.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_unused: bool,
@@ -97,6 +107,50 @@ fn for_itself() -> Vec<GrantType> {
 }
 
 impl Client {
+    /// One that is described elsewhere, for as long as a login takes.
+    pub(super) fn described(document: &DocumentClient, supported: &Scopes) -> Self {
+        let scope = document.scope.as_ref().map(|scope| {
+            // What it means to ask for elsewhere means nothing here.
+            Scopes::from_claims(scope.iter().filter(|scope| supported.contains(scope)))
+        });
+        let scope = scope.filter(|scope| !scope.is_empty()).unwrap_or_else(|| supported.clone());
+        let mut grants = vec![GrantType::AuthorizationCode];
+        grants.extend(document.may_refresh.then_some(GrantType::RefreshToken));
+        Self {
+            name: document.name.clone(),
+            scope,
+            grants,
+            redirect_uris: document.redirect_uris.clone(),
+            ..Self::named_by_url(&document.client_id)
+        }
+    }
+
+    /// The same where its document says nothing that matters: what it has was granted to this very name.
+    pub(super) fn named_by_url(client_id: &str) -> Self {
+        Self {
+            id: client_id.to_owned(),
+            issued_at: 0,
+            name: None,
+            scope: Scopes::none(),
+            grants: vec![GrantType::AuthorizationCode, GrantType::RefreshToken],
+            redirect_uris: Vec::new(),
+            proof: Proof::None,
+            registration_token_sha256: None,
+            previous_registration_token_sha256: None,
+            is_strangers: true,
+            is_unused: false,
+        }
+    }
+
+    /// The host that stands for what the client says of itself.
+    pub(super) fn vouched_by(&self) -> Option<String> {
+        if self.is_own_page() {
+            return self.redirect_uris.first().map(RedirectUri::place);
+        }
+        let url = Url::parse(&self.id).ok().filter(|_| is_document_id(&self.id))?;
+        url.host_str().map(str::to_owned)
+    }
+
     /// Whether it may ask in this way.
     pub(super) fn may(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
@@ -200,23 +254,45 @@ impl Clients {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(client_id).cloned()
     }
 
-    /// Adds a client that registered at `now`, in seconds since the epoch. Blocks on the disk.
-    pub(super) fn add(&self, client: Client, now: u64) -> Result<(), RouteError> {
+    /// Adds a client that registered at `now`, in seconds since the epoch. `is_needed` says whether somebody is still
+    /// logged in with one. Blocks on the disk.
+    pub(super) fn add(&self, client: Client, now: u64, is_needed: impl Fn(&str) -> bool) -> Result<(), RouteError> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(stale) = self.in_the_way(now)? {
+        if let Some(stale) = self.in_the_way(&client, now, is_needed)? {
             self.remove(&stale.id)?;
             record(Event::ClientRemoved { client: &stale.id, reason: "unused" });
         }
         Ok(self.write(client)?)
     }
 
-    /// What has to go before there is room for one more: nothing, or the oldest client that nobody ever used.
-    fn in_the_way(&self, now: u64) -> Result<Option<Arc<Client>>, RouteError> {
+    /// What has to go before there is room for one more: nothing, or the oldest client that nobody will miss. Strangers
+    /// only ever push out strangers: those that never logged anybody in, then those that nobody is logged in with.
+    fn in_the_way(
+        &self,
+        newcomer: &Client,
+        now: u64,
+        is_needed: impl Fn(&str) -> bool,
+    ) -> Result<Option<Arc<Client>>, RouteError> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let registered = || known.values().filter(|client| client.registration_token_sha256.is_some());
         let unused = || registered().filter(|client| client.is_unused);
-        if registered().count() < MAX_CLIENTS && unused().count() < MAX_UNUSED {
+        let unused_strangers = || unused().filter(|client| client.is_strangers);
+        let oldest_stranger = || {
+            let unneeded = registered().filter(|client| client.is_strangers && !is_needed(&client.id));
+            let oldest = unused_strangers().min_by_key(|client| client.issued_at);
+            oldest.or_else(|| unneeded.min_by_key(|client| client.issued_at)).cloned()
+        };
+        if newcomer.is_strangers && unused_strangers().count() >= MAX_UNUSED_STRANGERS {
+            return Ok(oldest_stranger());
+        }
+        let others_unused = unused().count() - unused_strangers().count();
+        if registered().count() < MAX_CLIENTS && others_unused < MAX_UNUSED {
             return Ok(None);
+        }
+        if others_unused < MAX_UNUSED
+            && let Some(stranger) = oldest_stranger()
+        {
+            return Ok(Some(stranger));
         }
         let stale = unused().filter(|client| client.issued_at + UNUSED_LIFETIME.as_secs() <= now);
         let oldest = stale.min_by_key(|client| client.issued_at).cloned();
@@ -296,6 +372,7 @@ impl Clients {
             proof: Proof::PrivateKeyJwt { jwks: serde_json::json!({ "keys": [key.public_jwk()] }) },
             registration_token_sha256: None,
             previous_registration_token_sha256: None,
+            is_strangers: false,
             is_unused: false,
         };
         if existing.is_some_and(|existing| *existing == client) { Ok(()) } else { self.write(client) }
@@ -313,6 +390,7 @@ impl Clients {
             proof: Proof::None,
             registration_token_sha256: None,
             previous_registration_token_sha256: None,
+            is_strangers: false,
             is_unused: false,
         };
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
@@ -342,7 +420,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::issuer::testing::{Fixture, PAGE, Person, VERIFIER, authorization, claims_of};
+    use crate::issuer::testing::{Fixture, NOW, PAGE, Person, VERIFIER, authorization, claims_of};
 
     #[tokio::test]
     async fn this_accounts_client_is_made_once() {
@@ -471,6 +549,34 @@ mod tests {
             issuer.register(&json!({})).await.is_refused(503, "temporarily_unavailable");
             issuer.local_token().await;
         }
+    }
+
+    #[tokio::test]
+    async fn a20_strangers_push_out_strangers_only_the_oldest_that_nobody_needs() {
+        let issuer = Fixture::new();
+        let (trusted, _) = issuer.registered_with(&json!({})).await;
+        let first = issuer.public_client().await;
+        issuer.advance(1);
+        let logged_in = issuer.public_client().await;
+        let mut person = Person::logged_in(&issuer).await;
+        let code = person.code_for(&authorization(&logged_in, &[])).await;
+        assert_eq!(issuer.trade_code(&logged_in, &code).await.status, http::StatusCode::OK);
+        let stranger = issuer.embedded.clients.get(&first).unwrap();
+        let add = |index: usize, change: fn(&mut Client)| {
+            let mut client = Client { id: format!("client-{index}"), issued_at: NOW + 2, ..Client::clone(&stranger) };
+            change(&mut client);
+            issuer.embedded.clients.known.write().unwrap().insert(client.id.clone(), Arc::new(client));
+        };
+        (1..MAX_UNUSED_STRANGERS).for_each(|index| add(index, |_| ()));
+        let is_there = |id: &str| issuer.embedded.clients.get(id).is_some();
+        let next = issuer.public_client().await;
+        assert!(!is_there(&first) && is_there(&next) && is_there(&logged_in) && is_there(&trusted));
+        // All are used, and nobody is logged in with most of them.
+        issuer.embedded.clients.known.write().unwrap().retain(|id, _| !id.starts_with("client-1"));
+        (1000..MAX_CLIENTS + 1000).for_each(|index| add(index, |client| client.is_unused = false));
+        issuer.advance(10);
+        let last = issuer.public_client().await;
+        assert!(is_there(&last) && is_there(&logged_in) && is_there(&trusted));
     }
 
     #[tokio::test]

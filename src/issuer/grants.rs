@@ -138,6 +138,12 @@ impl Grants {
         self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(id)
     }
 
+    /// Whether anybody is logged in with this client.
+    pub(super) fn has_any_of(&self, client_id: &str) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.values().any(|grant| grant.client_id == client_id)
+    }
+
     /// A new grant, and the code for it. Blocks on the disk.
     pub(super) fn begin(
         &self,

@@ -55,7 +55,7 @@ fn describe(settings: &Settings) -> ServerMetadata {
         introspection_endpoint_auth_signing_alg_values_supported: algorithms,
         code_challenge_methods_supported: vec![S256.to_owned()],
         authorization_response_iss_parameter_supported: true,
-        client_id_metadata_document_supported: false,
+        client_id_metadata_document_supported: true,
     }
 }
 
@@ -140,6 +140,7 @@ mod tests {
         assert_eq!(take("response_types_supported"), json!(["code"]));
         assert_eq!(take("code_challenge_methods_supported"), json!(["S256"]));
         assert_eq!(take("authorization_response_iss_parameter_supported"), true);
+        assert_eq!(take("client_id_metadata_document_supported"), true);
         let grants = ["authorization_code", "refresh_token", DEVICE_CODE, "client_credentials"];
         assert_eq!(take("grant_types_supported"), json!(grants));
         assert_eq!(take("scopes_supported"), json!(["mcp:read", "mcp:write", "mcp:infer"]));

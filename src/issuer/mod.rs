@@ -10,6 +10,7 @@
 //! | `person`, `pages`, `browser`, `users` | what people answer and see, where they have logged in, and who they are |
 //! | `token`, `access_token`, `grants` | the token endpoint, what it issues, and what people granted |
 //! | `register`, `manage`, `clients` | registration, its later life, and what is kept of a client |
+//! | `cimd` | clients that nobody registered: their id is the URL of what they say of themselves |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
 //! | `keys`, `seal`, `expiring` | the signing key; texts that only we can have written; names that matter until a time |
 //! | `error` | every way to say no |
@@ -25,6 +26,7 @@ mod attempts;
 mod authorize;
 mod browser;
 mod call;
+mod cimd;
 mod client_auth;
 mod clients;
 mod device;
@@ -67,6 +69,7 @@ use tokio::sync::watch;
 pub use access_token::ACCESS_TOKEN_LIFETIME;
 use attempts::Attempts;
 use browser::Browsers;
+use cimd::{Documents, is_document_id};
 use clients::Clients;
 pub use clients::PAGE_CLIENT;
 use device::Devices;
@@ -101,6 +104,8 @@ pub struct Settings {
     pub own_page: Vec<RedirectUri>,
     /// Every scope that a client can have.
     pub scopes: Scopes,
+    /// Whether clients' metadata documents may be on this machine.
+    pub cimd_allow_loopback: bool,
     /// Who may log in; if nobody is named, one user `dev` with a password in the state directory.
     pub users: PasswordHashes,
     /// What programs on this machine get as `dev` without asking anybody.
@@ -170,6 +175,7 @@ pub struct Embedded {
     users: Users,
     browsers: Browsers,
     devices: Devices,
+    documents: Documents,
     used_assertions: Mutex<Expiring>,
     failures: Mutex<Attempts>,
     registrations: Mutex<Registrations>,
@@ -231,6 +237,7 @@ impl Embedded {
             users,
             browsers: Browsers::new(&settings.issuer, Arc::clone(&settings.clock)),
             devices: Devices::default(),
+            documents: Documents::new(&settings),
             used_assertions: Mutex::default(),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
             registrations: Mutex::default(),
@@ -277,7 +284,7 @@ impl Embedded {
     pub fn is_revoked(&self, token_id: Option<&str>, client_id: Option<&str>) -> bool {
         token_id.is_none_or(|token_id| self.revoked.contains(token_id))
             || token_id.and_then(|id| id.split_once('.')).is_some_and(|(grant, _)| !self.grants.has(grant))
-            || client_id.is_none_or(|client_id| self.clients.get(client_id).is_none())
+            || client_id.is_none_or(|client_id| !is_document_id(client_id) && self.clients.get(client_id).is_none())
     }
 
     /// Changes whenever a token may have been revoked.

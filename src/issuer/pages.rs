@@ -39,7 +39,7 @@ impl Hidden<'_> {
 pub(super) struct Asking<'a> {
     pub(super) client_name: Option<&'a str>,
     /// The host that vouches for the name: that of a metadata document, or this server's for its own page.
-    pub(super) vouched_by: Option<&'a str>,
+    pub(super) vouched_by: Option<String>,
     pub(super) redirect_uri: Option<&'a RedirectUri>,
     pub(super) scopes: &'a Scopes,
     pub(super) resource: &'a str,
@@ -92,7 +92,7 @@ pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>) -> Page {
             p.note { "Anybody can give an application this name: nobody has checked it." }
         }
         dl {
-            @if let Some(host) = asking.vouched_by { div { dt { "Application of" } dd { (host) } } }
+            @if let Some(host) = &asking.vouched_by { div { dt { "Application of" } dd { (host) } } }
             div { dt { "It may" } @for scope in asking.scopes.iter() { dd { (told(scope)) " " small { (scope) } } } }
             div { dt { "At" } dd { (asking.resource) } }
             @if let Some(redirect_uri) = asking.redirect_uri {

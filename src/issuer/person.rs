@@ -89,7 +89,7 @@ pub(super) async fn log_in(State(issuer): State<Arc<Embedded>>, call: Call) -> R
     };
     let user = sent.form.get("user").unwrap_or_default();
     let going_on_to = match authorization_in(&sent.about) {
-        Some(query) => match issuer.read_authorization(query).await {
+        Some(query) => match issuer.read_authorization(query, call.sender()).await {
             Ok(asked) => asked.client.name.clone(),
             Err(refusal) => return refusal.into_response(),
         },
@@ -162,7 +162,7 @@ pub(super) async fn decide(State(issuer): State<Arc<Embedded>>, call: Call) -> R
     let Some(query) = authorization_in(&sent.about) else {
         return device::decide(&issuer, &sent.about, user, allows).into_response();
     };
-    let asked = match issuer.read_authorization(query).await {
+    let asked = match issuer.read_authorization(query, call.sender()).await {
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
     };

@@ -52,9 +52,11 @@ async fn register(issuer: &Arc<Embedded>, call: &Call) -> Result<RegisteredClien
     issuer.count_registration(call)?;
     let wishes = Wishes::check(read_metadata(call.json()?)?, &rights)?;
     let now = issuer.settings.clock.since_epoch().as_secs();
-    let (client, secrets) = wishes.into_client(supported, now)?;
+    let is_strangers = rights.leaves_out;
+    let (mut client, secrets) = wishes.into_client(supported, now)?;
+    client.is_strangers = is_strangers;
     let answer = describe(&client, secrets, &issuer.settings.issuer);
-    issuer.on_disk(move |issuer| issuer.clients.add(client, now)).await?;
+    issuer.on_disk(move |issuer| issuer.clients.add(client, now, |id| issuer.grants.has_any_of(id))).await?;
     record(Event::ClientRegistered { client: &answer.client_id });
     Ok(answer)
 }
@@ -228,6 +230,7 @@ impl Wishes {
             redirect_uris: self.redirect_uris,
             registration_token_sha256: Some(registration_access_token.sha256()),
             previous_registration_token_sha256: None,
+            is_strangers: false,
             is_unused: true,
             proof,
         };

@@ -247,6 +247,7 @@ fn settings(clock: &Arc<TestClock>) -> Settings {
         resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
         own_page: vec![RedirectUri::parse(PAGE).unwrap()],
         scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
+        cimd_allow_loopback: false,
         users: super::PasswordHashes::new(),
         auto_approve: None,
         clock: Arc::clone(clock) as _,

@@ -1,7 +1,11 @@
 //! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls.
 
+mod flights;
+mod guard;
 mod localhost;
 mod streamable;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{error::Error, io, sync::Arc, time::Duration};
 
@@ -11,6 +15,8 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded::byte_serialize};
 
+pub use flights::Flights;
+pub use guard::{Guard, GuardError};
 pub use streamable::{Streamable, status_in};
 
 use crate::{hint::Hint, secret::Secret, tls::Validity};
@@ -54,7 +60,7 @@ pub struct Document {
     pub status: StatusCode,
     /// The answer's headers.
     pub headers: HeaderMap,
-    /// At most [`MAX_DOCUMENT_BYTES`].
+    /// No more than was asked for.
     pub body: Vec<u8>,
     /// The certificate, in DER, of whoever sent it over https.
     certificate: Option<Vec<u8>>,
@@ -90,9 +96,14 @@ pub enum NetError {
         /// The chain of causes.
         source: reqwest::Error,
     },
-    /// More than [`MAX_DOCUMENT_BYTES`].
-    #[error("the answer of `{0}` is larger than 1 MiB")]
-    TooLarge(String),
+    /// More than was asked for.
+    #[error("the answer of `{url}` is larger than {}", size(*.max_bytes))]
+    TooLarge {
+        /// Without query.
+        url: String,
+        /// The bound that was set.
+        max_bytes: usize,
+    },
 }
 
 impl NetError {
@@ -131,7 +142,7 @@ impl Hint for NetError {
                 _ => "check that it runs and that the address is right".to_owned(),
             }),
             Self::TimedOut { .. } => Some("check that it is healthy, or give it longer with `--timeout`".to_owned()),
-            Self::TooLarge(_) => {
+            Self::TooLarge { .. } => {
                 Some("no issuer or server needs to say so much here: check that the address is right".to_owned())
             }
             Self::Broken { url, source } if url.starts_with("http://") && is_no_http(source) => Some(
@@ -211,8 +222,12 @@ impl Http {
         self.send(self.request(Method::GET, url).header("accept", "application/json")).await
     }
 
-    /// Sends the request and reads the whole answer, whatever its status.
+    /// Sends the request and reads the whole answer, whatever its status, up to [`MAX_DOCUMENT_BYTES`].
     pub async fn send(&self, request: RequestBuilder) -> Result<Document, NetError> {
+        self.send_for(MAX_DOCUMENT_BYTES, request).await
+    }
+
+    async fn send_for(&self, max_bytes: usize, request: RequestBuilder) -> Result<Document, NetError> {
         let mut response = request.send().await.map_err(|error| NetError::of(error, self.timeout))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let tls = response.extensions().get::<TlsInfo>();
@@ -220,8 +235,8 @@ impl Http {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| NetError::of(error, self.timeout))? {
             // Counted after decompression: a small bomb is as large as what it becomes.
-            if body.len() + chunk.len() > MAX_DOCUMENT_BYTES {
-                return Err(NetError::TooLarge(without_query(response.url())));
+            if body.len() + chunk.len() > max_bytes {
+                return Err(NetError::TooLarge { url: without_query(response.url()), max_bytes });
             }
             body.extend_from_slice(&chunk);
         }
@@ -252,6 +267,11 @@ fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.to_string()
+}
+
+fn size(bytes: usize) -> String {
+    const MIB: usize = 1024 * 1024;
+    if bytes.is_multiple_of(MIB) { format!("{} MiB", bytes / MIB) } else { format!("{} KiB", bytes / 1024) }
 }
 
 fn seconds(duration: Duration) -> String {

@@ -49,7 +49,7 @@ impl Trust {
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         match &config.issuer.choice {
-            IssuerChoice::Embedded { resources, users, auto_approve, .. } => {
+            IssuerChoice::Embedded { resources, cimd_allow_loopback, users, auto_approve, .. } => {
                 let origin = names.resource().url().origin().ascii_serialization();
                 let name = Issuer::parse(&origin).expect("a resource is https, or http on loopback");
                 let resources = names.resources().chain(resources).cloned().collect();
@@ -58,6 +58,7 @@ impl Trust {
                     resources,
                     own_page: names.resources().filter_map(docs::redirect_uri).collect(),
                     scopes: scopes.clone(),
+                    cimd_allow_loopback: *cimd_allow_loopback,
                     users: users.clone(),
                     auto_approve: auto_approve.clone(),
                     clock: Arc::clone(&clock),

@@ -26,6 +26,7 @@ mod issuer;
 mod jwks;
 mod layers;
 mod limits;
+mod login;
 mod logs;
 mod mcp;
 mod metrics;

@@ -55,6 +55,7 @@ fn values_of_the_wrong_shape_are_refused() {
         ("log.level = ['info']", "`log.level` is a list, expected one value"),
         ("issuer.allowed_clients = []", "`issuer.allowed_clients` is an empty list, expected at least one item"),
         ("scopes.supported = ''", "`scopes.supported` is an empty list, expected at least one item"),
+        ("embedded.cimd_allow_loopback = 'yes'", "`embedded.cimd_allow_loopback` is `yes`, expected `true` or `false`"),
         ("embedded.face_network = 'yes'", "`embedded.face_network` is `yes`, expected `true` or `false`"),
         ("client.id = ''", "`client.id` is empty"),
         ("client.secret = ''", "`client.secret` is empty"),
@@ -366,6 +367,51 @@ fn the_embedded_issuer_stays_on_loopback_unless_told_otherwise() {
     }
     Desk::serve().variable("SECUREMCP_RESOURCE", "http://localhost:9000/mcp").config();
     let switch_as_variable = Desk::serve().variable("SECUREMCP_EMBEDDED_FACE_NETWORK", "true");
+    assert_eq!(switch_as_variable.problems().len(), 1, "a safety switch has no variable");
+}
+
+#[test]
+fn documents_on_this_machine_are_for_an_issuer_that_nobody_else_reaches() {
+    let with_switch = || Desk::serve().flag("embedded.cimd_allow_loopback", "--cimd-allow-loopback", "true");
+    let allows = |desk: Desk| match desk.config().issuer.choice {
+        IssuerChoice::Embedded { cimd_allow_loopback, .. } => cimd_allow_loopback,
+        IssuerChoice::External { .. } => panic!("there is no other issuer"),
+    };
+    assert!(allows(with_switch()));
+    assert!(allows(Desk::serve().toml("embedded.cimd_allow_loopback = true")));
+    assert!(!allows(Desk::serve()));
+    Desk::serve().variable("SECUREMCP_ISSUER", "https://kc.example/realms/a").config();
+
+    let beginning =
+        "`--cimd-allow-loopback`: `embedded.cimd_allow_loopback` is for an embedded issuer on loopback only, but";
+    for (variable, value, obstacle) in [
+        ("SECUREMCP_ISSUER", "https://kc.example/realms/a", "`issuer.url` names an issuer elsewhere"),
+        ("SECUREMCP_TRUSTED_PROXIES", "10.0.0.1", "`server.trusted_proxies` declares a proxy in front"),
+    ] {
+        let (problem, hint) = with_switch().variable(variable, value).problem();
+        assert_eq!(problem, format!("{beginning} {obstacle}"));
+        assert_eq!(hint, "serve the documents of clients by https on the public internet, and leave the switch out");
+        Desk::serve().variable(variable, value).config();
+    }
+    let exposed = [
+        ("SECUREMCP_LISTEN", "10.0.0.1:80"),
+        ("SECUREMCP_TRUSTED_PROXIES", "10.0.0.2"),
+        ("SECUREMCP_RESOURCE", "https://mcp.example/mcp"),
+    ];
+    let exposed =
+        |desk: Desk| desk.variables(&exposed).flag("embedded.face_network", "--embedded-issuer-on-network", "true");
+    let problems = exposed(with_switch()).problems();
+    assert_eq!(
+        problems,
+        [
+            "`server.listen` is `10.0.0.1:80`",
+            "`server.resource` is `https://mcp.example/mcp`",
+            "`server.trusted_proxies` declares a proxy in front"
+        ]
+        .map(|obstacle| format!("{beginning} {obstacle}"))
+    );
+    exposed(Desk::serve()).config();
+    let switch_as_variable = Desk::serve().variable("SECUREMCP_EMBEDDED_CIMD_ALLOW_LOOPBACK", "true");
     assert_eq!(switch_as_variable.problems().len(), 1, "a safety switch has no variable");
 }
 

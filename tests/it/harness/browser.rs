@@ -23,6 +23,7 @@ pub(crate) struct Page {
 impl Browser {
     /// At the pages of this origin.
     pub(crate) fn at(origin: &str) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the tests' own client")]
         let http = reqwest::Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client");
         Self { http, origin: origin.to_owned(), cookie: None }
     }

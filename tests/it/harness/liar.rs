@@ -16,7 +16,10 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, Response, header},
 };
-use securemcp::{oauth::Scopes, secret::Secret};
+use securemcp::{
+    oauth::{Scopes, device::DEVICE_CODE, pkce::Verifier},
+    secret::Secret,
+};
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
@@ -65,6 +68,18 @@ struct Shared {
     hits: Mutex<Vec<Hit>>,
     /// Scopes by token.
     tokens: Mutex<HashMap<String, String>>,
+    logins: Mutex<Logins>,
+}
+
+/// What an issuer remembers of logins.
+#[derive(Default)]
+struct Logins {
+    /// What was asked of the authorization endpoint, by code.
+    codes: HashMap<String, HashMap<String, String>>,
+    /// The scopes of refresh tokens.
+    scopes: HashMap<String, String>,
+    /// What a refresh token was changed for, whoever asks again: a client may not have got it.
+    successors: HashMap<String, String>,
 }
 
 struct Rules {
@@ -81,6 +96,10 @@ struct Rules {
     tools: Value,
     /// The result of every call, instead of its message.
     call_result: Option<Value>,
+    /// What polls for a device are answered, one after the other, before the token.
+    polls: Vec<&'static str>,
+    /// How long tokens of logins live, and those that they are refreshed to.
+    lives_seconds: (u64, u64),
     /// What other methods are answered, each with the members that its parameters must have; a number is the code of an
     /// error. A server with any says that it has resources and prompts.
     results: Vec<(&'static str, Value, Value)>,
@@ -116,12 +135,15 @@ impl Liar {
                 "properties": {"message": {"type": "string"}}, "required": ["message"]}}]),
             call_result: None,
             results: Vec::new(),
+            polls: Vec::new(),
+            lives_seconds: (300, 300),
         };
         let shared = Arc::new(Shared {
             origin: origin.clone(),
             rules: Mutex::new(rules),
             hits: Mutex::default(),
             tokens: Mutex::default(),
+            logins: Mutex::default(),
         });
         let routes = Router::new().fallback(answer).with_state(Arc::clone(&shared));
         let (stop, stopped) = oneshot::channel::<()>();
@@ -136,6 +158,37 @@ impl Liar {
             });
         });
         Self { url: format!("{origin}/mcp"), origin, shared, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Lets people log in.
+    pub(crate) fn takes_logins(&self) {
+        for (member, value) in [
+            ("authorization_endpoint", json!(format!("{}/authorize", self.origin))),
+            ("device_authorization_endpoint", json!(format!("{}/device_authorization", self.origin))),
+            (
+                "grant_types_supported",
+                json!(["client_credentials", "authorization_code", "refresh_token", DEVICE_CODE]),
+            ),
+            ("code_challenge_methods_supported", json!(["S256"])),
+            ("authorization_response_iss_parameter_supported", json!(true)),
+        ] {
+            self.claim(ISSUER, member, value);
+        }
+    }
+
+    /// How long tokens of logins live, and those that they are refreshed to.
+    pub(crate) fn live_for(&self, first_seconds: u64, next_seconds: u64) {
+        self.rules().lives_seconds = (first_seconds, next_seconds);
+    }
+
+    /// Answers polls for a device like this first.
+    pub(crate) fn answer_polls(&self, polls: &[&'static str]) {
+        self.rules().polls = polls.to_vec();
+    }
+
+    /// Every refresh token that was ever given out.
+    pub(crate) fn refresh_tokens(&self) -> Vec<String> {
+        self.shared.logins.lock().expect("no panic").scopes.keys().cloned().collect()
     }
 
     fn rules(&self) -> MutexGuard<'_, Rules> {
@@ -242,7 +295,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if let Some((_, mut opened)) = held.filter(|(start, _)| what.starts_with(start)) {
         opened.wait_for(|is_open| *is_open).await.expect("the gate outlives who waits");
     }
-    let rules = shared.rules.lock().expect("no panic");
+    let mut rules = shared.rules.lock().expect("no panic");
     if let Some((_, lie)) = rules.lies.iter().find(|(start, _)| what.starts_with(start)) {
         return lie.tell();
     }
@@ -251,7 +304,17 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     }
     match path {
         "/mcp" | "/other/mcp" if parts.method == "POST" => shared.mcp(&rules, authorization.as_deref(), &message),
-        "/token" => shared.token(&body),
+        "/token" => shared.token(&mut rules, &body),
+        "/authorize" => shared.authorize(parts.uri.query().unwrap_or_default()),
+        "/device_authorization" => {
+            let page = format!("{}/device", shared.origin);
+            let complete = format!("{page}?user_code=WDJB-MJHT");
+            reply(
+                200,
+                &json!({"device_code": "the-device-code", "user_code": "WDJB-MJHT", "interval": 1,
+                "verification_uri": page, "verification_uri_complete": complete, "expires_in": 600}),
+            )
+        }
         "/register" => reply(201, &shared.registration(message)),
         "/revoke" => reply(200, &json!({})),
         _ => reply(404, &Value::Null),
@@ -259,16 +322,61 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 impl Shared {
-    fn token(&self, body: &str) -> Response<Body> {
-        let scope = field(body, "scope").unwrap_or_default();
-        let token = Secret::random().expose().to_owned();
+    fn token(&self, rules: &mut Rules, body: &str) -> Response<Body> {
+        let refused = |error: &str| reply(400, &json!({ "error": error }));
+        let text = |name: &str| field(body, name).unwrap_or_default();
+        let mut logins = self.logins.lock().expect("no panic");
+        let random = || Secret::random().expose().to_owned();
+        let (scope, refresh_token, life_seconds) = match text("grant_type").as_str() {
+            "authorization_code" => {
+                let Some(asked) = logins.codes.remove(&text("code")) else { return refused("invalid_grant") };
+                let verifier = Verifier::parse(&text("code_verifier")).expect("a verifier");
+                let is_same = ["client_id", "redirect_uri", "resource"].iter().all(|name| text(name) == asked[*name]);
+                if !is_same || verifier.challenge().as_str() != asked["code_challenge"] {
+                    return refused("invalid_grant");
+                }
+                (
+                    asked.get("scope").map_or("mcp:read", String::as_str).to_owned(),
+                    Some(random()),
+                    rules.lives_seconds.0,
+                )
+            }
+            "refresh_token" => {
+                let old = text("refresh_token");
+                let Some(scope) = logins.scopes.get(&old).cloned() else { return refused("invalid_grant") };
+                let next = logins.successors.entry(old).or_insert_with(random).clone();
+                (scope, Some(next), rules.lives_seconds.1)
+            }
+            DEVICE_CODE if !rules.polls.is_empty() => return refused(rules.polls.remove(0)),
+            DEVICE_CODE => ("mcp:read".to_owned(), Some(random()), rules.lives_seconds.0),
+            _ => (text("scope"), None, 300),
+        };
+        let token = random();
         self.tokens.lock().expect("no panic").insert(token.clone(), scope.clone());
-        reply(200, &json!({"access_token": token, "token_type": "Bearer", "scope": scope, "expires_in": 300}))
+        let mut answer =
+            json!({"access_token": token, "token_type": "Bearer", "scope": scope, "expires_in": life_seconds});
+        if let Some(refresh_token) = refresh_token {
+            answer["refresh_token"] = refresh_token.clone().into();
+            logins.scopes.insert(refresh_token, scope);
+        }
+        reply(200, &answer)
+    }
+
+    /// Somebody has logged in at the page: the way back.
+    fn authorize(&self, query: &str) -> Response<Body> {
+        let asked: HashMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let code = Secret::random().expose().to_owned();
+        let mut back = url::Url::parse(&asked["redirect_uri"]).expect("a redirect URI");
+        back.query_pairs_mut().extend_pairs([("code", &code), ("state", &asked["state"]), ("iss", &self.origin)]);
+        self.logins.lock().expect("no panic").codes.insert(code, asked);
+        Lie::Redirect(303, back.into()).tell()
     }
 
     fn registration(&self, mut metadata: Value) -> Value {
         metadata["client_id"] = "registered".into();
-        metadata["client_secret"] = "secret-of-the-registered".into();
+        if metadata["token_endpoint_auth_method"] != "none" {
+            metadata["client_secret"] = "secret-of-the-registered".into();
+        }
         metadata["registration_access_token"] = "registration-access-token".into();
         metadata["registration_client_uri"] = format!("{}/register/registered", self.origin).into();
         metadata

@@ -16,3 +16,4 @@ pub(crate) mod server;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod upstream;
+pub(crate) mod visitor;
