@@ -87,6 +87,8 @@ pub struct Server {
     pub allowed_hosts: Vec<String>,
     /// Values of `Origin`, as browsers write them; empty: the default of the resource.
     pub allowed_origins: Vec<String>,
+    /// As which client the page at `/docs` logs in at an issuer elsewhere; `None`: it does not.
+    pub docs_client_id: Option<String>,
     /// The largest request body.
     pub max_body_bytes: usize,
     /// How long a stopping server waits for calls in flight.

@@ -120,6 +120,14 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "server.docs_client_id",
+        variable: Some("SECUREMCP_DOCS_CLIENT_ID"),
+        default: Fallback::Unset("none: with an issuer elsewhere there is no login at `/docs`"),
+        doc: "a public client at `issuer.url` as which the page at `/docs` logs in; it comes back to `/docs` of this server",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
         path: "server.max_body_bytes",
         variable: Some("SECUREMCP_MAX_BODY_BYTES"),
         default: Fallback::Value("4194304"),

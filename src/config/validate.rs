@@ -83,10 +83,22 @@ fn server(reader: &mut Reader<'_>, environment: &Environment) -> Server {
         trusted_proxies: reader.list("server.trusted_proxies", values::proxy).unwrap_or_default(),
         allowed_hosts: reader.list("server.allowed_hosts", values::host).unwrap_or_default(),
         allowed_origins: reader.list("server.allowed_origins", values::origin).unwrap_or_default(),
+        docs_client_id: docs_client_id(reader),
         max_body_bytes: reader.required("server.max_body_bytes", values::body_bytes),
         drain_timeout: reader.required("server.drain_timeout", values::duration),
         metrics_listen: reader.optional("server.metrics_listen", values::listen),
     }
+}
+
+/// The embedded issuer knows the page without it.
+fn docs_client_id(reader: &mut Reader<'_>) -> Option<String> {
+    let path = "server.docs_client_id";
+    let client_id = reader.optional(path, values::text);
+    if let Some(value) = reader.values.get(path).filter(|_| reader.is_unset("issuer.url")) {
+        let message = format!("{}: `{path}` is for an issuer elsewhere, and the embedded one is on", value.origin);
+        reader.report.warn(message);
+    }
+    client_id
 }
 
 fn issuer(reader: &mut Reader<'_>) -> IssuerSettings {

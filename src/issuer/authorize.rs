@@ -287,10 +287,7 @@ fn page(title: &str, what: &str, hint: &str) -> Refusal {
 /// Where to send the person: exactly what was registered.
 fn redirect_uri(client: &Client, asked: Option<&str>) -> Result<RedirectUri, Refusal> {
     let found = match (asked, client.redirect_uris.as_slice()) {
-        (Some(asked), registered) => {
-            let is_one = registered.iter().any(|registered| registered.allows(asked));
-            RedirectUri::parse(asked).ok().filter(|_| is_one)
-        }
+        (Some(asked), _) => RedirectUri::parse(asked).ok().filter(|_| client.comes_back_to(asked)),
         (None, [only]) => Some(only.clone()),
         (None, _) => None,
     };

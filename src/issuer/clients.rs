@@ -32,6 +32,8 @@ const MAX_UNUSED_STRANGERS: usize = 300;
 const UNUSED_LIFETIME: Duration = Duration::from_hours(24);
 
 const ID_PREFIX: &str = "client-";
+/// The name of the server's own page as a client. No other client's begins like it.
+pub const PAGE_CLIENT: &str = "docs";
 
 /// What is kept of a client. Of its secrets only hashes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,6 +144,9 @@ impl Client {
 
     /// The host that stands for what the client says of itself.
     pub(super) fn vouched_by(&self) -> Option<String> {
+        if self.is_own_page() {
+            return self.redirect_uris.first().map(RedirectUri::place);
+        }
         let url = Url::parse(&self.id).ok().filter(|_| is_document_id(&self.id))?;
         url.host_str().map(str::to_owned)
     }
@@ -149,6 +154,19 @@ impl Client {
     /// Whether it may ask in this way.
     pub(super) fn may(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
+    }
+
+    /// Whether it is the page of the server that the issuer is part of.
+    pub(super) fn is_own_page(&self) -> bool {
+        self.id == PAGE_CLIENT
+    }
+
+    /// Whether people may be sent to `asked`. The server knows the port of its own page: no other program of this machine
+    /// may stand in for it.
+    pub(super) fn comes_back_to(&self, asked: &str) -> bool {
+        let is_whole = self.is_own_page();
+        let mut registered = self.redirect_uris.iter();
+        registered.any(|registered| if is_whole { registered.as_str() == asked } else { registered.allows(asked) })
     }
 }
 
@@ -208,7 +226,7 @@ fn file_name(client_id: &str) -> String {
     format!("{client_id}.json")
 }
 
-/// All clients. What a reader sees here is on the disk already.
+/// All clients. What a reader sees here is on the disk already, but for the server's own page, which is made anew.
 pub(super) struct Clients {
     dir: PrivateDir,
     known: RwLock<HashMap<String, Arc<Client>>>,
@@ -360,6 +378,25 @@ impl Clients {
         if existing.is_some_and(|existing| *existing == client) { Ok(()) } else { self.write(client) }
     }
 
+    /// Makes the server's own page a client, which asks people and is good for one access token at a time.
+    pub(super) fn provision_page(&self, redirect_uris: Vec<RedirectUri>, scope: &Scopes, now: u64) {
+        let client = Client {
+            id: PAGE_CLIENT.to_owned(),
+            issued_at: now,
+            name: Some("Tools page of this server".to_owned()),
+            scope: scope.clone(),
+            grants: vec![GrantType::AuthorizationCode],
+            redirect_uris,
+            proof: Proof::None,
+            registration_token_sha256: None,
+            previous_registration_token_sha256: None,
+            is_strangers: false,
+            is_unused: false,
+        };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.insert(client.id.clone(), Arc::new(client));
+    }
+
     fn remove_orphans(&self, local_id: &str) -> Result<(), StoreError> {
         let is_orphan = |client: &&Arc<Client>| client.registration_token_sha256.is_none() && client.id != local_id;
         let orphans: Vec<_> = {
@@ -383,7 +420,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::issuer::testing::{Fixture, NOW, Person, authorization};
+    use crate::issuer::testing::{Fixture, NOW, PAGE, Person, VERIFIER, authorization, claims_of};
 
     #[tokio::test]
     async fn this_accounts_client_is_made_once() {
@@ -447,6 +484,35 @@ mod tests {
         let issuer = issuer.restarted();
         assert_eq!(issuer.with_basic("/token", &id, &secret, &[]).await.status, http::StatusCode::OK);
         assert_eq!(issuer.registrations().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn the_servers_own_page_asks_people_and_nothing_else() {
+        let issuer = Fixture::new();
+        assert_eq!(issuer.registrations().len(), 1, "it has no file");
+        let path = authorization(PAGE_CLIENT, &[("redirect_uri", PAGE)]);
+        let code = Person::logged_in(&issuer).await.code_for(&path).await;
+        let proof = [("code", code.as_str()), ("code_verifier", VERIFIER), ("redirect_uri", PAGE)];
+        let answer = issuer.trade(PAGE_CLIENT, &[&[("grant_type", "authorization_code")], &proof[..]].concat()).await;
+        assert_eq!((answer.status, answer.json.get("refresh_token")), (http::StatusCode::OK, None), "{}", answer.json);
+        let id = claims_of(answer.json["access_token"].as_str().unwrap())["jti"].as_str().unwrap().to_owned();
+
+        for (grant, more) in [("refresh_token", [("refresh_token", "x")]), (DEVICE_CODE, [("device_code", "x")])] {
+            let answer = issuer.trade(PAGE_CLIENT, &[&[("grant_type", grant)], &more[..]].concat()).await;
+            answer.is_refused(400, "unauthorized_client");
+        }
+        issuer.trade_at("/device_authorization", PAGE_CLIENT, &[]).await.is_refused(400, "unauthorized_client");
+        issuer.trade(PAGE_CLIENT, &[("grant_type", "client_credentials")]).await.is_refused(400, "unauthorized_client");
+        for token in [issuer.initial_access_token(), "0".repeat(43), String::new()] {
+            for path in ["/register/docs", "/register/client-x"] {
+                issuer.read_registration(path, &token).await.is_refused(401, "invalid_token");
+                issuer.delete_registration(path, &token).await.is_refused(401, "invalid_token");
+                issuer.update_registration(path, &token, &json!({})).await.is_refused(401, "invalid_token");
+            }
+        }
+        let issuer = issuer.restarted();
+        assert!(!issuer.embedded.is_revoked(Some(&id), Some(PAGE_CLIENT)), "its tokens stay good");
+        assert_eq!(issuer.registrations().len(), 1);
     }
 
     #[tokio::test]

@@ -71,6 +71,7 @@ use attempts::Attempts;
 use browser::Browsers;
 use cimd::{Documents, is_document_id};
 use clients::Clients;
+pub use clients::PAGE_CLIENT;
 use device::Devices;
 use error::RouteError;
 use expiring::Expiring;
@@ -86,7 +87,7 @@ use crate::{
     clock::SharedClock,
     hint::Hint,
     jose::sign::NotAKey,
-    oauth::{Issuer, Resource, Scopes},
+    oauth::{Issuer, RedirectUri, Resource, Scopes},
     secret::Secret,
     store::{Lock, PrivateDir, StoreError, initial_access_token},
     telemetry::request::Ids,
@@ -99,6 +100,8 @@ pub struct Settings {
     pub issuer: Issuer,
     /// The values of `resource` that tokens are issued for. The first is meant when a request names none.
     pub resources: Vec<Resource>,
+    /// Where people come back to the server's own page, which is a client without registration: [`PAGE_CLIENT`].
+    pub own_page: Vec<RedirectUri>,
     /// Every scope that a client can have.
     pub scopes: Scopes,
     /// Whether clients' metadata documents may be on this machine.
@@ -224,6 +227,7 @@ impl Embedded {
         let clients = Clients::open(dir.child("clients")?)?;
         let users = Users::open(state, &settings.users)?;
         clients.provision_local(state, &settings.issuer, &settings.scopes, started.as_secs())?;
+        clients.provision_page(settings.own_page.clone(), &settings.scopes, started.as_secs());
         Ok(Arc::new(Self {
             started,
             keys: Keys::open(&dir)?,

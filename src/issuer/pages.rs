@@ -38,7 +38,7 @@ impl Hidden<'_> {
 /// Who asks for what.
 pub(super) struct Asking<'a> {
     pub(super) client_name: Option<&'a str>,
-    /// The host that vouches for the name: that of a metadata document.
+    /// The host that vouches for the name: that of a metadata document, or this server's for its own page.
     pub(super) vouched_by: Option<String>,
     pub(super) redirect_uri: Option<&'a RedirectUri>,
     pub(super) scopes: &'a Scopes,

@@ -17,13 +17,15 @@ use super::{Embedded, OpenError, Settings};
 use crate::{
     clock::TestClock,
     jose::SigningKey,
-    oauth::{Issuer, Resource, Scopes, client_auth::JWT_BEARER},
+    oauth::{Issuer, RedirectUri, Resource, Scopes, client_auth::JWT_BEARER},
     secret::Secret,
     store::{LocalClient, PrivateDir, initial_access_token},
 };
 
 pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const ISSUER: &str = "http://127.0.0.1:8000";
+/// Where people come back to the server's own page.
+pub(super) const PAGE: &str = "http://127.0.0.1:8000/docs";
 pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 pub(super) const JSON: (&str, &str) = ("content-type", "application/json");
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -243,6 +245,7 @@ fn settings(clock: &Arc<TestClock>) -> Settings {
     Settings {
         issuer: Issuer::parse(ISSUER).unwrap(),
         resources: vec![resource("http://127.0.0.1:8000/mcp"), resource("http://localhost:8000/mcp")],
+        own_page: vec![RedirectUri::parse(PAGE).unwrap()],
         scopes: Scopes::parse("mcp:read mcp:write mcp:infer").unwrap(),
         cimd_allow_loopback: false,
         users: super::PasswordHashes::new(),

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{App, layers::ResourceIndex, names::Names};
+use super::{App, docs, layers::ResourceIndex, names::Names};
 use crate::oauth::{Issuer, Resource, ResourceMetadata, Scopes};
 
 /// Documents made once at start, one for each name of the server.
@@ -24,22 +24,29 @@ struct ResourceDocuments {
     metadata: Bytes,
     metadata_url: String,
     front_page: Bytes,
+    docs_policy: HeaderValue,
 }
 
 impl Documents {
-    pub(super) fn new(names: &Names, issuer: &Issuer, scopes: &Scopes) -> Self {
-        let resources = names.resources().map(|resource| ResourceDocuments::new(resource, issuer, scopes)).collect();
-        Self { resources }
+    /// `page_client` is the client as which the page at `/docs` logs in.
+    pub(super) fn new(names: &Names, issuer: &Issuer, scopes: &Scopes, page_client: Option<&str>) -> Self {
+        let documents = |resource| ResourceDocuments::new(resource, issuer, scopes, page_client);
+        Self { resources: names.resources().map(documents).collect() }
     }
 
     /// Where the metadata of the addressed resource is, for challenges.
     pub(super) fn metadata_url(&self, resource: usize) -> &str {
         &self.resources[resource].metadata_url
     }
+
+    /// What the page at `/docs` of the addressed resource may do.
+    pub(super) fn docs_policy(&self, resource: usize) -> HeaderValue {
+        self.resources[resource].docs_policy.clone()
+    }
 }
 
 impl ResourceDocuments {
-    fn new(resource: &Resource, issuer: &Issuer, scopes: &Scopes) -> Self {
+    fn new(resource: &Resource, issuer: &Issuer, scopes: &Scopes, page_client: Option<&str>) -> Self {
         let metadata = ResourceMetadata {
             resource: resource.clone(),
             authorization_servers: vec![issuer.clone()],
@@ -57,12 +64,14 @@ impl ResourceDocuments {
             "api": "/api/v1/tools",
             "openapi": "/openapi.json",
             "docs": "/docs",
+            "docs_client_id": page_client,
             "health": "/health",
         });
         Self {
             metadata: serde_json::to_vec(&metadata).expect("strings only").into(),
             metadata_url: resource.metadata_url().into(),
             front_page: front_page.to_string().into(),
+            docs_policy: docs::policy(resource, page_client.map(|_| issuer)),
         }
     }
 }

@@ -413,7 +413,7 @@ impl Lasting {
         let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
         let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
         let app = Arc::new(App {
-            documents: Documents::new(&names, self.trust.issuer(), &scopes),
+            documents: Documents::new(&names, self.trust.issuer(), &scopes, self.trust.page_client(config)),
             openapi: openapi::document(&self.tools),
             authenticator: self.trust.authenticator(config, &names),
             rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits, self.metrics.clone()),

@@ -84,6 +84,7 @@ fn merged(current: &Config, new: &Config, has_fixed_scopes: bool) -> Config {
     next.server.audiences.clone_from(&new.server.audiences);
     next.server.allowed_hosts.clone_from(&new.server.allowed_hosts);
     next.server.allowed_origins.clone_from(&new.server.allowed_origins);
+    next.server.docs_client_id.clone_from(&new.server.docs_client_id);
     next.server.max_body_bytes = new.server.max_body_bytes;
     next.issuer.algorithms.clone_from(&new.issuer.algorithms);
     next.issuer.leeway = new.issuer.leeway;

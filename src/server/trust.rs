@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use super::{FETCH_TIMEOUT, StartError, names::Names};
+use super::{FETCH_TIMEOUT, StartError, docs, names::Names};
 use crate::{
     auth::{
         Authenticator, Introspection, Introspector, IsRevoked, Jwks, Keys, Principal, Revocations, Rules, SharedKeys,
@@ -12,7 +12,7 @@ use crate::{
     },
     clock::SharedClock,
     config::{Config, IssuerChoice},
-    issuer::Embedded,
+    issuer::{Embedded, PAGE_CLIENT},
     jose::{Expect, KeySet},
     net::{Http, Options},
     oauth::{Issuer, Scopes},
@@ -56,6 +56,7 @@ impl Trust {
                 let settings = crate::issuer::Settings {
                     issuer: name.clone(),
                     resources,
+                    own_page: names.resources().filter_map(docs::redirect_uri).collect(),
                     scopes: scopes.clone(),
                     cimd_allow_loopback: *cimd_allow_loopback,
                     users: users.clone(),
@@ -90,6 +91,14 @@ impl Trust {
     /// Its name.
     pub(super) fn issuer(&self) -> &Issuer {
         &self.name
+    }
+
+    /// As which client the page at `/docs` logs in, if it can.
+    pub(super) fn page_client<'a>(&self, config: &'a Config) -> Option<&'a str> {
+        match &self.source {
+            IssuerSource::Embedded { .. } => Some(PAGE_CLIENT),
+            IssuerSource::Keys(_) | IssuerSource::Told(_) => config.server.docs_client_id.as_deref(),
+        }
     }
 
     /// The scopes that were fixed at the start, since the embedded issuer issues them.

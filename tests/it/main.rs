@@ -10,6 +10,7 @@ mod configuration;
 mod crash;
 mod dcr;
 mod deployment;
+mod docs;
 mod drain;
 mod files;
 mod gateway;

@@ -75,6 +75,76 @@ fn a_person_reads_and_calls_the_tools() {
     assert_eq!(answer["result"], json!({"echo": "IT'S Ü", "timestamp": null, "length": 6}));
 }
 
+#[test]
+fn a_person_logs_in_and_calls_a_tool_and_no_answer_of_another_is_used() {
+    let account = Account::new();
+    let server = account.serve_tools(Tools::builtin());
+    let origin = &server.origin;
+    let password = std::fs::read_to_string(account.home().join("state/securemcp/dev-password")).expect("it was made");
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-logs/screens");
+    let browser = browser();
+    let arguments = [origin, browser.to_str().expect("UTF-8"), pictures.to_str().expect("UTF-8")];
+    let told = Foreign::new().run("page-login.mjs", &arguments, password.trim_end()).json();
+
+    let logins = told["logins"].as_object().expect("an object");
+    assert_eq!(logins.keys().collect::<Vec<_>>(), ["light", "dark", "localhost"]);
+    for (name, login) in logins {
+        is_logged_in(name, login, origin);
+    }
+    refuses_answers(&told["answers"], origin);
+    assert_eq!(told["violations"], json!([]), "nothing breaks the content security policy");
+    let words = told["console"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    // The browser itself notes each answer that is an error.
+    let odd: Vec<_> = words.filter(|line| !line.starts_with("Failed to load resource: the server responded")).collect();
+    assert!(odd.is_empty(), "{odd:?}");
+}
+
+fn is_logged_in(name: &str, login: &Value, origin: &str) {
+    let says = |member: &str, words: &str| {
+        assert!(login[member].as_str().is_some_and(|text| text.contains(words)), "{name}: {words} in {login}");
+    };
+    says("consent", "Allow Tools page of this server to use this server as dev?");
+    assert!(!login["consent"].to_string().contains("nobody has checked it"), "{name}: {login}");
+    assert_eq!(login["meanwhile"], meanwhile(name), "what is kept until the page is back");
+    says("caller", "dev, by docs: mcp:read mcp:write mcp:infer, until ");
+    assert_eq!((&login["status"], &login["traded"]), (&json!("200 OK"), &json!(1)), "{name}");
+    let host = if name == "localhost" { origin.replace("127.0.0.1", "localhost") } else { origin.to_owned() };
+    let nothing = json!({"session": {}, "local": 0, "cookie": "", "address": format!("{host}/docs")});
+    assert_eq!(login["after"], nothing, "{name}");
+    says("reloaded", "No token yet");
+}
+
+/// The issuer's page cannot see what a page of another origin keeps.
+fn meanwhile(name: &str) -> Value {
+    if name == "localhost" { json!([]) } else { json!(["verifier", "state", "issuer"]) }
+}
+
+fn refuses_answers(answers: &Value, origin: &str) {
+    let another = &*format!("The answer is not from {origin}, where the login was begun");
+    let expected = [
+        ("wrong_state", "for no login that was begun in this tab", 0),
+        ("no_state", "for no login that was begun in this tab", 0),
+        ("wrong_issuer", another, 0),
+        ("wrong_issuer_of_a_refusal", another, 0),
+        ("no_issuer", another, 0),
+        ("refusal", "The issuer refused: server_error: <b>Closed</b> today.", 0),
+        ("bad_code", "The issuer refused: invalid_grant: ", 1),
+        ("denied", "Access was not allowed at the issuer", 0),
+    ];
+    assert_eq!(answers.as_object().expect("an object").len(), expected.len());
+    for (name, words, traded) in expected {
+        let answer = &answers[name];
+        assert!(answer["said"].as_str().is_some_and(|text| text.contains(words)), "{name}: {answer}");
+        assert!(answer["said"].as_str().is_some_and(|text| text.contains("Log in once more")), "{name}: what to do");
+        assert_eq!((&answer["traded"], &answer["repeats"]), (&json!(traded), &json!(false)), "{name}: {answer}");
+        let nothing = json!({"session": {}, "local": 0, "cookie": "", "address": format!("{origin}/docs")});
+        assert_eq!(answer["after"], nothing, "{name}");
+        assert!(answer["caller"].as_str().is_some_and(|text| text.starts_with("No token yet")), "{name}: {answer}");
+        assert_eq!(answer["problems"]["found"], json!([]), "{name}");
+        assert!(answer["problems"]["checked"].as_u64() > Some(20), "{name}");
+    }
+}
+
 fn reads_everything_from_this_server(told: &Value, origin: &str) {
     let requests: Vec<_> = told["requests"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert!(requests.len() > 15, "{requests:?}");

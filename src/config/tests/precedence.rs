@@ -36,6 +36,7 @@ fn every_key_can_be_set_in_the_file() {
         trusted_proxies = ["10.0.0.0/8", "::1"]
         allowed_hosts = ["MCP.example"]
         allowed_origins = ["https://app.example"]
+        docs_client_id = "tools-page"
         max_body_bytes = 0x10_00
         drain_timeout = 5
         [issuer]
@@ -74,6 +75,7 @@ fn every_key_can_be_set_in_the_file() {
     assert_eq!(config.server.trusted_proxies.len(), 2);
     assert_eq!(config.server.allowed_hosts, ["mcp.example"]);
     assert_eq!(config.server.allowed_origins, ["https://app.example"]);
+    assert_eq!(config.server.docs_client_id.as_deref(), Some("tools-page"));
     assert_eq!((config.server.max_body_bytes, config.server.drain_timeout), (4096, Duration::from_secs(5)));
     let IssuerChoice::External { url, backchannel_url, jwks_uri } = config.issuer.choice else { panic!("external") };
     assert_eq!(url.as_str(), "https://kc.example/realms/a");

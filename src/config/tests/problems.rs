@@ -280,6 +280,15 @@ fn where_an_issuer_is_reached_needs_its_name() {
 }
 
 #[test]
+fn the_pages_client_is_for_an_issuer_elsewhere() {
+    let desk = || Desk::serve().variable("SECUREMCP_DOCS_CLIENT_ID", "tools-page");
+    assert!(desk().variables(&[ISSUER]).warnings().is_empty());
+    let expected =
+        "`SECUREMCP_DOCS_CLIENT_ID`: `server.docs_client_id` is for an issuer elsewhere, and the embedded one is on";
+    assert_eq!(desk().warnings(), [expected]);
+}
+
+#[test]
 fn introspection_needs_a_client_its_secret_and_an_issuer() {
     let (id, secret) = (("SECUREMCP_INTROSPECTION_CLIENT_ID", "me"), ("SECUREMCP_INTROSPECTION_CLIENT_SECRET", "s"));
     assert!(Desk::serve().variables(&[ISSUER, id, secret]).config().issuer.introspection.is_some());

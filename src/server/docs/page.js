@@ -4,6 +4,7 @@ import { elementsOf } from "./answer.js";
 import { curlOf, tokenOf } from "./curl.js";
 import { element, prose } from "./dom.js";
 import { formOf } from "./form.js";
+import { comeBack, logIn } from "./login.js";
 
 const base = new URL(".", document.baseURI);
 const at = (path) => new URL(path.replace(/^\//, ""), base).href;
@@ -38,9 +39,38 @@ async function start() {
   byId("index").append(...tools.map(link));
   byId("token-form").addEventListener("submit", takeToken);
   byId("forget").addEventListener("click", forgetToken);
+  offerLogin(front);
   document.addEventListener("click", copy);
   // The tools were not there yet when the browser looked for the one in the address.
   if (location.hash) byId(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+}
+
+/** With a client to log in as there is a button; who comes back from the issuer has a token. */
+function offerLogin({ docs_client_id: clientId, authorization_servers: [issuer] }) {
+  byId("no-login").hidden = clientId !== null;
+  byId("login").hidden = clientId === null;
+  if (clientId === null) return;
+  byId("issuer").textContent = issuer;
+  const button = byId("log-in");
+  const attempt = async (work) => {
+    button.disabled = true;
+    byId("login-trouble").hidden = true;
+    try {
+      await work();
+    } catch (problem) {
+      byId("login-problem").textContent = `${problem.message}.`;
+      byId("login-way-out").textContent = problem.hint ?? "";
+      byId("login-trouble").hidden = false;
+    } finally {
+      button.disabled = false;
+    }
+  };
+  const metadata = at(".well-known/oauth-protected-resource");
+  button.addEventListener("click", () => attempt(() => logIn({ metadata, clientId })));
+  attempt(async () => {
+    const got = await comeBack({ clientId });
+    if (got !== null) await use(got);
+  });
 }
 
 async function fetched(path) {
@@ -160,7 +190,11 @@ async function takeToken(event) {
     say("That is no token: it has characters that no token has.", "bad");
     return;
   }
-  token = pasted;
+  await use(pasted);
+}
+
+async function use(got) {
+  token = got;
   byId("forget").hidden = false;
   try {
     const response = await fetch(at("api/v1/me"), { headers: { authorization: `Bearer ${token}` }, ...ALONE });

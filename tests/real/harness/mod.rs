@@ -28,7 +28,7 @@ pub(crate) use load::{Load, echo, stateless};
 pub(crate) use nginx::write_nginx_configuration;
 pub(crate) use person::{Person, browser};
 pub(crate) use postgres::Postgres;
-pub(crate) use process::Ended;
+pub(crate) use process::{Ended, eventually};
 pub(crate) use redis::{REDIS_PASSWORD, Redis};
 pub(crate) use service::{Service, free_port, status_of};
 pub(crate) use stack::{NOBODY, Stack};

@@ -5,15 +5,11 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use super::{Account, Ended, Foreign, Keycloak, USER_PASSWORD, figure, foreign::installed, process::POLL, root};
-
-/// Longer than a person of person.mjs waits for anything.
-const VISIT_LIMIT: Duration = Duration::from_mins(1);
+use super::{Account, Ended, Foreign, Keycloak, USER_PASSWORD, eventually, figure, foreign::installed, root};
 
 /// A person, and the directory where the programs that they use run.
 ///
@@ -59,11 +55,11 @@ impl Person {
         );
         fs::write(&program, script).expect("the home is writable");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        Self { desk, description }.deciding("allow")
+        Self { desk, description }.deciding(Some("allow"))
     }
 
-    /// The same who decides so when asked whether a client may act for them.
-    pub(crate) fn deciding(mut self, decision: &str) -> Self {
+    /// The same who decides so when asked whether a client may act for them, or who is not asked.
+    pub(crate) fn deciding(mut self, decision: Option<&str>) -> Self {
         self.description["decision"] = decision.into();
         fs::write(self.desk.home().join("person.json"), self.description.to_string()).expect("the home is writable");
         self
@@ -97,18 +93,13 @@ impl Person {
     /// What happened each time that the browser was opened; waits until it was so often.
     #[track_caller]
     pub(crate) fn visits(&self, count: usize) -> Vec<Value> {
-        let started = Instant::now();
-        loop {
+        let visits: Vec<Value> = eventually("visits", || {
             let lines = fs::read_to_string(self.desk.home().join("visits")).unwrap_or_default();
-            if lines.lines().count() >= count && lines.ends_with('\n') {
-                let visits: Vec<Value> =
-                    lines.lines().map(|line| serde_json::from_str(line).expect("a visit")).collect();
-                assert_eq!(visits.len(), count, "{visits:#?}");
-                return visits;
-            }
-            assert!(started.elapsed() < VISIT_LIMIT, "expected {count} visits, got: {lines}{}", self.log());
-            thread::sleep(POLL);
-        }
+            let is_whole = lines.lines().count() >= count && lines.ends_with('\n');
+            is_whole.then(|| lines.lines().map(|line| serde_json::from_str(line).expect("a visit")).collect())
+        });
+        assert_eq!(visits.len(), count, "{visits:#?}");
+        visits
     }
 
     fn log(&self) -> String {

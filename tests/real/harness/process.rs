@@ -76,3 +76,16 @@ impl Ended {
         serde_json::from_str(self.done()).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 }
+
+/// Looks again and again until there is something to be seen.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(started.elapsed() < TIME_LIMIT, "{what}: not within {TIME_LIMIT:?}");
+        thread::sleep(POLL);
+    }
+}

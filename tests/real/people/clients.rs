@@ -147,7 +147,7 @@ pub(super) fn inspector_command_line(place: &Place<'_>) {
 
 /// A program whose user does not want it.
 pub(super) fn nobody(place: &Place<'_>) {
-    let person = place.person("denied").deciding("deny");
+    let person = place.person("denied").deciding(Some("deny"));
     let told = place.run(&person, "client-v2.mjs", &["modern", "login"]);
     told.failed(1, &["no code: error=access_denied"]);
     assert_eq!(told.stdout, "");

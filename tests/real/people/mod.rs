@@ -7,6 +7,7 @@ use crate::harness::{Account, Ended, Foreign, Issued, Keycloak, Person, free_por
 
 mod clients;
 mod look;
+mod own;
 
 /// A server, and who has accounts at its issuer.
 struct Place<'a> {
@@ -76,6 +77,16 @@ fn at_keycloak() {
         &[clients::inspector, clients::inspector_command_line, clients::typescript_sdk_1, clients::in_a_browser],
         &[clients::mcp_remote, clients::python_sdk, clients::fastmcp, clients::typescript_sdk_2],
     ]);
+    own::by_browser(&keycloak, &place.url);
+    own::by_code(&keycloak, &place.url);
+}
+
+/// The command line with another account than that of the server.
+#[test]
+fn the_command_line_at_securemcp() {
+    let account = Account::new();
+    let server = account.serve();
+    own::at_securemcp(&account, &server);
 }
 
 /// What a client does at a plain `securemcp serve`.
