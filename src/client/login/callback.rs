@@ -65,8 +65,8 @@ impl Default for Place {
 }
 
 impl Place {
-    /// The place of a redirect URI, if this listener can be there: plain http to this machine by its IPv4 address, or by
-    /// the name that has it.
+    /// The place of a redirect URI, if this listener can be there: plain http to this machine by its IPv4 address, or
+    /// by the name that has it.
     pub(super) fn of(redirect_uri: &str) -> Option<Self> {
         let url = Url::parse(redirect_uri).ok().filter(|url| url.scheme() == "http" && url.fragment().is_none())?;
         let host = url.host_str().filter(|host| ["127.0.0.1", "localhost"].contains(host))?.to_owned();
