@@ -563,7 +563,7 @@ mod tests {
         assert_eq!(issuer.trade_code(&logged_in, &code).await.status, http::StatusCode::OK);
         let stranger = issuer.embedded.clients.get(&first).unwrap();
         let add = |index: usize, change: fn(&mut Client)| {
-            let mut client = Client { id: format!("client-{index}"), issued_at: NOW + 2, ..Client::clone(&stranger) };
+            let mut client = Client { id: format!("filler-{index}"), issued_at: NOW + 2, ..Client::clone(&stranger) };
             change(&mut client);
             issuer.embedded.clients.known.write().unwrap().insert(client.id.clone(), Arc::new(client));
         };
@@ -572,7 +572,7 @@ mod tests {
         let next = issuer.public_client().await;
         assert!(!is_there(&first) && is_there(&next) && is_there(&logged_in) && is_there(&trusted));
         // All are used, and nobody is logged in with most of them.
-        issuer.embedded.clients.known.write().unwrap().retain(|id, _| !id.starts_with("client-1"));
+        issuer.embedded.clients.known.write().unwrap().retain(|id, _| !id.starts_with("filler-1"));
         (1000..MAX_CLIENTS + 1000).for_each(|index| add(index, |client| client.is_unused = false));
         issuer.advance(10);
         let last = issuer.public_client().await;

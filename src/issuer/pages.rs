@@ -144,10 +144,19 @@ pub(super) fn device(hidden: &Hidden<'_>, code: &str, problem: Option<&str>) -> 
 pub(super) fn word(status: StatusCode, title: &str, what: &str, hint: &str) -> Page {
     let content = html! {
         h1 { (title) }
-        p.bad[!status.is_success()] { (what) }
-        p { (hint) }
+        p.bad[!status.is_success()] { (prose(what)) }
+        p { (prose(hint)) }
     };
     Page::new(title, &content).with_status(status)
+}
+
+/// Words in which backticks mark what is not ours.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (index, part) in text.split('`').enumerate() {
+            @if index % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
 }
 
 /// What a scope lets a client do, in the words of a person.

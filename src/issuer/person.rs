@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(answer.header("location"), "/device", "the twin");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_wrong_password_is_refused_limited_and_says_nothing_of_who_exists() {
         let issuer = Fixture::new();
         let id = issuer.public_client().await;
@@ -382,7 +382,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn users_of_the_configuration_log_in_with_their_passwords() {
         use argon2::{Argon2, PasswordHasher as _, password_hash::phc::PasswordHash};
         let hash = |password: &str| {

@@ -27,6 +27,8 @@ const MAX_OF_EACH: u32 = 10;
 const MAX_OF_USER: u32 = 100;
 /// Passwords that are checked at once: each takes tens of megabytes for as long.
 const AT_ONCE: usize = 2;
+/// How long somebody waits who was wrong.
+const SLOWED_DOWN: Duration = Duration::from_millis(500);
 /// Longest password, in bytes: hashing takes longer the longer it is.
 const MAX_PASSWORD_BYTES: usize = 1024;
 /// Checked where there is no such user, so that it takes as long.
@@ -104,7 +106,11 @@ impl Users {
                 self.verify(password, hash).await
             }
         };
-        if is_right { Ok(()) } else { Err(NotThem::Wrong) }
+        if is_right {
+            return Ok(());
+        }
+        tokio::time::sleep(SLOWED_DOWN).await;
+        Err(NotThem::Wrong)
     }
 
     fn count(&self, user: &str, address: Option<IpAddr>, now: Duration) -> Result<(), NotThem> {

@@ -53,7 +53,7 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     let mut response = match parts.method {
         Method::POST => post(&app, parts, body, &principal).await,
         Method::GET => listening(&app, without_body(&app, parts, &principal).await, &principal),
-        Method::DELETE => without_body(&app, parts, &principal).await,
+        Method::DELETE => ended(without_body(&app, parts, &principal).await),
         _ => method_not_allowed(),
     };
     // It was for this caller; rmcp says `no-cache` of its event streams, and nothing of the rest.
@@ -91,6 +91,14 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
             }
         }
     }
+}
+
+/// A session has ended when this is said; rmcp's 202 says that it may, and the Python SDK calls that a failure.
+fn ended(mut response: Response<Body>) -> Response<Body> {
+    if response.status() == StatusCode::ACCEPTED {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
 }
 
 /// Whoever listens does so for as long as the token is good. A call that was let in goes on to its answer, which has a

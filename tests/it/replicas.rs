@@ -56,7 +56,7 @@ async fn a_session_that_ends_at_one_replica_ends_at_all() {
     let (id, other) = (replicas.begin(0, &alice).await, replicas.begin(0, &alice).await);
     let stream = replicas.listen(0, &alice, &id).await;
     let answer = replicas.without_body(1, Method::DELETE, &alice, &id).send().await.expect("an answer");
-    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.status(), 204);
     // It was heard where the session was.
     ended(stream.bytes()).await;
     assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [404, 404]);
@@ -82,7 +82,7 @@ async fn what_ended_while_redis_was_away_ends_here_when_it_is_back() {
     assert_eq!(statuses.map(|status| status.as_u16()), [200, 429]);
     assert!((&mut of_kept).now_or_never().is_none());
     let answer = replicas.without_body(1, Method::DELETE, &alice, &kept).send().await.expect("an answer");
-    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.status(), 204);
     ended(of_kept).await;
 }
 
@@ -138,7 +138,7 @@ async fn a_session_that_cannot_be_ended_for_all_goes_on() {
     redis.set(Mood::Well);
     assert_eq!([replicas.list(0, &alice, &id).await, replicas.list(1, &alice, &id).await], [200, 200]);
     assert!((&mut stream).now_or_never().is_none());
-    assert_eq!(end().await.expect("an answer").status(), 202);
+    assert_eq!(end().await.expect("an answer").status(), 204);
     ended(stream).await;
 }
 

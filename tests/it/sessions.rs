@@ -98,7 +98,7 @@ async fn s02_s03_s04_a_session_belongs_to_issuer_subject_and_client() {
     assert!(guarded.works(&refreshed, &id).await, "a refreshed token keeps its session");
     assert!(guarded.works(&alice, &id).await, "strangers have not harmed it");
     let ended = guarded.without_body(Method::DELETE, Some(&alice), &[("mcp-session-id", &id)]).await;
-    assert_eq!(ended.status(), 202);
+    assert_eq!(ended.status(), 204);
     assert_eq!(guarded.in_session(&alice, &id, list()).await.status(), 404, "ended is ended");
 }
 
@@ -207,7 +207,7 @@ async fn sessions_are_capped_for_each_caller_and_in_all() {
         "the server is full"
     );
     let ended = guarded.without_body(Method::DELETE, Some(&alice), &[("mcp-session-id", &first)]).await;
-    assert_eq!(ended.status(), 202);
+    assert_eq!(ended.status(), 204);
     guarded.begin(&alice).await;
 }
 

@@ -148,7 +148,7 @@ async fn replicas_share_sessions_in_redis() {
     // Ended at one, ended at both.
     let other = deployment.begin(1).await;
     assert_eq!(deployment.calls(&other).await, [200, 200]);
-    assert_eq!(deployment.send(0, Method::DELETE, Some(&other), None).await.status(), 202);
+    assert_eq!(deployment.send(0, Method::DELETE, Some(&other), None).await.status(), 204);
     assert_eq!(deployment.calls(&other).await, [404, 404]);
 
     // What ends while nobody can say so ends when there is a connection again, and only that.
@@ -218,7 +218,7 @@ async fn the_user_that_the_page_names_may_do_all_that_is_done() {
         let deployment = Deployment::on(redis, &url);
         let session = deployment.begin(0).await;
         deployment.until("a user of its own", &session, [200, 200]).await;
-        assert_eq!(deployment.send(1, Method::DELETE, Some(&session), None).await.status(), 202);
+        assert_eq!(deployment.send(1, Method::DELETE, Some(&session), None).await.status(), 204);
         assert_eq!(deployment.calls(&session).await, [404, 404]);
         let logs: String = deployment.replicas.iter().map(|(server, _)| server.log()).collect();
         assert_eq!(logs.contains("no permissions to run the 'exists' command"), is_refused, "{logs}");

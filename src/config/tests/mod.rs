@@ -1,5 +1,6 @@
 //! Settings as a person writes them: files, variables and flags in, a configuration or all problems out.
 
+mod embedded;
 mod originals;
 mod precedence;
 mod problems;
