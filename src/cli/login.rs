@@ -90,8 +90,8 @@ impl Person for Reader {
             self.pastes.store(true, Ordering::Relaxed);
             self.turning.keeps_still(true);
             self.say(&format!(
-                "to log in, go to\n\n  {page}\n\nin a browser. If that is not on this machine, it ends at a page that it \
-                 cannot show: then paste\nthe whole address of that page here and press Enter."
+                "to log in, go to\n\n  {page}\n\nin a browser. If that is not on this machine, it ends at a page that \
+                 it cannot show: then paste\nthe whole address of that page here and press Enter."
             ));
         })
     }

@@ -61,18 +61,14 @@ impl Turning {
         }
     }
 
-    /// Hides the line, or shows it again.
+    /// Takes the line away, and lets none begin: it would be drawn over what somebody types.
     pub(super) fn keeps_still(&self, is_still: bool) {
         let mut state = self.state();
         state.is_still = is_still;
-        if let Some(bar) = &state.bar {
-            bar.set_draw_target(target(is_still));
+        if let Some(bar) = state.bar.take_if(|_| is_still) {
+            bar.finish_and_clear();
         }
     }
-}
-
-fn target(is_still: bool) -> ProgressDrawTarget {
-    if is_still { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() }
 }
 
 impl Surroundings {
@@ -93,7 +89,8 @@ impl Surroundings {
 
 fn spinner<'t>(turning: &'t Turning, words: &'static str) -> Spinner<'t> {
     let mut state = turning.state();
-    let bar = ProgressBar::with_draw_target(None, target(state.is_still));
+    let target = if state.is_still { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(None, target);
     bar.set_style(ProgressStyle::default_spinner().tick_chars("|/-\\ "));
     bar.set_message(state.words.unwrap_or(words));
     bar.enable_steady_tick(TURN);

@@ -13,8 +13,8 @@ use super::{
 use crate::{oauth::ServerMetadata, secret::Secret};
 
 impl Client {
-    /// Revokes the kept token at its issuer and drops it here; `false` if there was none. Of a login everything is revoked
-    /// that it led to for this server: it would only come back.
+    /// Revokes the kept token at its issuer and drops it here; `false` if there was none. Of a login everything is
+    /// revoked that it led to for this server: it would only come back.
     pub async fn revoke(&self) -> Result<bool, ClientError> {
         let server = self.settings.server.clone();
         let kept = self

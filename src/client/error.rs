@@ -291,8 +291,8 @@ impl Hint for ClientError {
             Self::Discover(error) => return error.hint(),
             Self::Login(error) => return error.hint(),
             Self::NoIdentity { .. } => {
-                "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, or \
-                 set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
+                "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, \
+                 or set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
             }
             Self::NoProof { .. } => {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`, or log in with it \

@@ -87,8 +87,8 @@ impl Kept {
 }
 
 impl Client {
-    /// Whom a token of this issuer is to speak for: what the settings say, else the client itself where it has something to
-    /// prove itself with, else a person.
+    /// Whom a token of this issuer is to speak for: what the settings say, else the client itself where it has something
+    /// to prove itself with, else a person.
     pub(super) async fn whose(&self, issuer: &Issuer) -> Result<Whose, ClientError> {
         match self.settings.grant {
             Some(Grant::ClientCredentials) => return self.identity(issuer).await.map(Whose::Client),

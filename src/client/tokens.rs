@@ -380,8 +380,8 @@ impl Client {
     }
 }
 
-/// Waits for the token's lock, then looks whether there is a token that the server did not refuse, or one that leads to the
-/// next.
+/// Waits for the token's lock, then looks whether there is a token that the server did not refuse, or one that leads to
+/// the next.
 pub(super) fn take_turn(
     state: &PrivateDir,
     key: &TokenKey,

@@ -1,5 +1,5 @@
-//! What is asked of the authorization endpoint, and what counts as its answer: RFC 6749 section 4.1 with PKCE (RFC 7636),
-//! `resource` (RFC 8707) and `iss` (RFC 9207).
+//! What is asked of the authorization endpoint, and what counts as its answer: RFC 6749 section 4.1 with PKCE
+//! (RFC 7636), `resource` (RFC 8707) and `iss` (RFC 9207).
 
 use url::{Url, form_urlencoded};
 

@@ -65,8 +65,8 @@ impl Default for Place {
 }
 
 impl Place {
-    /// The place of a redirect URI, if this listener can be there: plain http to this machine by its IPv4 address, or by
-    /// the name that has it.
+    /// The place of a redirect URI, if this listener can be there: plain http to this machine by its IPv4 address, or
+    /// by the name that has it.
     pub(super) fn of(redirect_uri: &str) -> Option<Self> {
         let url = Url::parse(redirect_uri).ok().filter(|url| url.scheme() == "http" && url.fragment().is_none())?;
         let host = url.host_str().filter(|host| ["127.0.0.1", "localhost"].contains(host))?.to_owned();
@@ -179,4 +179,47 @@ async fn take(query: &str, left: &Mutex<Option<oneshot::Receiver<()>>>, arrivals
         return gone();
     }
     told.await.unwrap_or_else(|_| gone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leads_to_this_machine_over_ipv4_is_a_place() {
+        for (uri, port, target) in [
+            ("http://127.0.0.1/callback", None, "/callback"),
+            ("http://127.0.0.1:3118/callback", Some(3118), "/callback"),
+            ("http://localhost:3118/back?from=login", Some(3118), "/back?from=login"),
+            ("http://127.0.0.1", None, ""),
+        ] {
+            let place = Place::of(uri).unwrap();
+            assert_eq!((place.port, place.target.as_str()), (port, target), "{uri}");
+        }
+        for uri in [
+            "https://127.0.0.1/callback",
+            "http://[::1]/callback",
+            "http://127.0.0.2/callback",
+            "http://app.example/callback",
+            "http://127.0.0.1.example/callback",
+            "http://127.0.0.1/callback#x",
+            "com.example.app:/callback",
+            "callback",
+        ] {
+            assert_eq!(Place::of(uri), None, "{uri}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_redirect_uri_is_the_registered_one_but_for_a_port_that_is_taken() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let place = Place::of(&format!("http://localhost:{port}/back?from=login")).unwrap();
+        let other = place.clone().listen().await.unwrap().redirect_uri();
+        assert!(other.starts_with("http://localhost:") && other.ends_with("/back?from=login"), "{other}");
+        assert!(!other.contains(&port.to_string()), "{other}");
+        drop(taken);
+        let same = place.listen().await.unwrap().redirect_uri();
+        assert_eq!(same, format!("http://localhost:{port}/back?from=login"), "the twin");
+    }
 }

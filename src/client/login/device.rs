@@ -163,3 +163,54 @@ impl Client {
 fn bad(url: &Url, problem: String) -> ClientError {
     ClientError::BadAnswer { action: DEVICE_REQUEST, url: url.to_string(), problem }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pace(interval: Option<u64>) -> Pace {
+        let authorization = json!({
+            "device_code": "d", "user_code": "c", "verification_uri": "https://auth.example/device",
+            "expires_in": 600, "interval": interval,
+        });
+        Pace::of(&serde_json::from_value(authorization).unwrap())
+    }
+
+    fn refused(code: &str) -> ClientError {
+        ClientError::Refused {
+            action: "the token request",
+            url: "https://auth.example/token".to_owned(),
+            code: serde_json::from_value(code.into()).unwrap(),
+            answer: code.to_owned(),
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn the_issuer_is_asked_as_often_as_it_says() {
+        for (told, seconds) in [(None, 5), (Some(7), 7), (Some(0), 1), (Some(100_000), 60)] {
+            assert_eq!(pace(told).interval, Duration::from_secs(seconds), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn who_asks_too_often_asks_less_often_from_then_on() {
+        let mut pace = pace(Some(5));
+        assert!(pace.goes_on(&refused("authorization_pending")));
+        assert_eq!(pace.interval.as_secs(), 5);
+        for seconds in [10, 15, 20] {
+            assert!(pace.goes_on(&refused("slow_down")));
+            assert_eq!(pace.interval.as_secs(), seconds);
+        }
+        let timed_out = || NetError::TimedOut { url: String::new(), timeout: Duration::ZERO }.into();
+        assert!(pace.goes_on(&timed_out()));
+        assert_eq!(pace.interval.as_secs(), 40);
+        assert!(pace.goes_on(&timed_out()) && pace.goes_on(&timed_out()));
+        assert_eq!(pace.interval.as_secs(), 60, "and no less");
+        for code in ["access_denied", "expired_token", "invalid_grant", "invalid_client"] {
+            assert!(!pace.goes_on(&refused(code)), "{code}");
+        }
+    }
+}

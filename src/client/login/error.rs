@@ -88,13 +88,13 @@ impl Hint for LoginError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NobodyThere { .. } => {
-                "log in once at a terminal with `securemcp token get`; without one `--no-browser` prints the address to \
-                 go to, and `--grant device_code` a code to type elsewhere; a machine sets `SECUREMCP_CLIENT_ID` and \
-                 `SECUREMCP_CLIENT_SECRET`, or `SECUREMCP_TOKEN`"
+                "log in once at a terminal with `securemcp token get`; without one `--no-browser` prints the address \
+                 to go to, and `--grant device_code` a code to type elsewhere; a machine sets `SECUREMCP_CLIENT_ID` \
+                 and `SECUREMCP_CLIENT_SECRET`, or `SECUREMCP_TOKEN`"
             }
             Self::Abandoned(Abandoned::TimedOut(_)) => {
-                "start again, and give it longer with `--login-timeout` if that was too short; if the issuer's page did \
-                 not know the client, drop it with `securemcp dcr delete --forget`"
+                "start again, and give it longer with `--login-timeout` if that was too short; if the issuer's page \
+                 did not know the client, drop it with `securemcp dcr delete --forget`"
             }
             Self::Abandoned(Abandoned::Expired) => "start again: there is a new code each time",
             Self::Abandoned(Abandoned::Denied(_)) => {

@@ -145,8 +145,8 @@ impl Client {
         Err(error)
     }
 
-    /// Whether this client may be registered anew: it was registered by itself, and its issuer does not say that it still
-    /// knows it.
+    /// Whether this client may be registered anew: it was registered by itself, and its issuer does not say that it
+    /// still knows it.
     async fn was_forgotten(&self, client: &LoginClient) -> Result<bool, ClientError> {
         match client.automatic() {
             Some(saved) => Ok(self.is_forgotten(saved).await? != Some(false)),

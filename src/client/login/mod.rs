@@ -1,5 +1,5 @@
-//! Logging a person in: by a browser of this machine, or by a code that is typed on another one; and a next token without
-//! the person.
+//! Logging a person in: by a browser of this machine, or by a code that is typed on another one; and a next token
+//! without the person.
 
 mod authorization;
 mod callback;
@@ -60,8 +60,8 @@ impl Way {
 impl Client {
     /// Has the person log in with this client.
     ///
-    /// A next token without the person (`offline_access`) is asked for where the issuer offers that and nobody has named
-    /// the scopes; if it will not give this one to this person, the login is tried once more without.
+    /// A next token without the person (`offline_access`) is asked for where the issuer offers that and nobody has
+    /// named the scopes; if it will not give this one to this person, the login is tried once more without.
     async fn log_in(
         &self,
         mut wanted: Wanted<'_>,

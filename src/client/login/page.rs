@@ -1,5 +1,5 @@
-//! The page that a browser ends at after a login: plain, readable in the dark, without scripts and without anybody else's
-//! resources.
+//! The page that a browser ends at after a login: plain, readable in the dark, without scripts and without anybody
+//! else's resources.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -10,7 +10,8 @@ use http_body_util::Full;
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:1rem/1.5 system-ui,sans-serif}\
 body{margin:0;min-height:100vh;display:grid;place-items:center;background:Canvas;color:CanvasText}\
-main{max-width:32rem;margin:1.5rem;padding:2rem;border:1px solid color-mix(in srgb,CanvasText 25%,transparent);border-radius:.75rem}\
+main{max-width:32rem;margin:1.5rem;padding:2rem;border-radius:.75rem;\
+border:1px solid color-mix(in srgb,CanvasText 25%,transparent)}\
 h1{margin:0 0 .5rem;font-size:1.35rem}\
 p{margin:.5rem 0;overflow-wrap:anywhere}\
 .name{font-weight:600;letter-spacing:.02em;opacity:.75}";

@@ -82,8 +82,8 @@ impl Client {
         Ok(saved.await?.map(LoginClient::of))
     }
 
-    /// Registers a public client for logins and keeps it; one that another process has just registered is taken, unless it
-    /// is the one that the issuer has `forgotten`.
+    /// Registers a public client for logins and keeps it; one that another process has just registered is taken, unless
+    /// it is the one that the issuer has `forgotten`.
     ///
     /// Strangers bring no initial access token; at this account's own issuer nobody of this account is one.
     pub(super) async fn register_for_logins(

@@ -4,7 +4,7 @@
 import { createRequire } from "node:module";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { launch } from "./chromium.mjs";
 
 const [origin, browser, pictures] = process.argv.slice(2);
 const password = process.env.TEST_TOKEN;
@@ -12,8 +12,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const told = { violations: [], console: [], logins: {}, answers: {} };
 
 mkdirSync(pictures, { recursive: true });
-// Chromium's own sandbox does not work for root, as whom CI often runs.
-const running = await chromium.launch({ executablePath: browser, chromiumSandbox: process.getuid() !== 0 });
+const running = await launch(browser);
 
 async function opened(context) {
   const page = await context.newPage();
