@@ -3119,7 +3119,23 @@ _securemcp() {
 }
 
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _securemcp -o nosort -o bashdefault -o default securemcp
+    complete -F _securemcp_call -o nosort -o bashdefault -o default securemcp
 else
-    complete -F _securemcp -o bashdefault -o default securemcp
+    complete -F _securemcp_call -o bashdefault -o default securemcp
 fi
+
+# Behind `call`, the tools and their flags, as the server listed them last.
+_securemcp_call() {
+    _securemcp "$@"
+    [[ "${COMP_LINE}" == *call* ]] || return 0
+    local word found=()
+    while IFS= read -r word; do
+        found+=("${word}")
+    done < <(command securemcp __complete "${COMP_LINE:0:COMP_POINT}" 2>/dev/null)
+    [[ ${#found[@]} -gt 0 ]] || return 0
+    if [[ "$2" == -* ]]; then
+        COMPREPLY+=("${found[@]}")
+    else
+        COMPREPLY=("${found[@]}")
+    fi
+}

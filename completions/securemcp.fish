@@ -745,3 +745,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_see
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "update" -d 'Change the kept registration at its issuer'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from dcr" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'
+# Behind `call`, the tools and their flags, as the server listed them last.
+function __fish_securemcp_call
+    command securemcp __complete (commandline -cp | string collect) 2>/dev/null
+end
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -f -a "(__fish_securemcp_call)"

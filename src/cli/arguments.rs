@@ -85,6 +85,20 @@ impl<'a> Signature<'a> {
         format!("securemcp call {} {}", self.tool, self.line()).trim_end().to_owned()
     }
 
+    /// The flags that can still be given, without dashes; a list's again and again.
+    pub(super) fn flags(&self, given: &[&str]) -> Vec<&str> {
+        let is_open = |property: &&Property<'_>| {
+            let is_given = |name: &&str| property.flag.as_deref() == Some(name) || property.name == *name;
+            property.shape.is_list() || !given.iter().any(is_given)
+        };
+        self.properties.iter().filter(is_open).filter_map(|property| property.flag.as_deref()).collect()
+    }
+
+    /// Whether a value follows this flag, which has no dashes here.
+    pub(super) fn takes_value(&self, flag: &str) -> bool {
+        self.find(flag).is_some_and(|(index, is_negated)| !is_negated && !self.properties[index].shape.is_switch())
+    }
+
     /// Each argument as it is written on a command line, and what is to be known of it.
     pub(super) fn descriptions(&self) -> Vec<(String, String)> {
         let describe = |property: &Property<'_>| {

@@ -40,16 +40,24 @@ pub(super) fn run(options: &Options, tree: &mut clap::Command, printer: Printer)
 impl Shell {
     /// The script for this tree of commands.
     pub(super) fn script(self, tree: &mut clap::Command) -> String {
-        let mut script = Vec::new();
         match self {
-            Self::Bash => generate(Bash, tree, &mut script),
-            Self::Zsh => generate(Zsh, tree, &mut script),
-            Self::Fish => generate(Fish, tree, &mut script),
+            Self::Bash => {
+                let script = generate(Bash, tree).replace("complete -F _securemcp ", "complete -F _securemcp_call ");
+                script + include_str!("completions/call.bash")
+            }
+            Self::Zsh => {
+                // The name by which zsh finds the script is the one that it calls.
+                let script = generate(Zsh, tree).replace("_securemcp() {", "_securemcp_words() {");
+                let (functions, end) = script.rsplit_once("\nif [ ").expect("the script ends by calling itself");
+                format!("{functions}\n{}\nif [ {end}", include_str!("completions/call.zsh"))
+            }
+            Self::Fish => generate(Fish, tree) + include_str!("completions/call.fish"),
         }
-        String::from_utf8(script).expect("names and help are UTF-8")
     }
 }
 
-fn generate(shell: impl Generator, tree: &mut clap::Command, script: &mut Vec<u8>) {
-    clap_complete::aot::generate(shell, tree, "securemcp", script);
+fn generate(shell: impl Generator, tree: &mut clap::Command) -> String {
+    let mut script = Vec::new();
+    clap_complete::aot::generate(shell, tree, "securemcp", &mut script);
+    String::from_utf8(script).expect("names and help are UTF-8")
 }

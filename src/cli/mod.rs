@@ -4,6 +4,7 @@ mod arguments;
 mod audit;
 mod browser;
 mod call;
+mod complete;
 mod completions;
 mod config;
 mod dcr;
@@ -155,6 +156,14 @@ struct Ended {
 
 fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, Ended> {
     let mut tree = command();
+    if let [_, word, line] = words.as_slice()
+        && word == complete::WORD
+    {
+        // It is no command for people, and so in no help, page or script.
+        let printer = Printer::new(Format::Text, Colour::Never, true, &environment);
+        let answer = complete::answer(&line.to_string_lossy(), &mut tree, &environment);
+        return printer.exactly(&answer).map(|()| Exit::Done).map_err(|error| Ended { failure: error.into(), printer });
+    }
     let mut own_flags = Flags::default();
     // Building the whole tree takes time that most commands need not spend.
     let words = if words.iter().any(|word| word == "call" || word == "tools") {

@@ -33,7 +33,7 @@ impl Flags {
     }
 
     /// How many words this flag takes, itself included; `None` if it is not ours.
-    fn words(&self, word: &str) -> Option<usize> {
+    pub(super) fn words(&self, word: &str) -> Option<usize> {
         if let Some(long) = word.strip_prefix("--") {
             let (name, has_value) = long.split_once('=').map_or((long, false), |(name, _)| (name, true));
             let takes_value = *self.long.get(name)?;

@@ -6,6 +6,7 @@ use super::{
     Client, ClientError,
     grant::ask,
     identity::{Identity, Proof},
+    listed,
     servers::KnownServer,
     tokens::{KeptToken, folder},
 };
@@ -71,6 +72,7 @@ impl Client {
                 folder.remove(name)?;
             }
             KnownServer::remove(state, &server)?;
+            listed::forget(state, &server)?;
             Ok(all.len())
         })
         .await

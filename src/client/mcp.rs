@@ -183,7 +183,9 @@ impl Client {
 impl Session {
     /// Every tool of the server, page by page.
     pub async fn list_tools(&self) -> Result<Vec<Tool>, ClientError> {
-        self.ask((), |open, ()| Box::pin(async move { open.running.list_all_tools().await })).await
+        let tools = self.ask((), |open, ()| Box::pin(async move { open.running.list_all_tools().await })).await?;
+        self.client.note_tools(&tools).await;
+        Ok(tools)
     }
 
     /// Calls a tool. An error that the tool itself reports is a result with `is_error`.

@@ -228,3 +228,21 @@ fn quiet_leaves_results_and_errors() {
     assert_eq!((ended.done(), ended.stderr.as_str()), ("", ""));
     account.run(&["-q", "tools"]).failed(5, &["error: "]);
 }
+
+#[test]
+fn a_shell_that_completes_hears_nothing_of_what_is_wrong_and_nothing_is_made() {
+    let account = Account::new();
+    for (variable, line) in [
+        ("", "securemcp call ec"),
+        ("", "securemcp call --server nonsense ec"),
+        ("", "securemcp call --config missing.toml ec"),
+        ("x", "securemcp call ec"),
+        ("", "securemcp 'call"),
+        ("", ""),
+    ] {
+        let mut command = account.command(&["__complete", line]);
+        let output = command.env("SECUREMCP_NONSENSE", variable).output().expect("it starts");
+        assert_eq!((output.status.code(), output.stdout, output.stderr), (Some(0), Vec::new(), Vec::new()), "{line}");
+    }
+    assert_eq!(std::fs::read_dir(account.home()).expect("it is there").count(), 0);
+}
