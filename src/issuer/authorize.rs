@@ -10,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use url::Url;
 
 use super::{
     Embedded, Sender,
@@ -87,10 +88,8 @@ pub(super) async fn get(
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
     };
-    if let Some(scopes) = &issuer.settings.auto_approve
-        && asked.redirect_uri.is_on_loopback()
-        && scopes.covers(&asked.scope)
-    {
+    if let Some(scope) = issuer.unasked(&asked) {
+        let asked = Asked { scope, ..asked };
         record_decision(&asked.client.id, DEV, &asked.scope, true);
         return issuer.allow(asked, DEV.to_owned()).await;
     }
@@ -117,6 +116,13 @@ pub(super) fn see_other(location: &str) -> Response {
 }
 
 impl Embedded {
+    /// What a program on this machine gets without asking anybody, of what it asked for (RFC 6749 section 3.3).
+    fn unasked(&self, asked: &Asked) -> Option<Scopes> {
+        let unasked = self.settings.auto_approve.as_ref().filter(|_| asked.redirect_uri.is_on_loopback())?;
+        let scope = Scopes::from_claims(asked.scope.iter().filter(|scope| unasked.contains(scope)));
+        (!scope.is_empty()).then_some(scope)
+    }
+
     /// Who has logged in at this browser, and may still.
     pub(super) fn user_of(&self, browser: &Browser) -> Option<String> {
         self.browsers.user(browser).filter(|user| self.users.has(user))
@@ -175,7 +181,12 @@ impl Embedded {
                 client: &client.id,
                 reason: &format!("{code}: {words}"),
             });
-            Refusal::Redirect(self.redirect_error(&redirect_uri, state.as_deref(), &code, words).into())
+            let to = self.error_url(&redirect_uri, state.as_deref(), &code, words);
+            // RFC 9700 section 4.11.2: whoever registered by himself makes no redirector of us.
+            if client.is_strangers && !redirect_uri.is_on_loopback() {
+                return Refusal::Page(pages::way_back(words, &redirect_uri.place(), &to).into());
+            }
+            Refusal::Redirect(see_other(to.as_str()).into())
         };
         if state.as_ref().is_some_and(|state| state.len() > MAX_STATE) {
             return Err(refuse(ErrorCode::InvalidRequest, "state is longer than 4096 bytes"));
@@ -212,29 +223,23 @@ impl Embedded {
         Ok(Asked { client, redirect_uri, state, challenge, resource, scope })
     }
 
-    /// Sends the person back with a refusal.
-    fn redirect_error(
-        &self,
-        redirect_uri: &RedirectUri,
-        state: Option<&str>,
-        code: &ErrorCode,
-        words: &str,
-    ) -> Response {
+    /// The way back with a refusal.
+    fn error_url(&self, redirect_uri: &RedirectUri, state: Option<&str>, code: &ErrorCode, words: &str) -> Url {
         let code = code.to_string();
-        self.redirect(redirect_uri, state, &[("error", &code), ("error_description", words)])
+        self.url_back(redirect_uri, state, &[("error", &code), ("error_description", words)])
     }
 
     /// Every answer names its issuer (RFC 9207 section 2) and brings the client's `state` back.
-    fn redirect(&self, redirect_uri: &RedirectUri, state: Option<&str>, answer: &[(&str, &str)]) -> Response {
+    fn url_back(&self, redirect_uri: &RedirectUri, state: Option<&str>, answer: &[(&str, &str)]) -> Url {
         let state = state.filter(|state| state.len() <= MAX_STATE).map(|state| ("state", state));
         let issuer = ("iss", self.settings.issuer.as_str());
-        see_other(redirect_uri.with(answer.iter().copied().chain(state).chain([issuer])).as_str())
+        redirect_uri.with(answer.iter().copied().chain(state).chain([issuer]))
     }
 
     /// Sends the person back without anything.
     pub(super) fn deny(&self, asked: &Asked) -> Response {
-        let words = "the person said no";
-        self.redirect_error(&asked.redirect_uri, asked.state.as_deref(), &ErrorCode::AccessDenied, words)
+        let (state, words) = (asked.state.as_deref(), "the person said no");
+        see_other(self.error_url(&asked.redirect_uri, state, &ErrorCode::AccessDenied, words).as_str())
     }
 
     /// Sends the person back with a code.
@@ -244,10 +249,11 @@ impl Embedded {
             Granted { client_id: client.id.clone(), user, resource, scope, lasts: client.may(GrantType::RefreshToken) };
         let (to, now) = (redirect_uri.as_str().to_owned(), self.settings.clock.since_epoch());
         let code = self.on_disk(move |issuer| issuer.grants.begin(granted, to, challenge, now)).await;
-        match code.as_ref().map(Secret::expose) {
-            Ok(code) => self.redirect(&redirect_uri, state.as_deref(), &[("code", code)]),
-            Err(error) => self.redirect_error(&redirect_uri, state.as_deref(), &error.code(), &error.to_string()),
-        }
+        let to = match code.as_ref().map(Secret::expose) {
+            Ok(code) => self.url_back(&redirect_uri, state.as_deref(), &[("code", code)]),
+            Err(error) => self.error_url(&redirect_uri, state.as_deref(), &error.code(), &error.to_string()),
+        };
+        see_other(to.as_str())
     }
 
     /// The client of this name: registered here, or described where its name leads.
@@ -346,7 +352,7 @@ mod tests {
         let answer = person.log_in(&page, "dev", &issuer.password()).await;
         assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, path.as_str()));
         let page = person.get(&path).await;
-        assert!(page.text.contains("Allow Editor to use this server as dev?"), "{}", page.text);
+        assert!(page.text.contains("Allow “Editor” to use this server as dev?"), "{}", page.text);
         let back = person.decide(&page, "allow").await;
         assert!(back.header("location").starts_with(&format!("{CALLBACK}?code=")), "{}", back.header("location"));
         let back = back.sent_back();
@@ -480,15 +486,36 @@ mod tests {
         let answer = issuer.trade_code(&id, back["code"].as_str().unwrap()).await;
         let claims = claims_of(answer.json["access_token"].as_str().unwrap());
         assert_eq!((&claims["sub"], &claims["scope"]), (&json!("dev"), &json!("mcp:read")));
-        for change in
-            [[("redirect_uri", "https://app.example/callback")], [("scope", "mcp:read mcp:write")], [("scope", "")]]
-        {
+        for more in ["mcp:read mcp:write", ""] {
+            let back = asked(&issuer, &authorization(&id, &[("scope", more)])).await.sent_back();
+            let answer = issuer.trade_code(&id, back["code"].as_str().unwrap()).await;
+            assert_eq!(answer.json["scope"], "mcp:read", "{more}");
+        }
+        for change in [[("redirect_uri", "https://app.example/callback")], [("scope", "mcp:write")]] {
             let page = asked(&issuer, &authorization(&id, &change)).await;
             assert!(page.status == StatusCode::OK && page.text.contains("Log in"), "{change:?}");
         }
         let plain = Fixture::new();
         let id = plain.public_client().await;
         assert_eq!(asked(&plain, &authorization(&id, &[])).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_makes_no_redirector_of_us() {
+        let issuer = Fixture::new();
+        let id = issuer.public_client().await;
+        let uri = "https://app.example/callback";
+        let wrong = [("redirect_uri", uri), ("prompt", "none")];
+        let page = asked(&issuer, &authorization(&id, &wrong)).await;
+        assert_eq!((page.status, page.header("location")), (StatusCode::BAD_REQUEST, ""));
+        assert!(page.text.contains("href=\"https://app.example/callback?error=interaction_required"), "{}", page.text);
+        // On this machine, and where somebody with the initial access token has vouched for it, the client is told.
+        let here = asked(&issuer, &authorization(&id, &[("prompt", "none")])).await.sent_back();
+        assert_eq!(here["error"], "interaction_required");
+        let vouched = issuer.register(&json!({"redirect_uris": [uri], "token_endpoint_auth_method": "none"})).await;
+        let vouched = vouched.json["client_id"].as_str().unwrap().to_owned();
+        let there = asked(&issuer, &authorization(&vouched, &wrong)).await.sent_back();
+        assert_eq!(there["error"], "interaction_required");
     }
 
     #[tokio::test]

@@ -139,6 +139,11 @@ impl Devices {
         }
     }
 
+    /// What was taken in vain.
+    fn put_back(&self, device_code: &str, device: Waiting) {
+        self.waiting().insert(sha256_base64url(device_code.as_bytes()), device);
+    }
+
     fn waiting(&self) -> std::sync::MutexGuard<'_, HashMap<String, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -240,10 +245,12 @@ impl Embedded {
         let code = form.get("device_code").ok_or(RouteError::InvalidRequest("device_code is missing"))?;
         let (device, user) = self.devices.poll(code, &client.id, self.settings.clock.monotonic())?;
         let lasts = client.may(GrantType::RefreshToken);
-        let Waiting { resource, scope, .. } = device;
+        let Waiting { resource, scope, .. } = device.clone();
         let granted = Granted { client_id: client.id.clone(), user, resource, scope, lasts };
         let now = self.settings.clock.since_epoch();
-        self.on_disk(move |issuer| issuer.grants.begin_in_use(granted, now)).await
+        let begun = self.on_disk(move |issuer| issuer.grants.begin_in_use(granted, now)).await;
+        // A person has allowed it, and need not do so again because the disk was full.
+        begun.inspect_err(|_| self.devices.put_back(code, device))
     }
 
     fn device_page(&self, browser: &Browser, code: &str) -> Page {
@@ -351,7 +358,7 @@ mod tests {
         let path = answer.header("location").to_owned();
         assert_eq!(path, format!("/device?user_code={code}"));
         let page = person.get(&path).await;
-        assert!(page.text.contains("Allow Television") && page.text.contains("another device"), "{}", page.text);
+        assert!(page.text.contains("Allow “Television”") && page.text.contains("another device"), "{}", page.text);
         let done = person.decide(&page, "allow").await;
         assert!(done.status == StatusCode::OK && done.text.contains("The device is connected"), "{}", done.text);
 
@@ -362,6 +369,23 @@ mod tests {
         assert_eq!(issuer.refresh(&id, refresh_token).await.status, StatusCode::OK);
         poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
         assert!(person.get(&path).await.text.contains("was used"));
+    }
+
+    #[tokio::test]
+    async fn an_allowed_device_waits_for_a_disk_with_space_on_it() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let device = begun(&issuer, &id).await;
+        let path = device["verification_uri_complete"].as_str().unwrap().replace(ISSUER, "");
+        let mut person = Person::logged_in(&issuer).await;
+        let page = person.get(&path).await;
+        person.decide(&page, "allow").await;
+        let grants = issuer.state.path().join("issuer/grants");
+        std::fs::rename(&grants, grants.with_extension("away")).unwrap();
+        poll(&issuer, &id, &device).await.is_refused(500, "server_error");
+        std::fs::rename(grants.with_extension("away"), &grants).unwrap();
+        assert_eq!(poll(&issuer, &id, &device).await.status, StatusCode::OK);
+        poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
     }
 
     #[tokio::test]
@@ -430,7 +454,7 @@ mod tests {
         let path = device["verification_uri_complete"].as_str().unwrap().replace(ISSUER, "");
         assert_eq!(person.get(&path).await.status, StatusCode::TOO_MANY_REQUESTS);
         issuer.advance(60);
-        assert!(person.get(&path).await.text.contains("Allow Television"), "the twin");
+        assert!(person.get(&path).await.text.contains("Allow “Television”"), "the twin");
         // Nobody learns of a code without logging in.
         let page = issuer.send(Method::GET, &path, &[], "").await;
         assert!(page.text.contains("Log in") && !page.text.contains("Television"));

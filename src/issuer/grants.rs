@@ -318,10 +318,11 @@ impl Grants {
         ended.iter().try_for_each(|grant| self.remove(&grant.id))
     }
 
-    /// Its tokens are dead at once, even if the file stays.
+    /// What the disk does not let go has not ended: whoever asked hears so, and asks again.
     fn remove(&self, id: &str) -> Result<(), StoreError> {
+        self.dir.remove(id)?;
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-        self.dir.remove(id).map(drop)
+        Ok(())
     }
 }
 
@@ -577,6 +578,27 @@ mod tests {
         assert_eq!(revoke(&id, refresh_token(&tokens)).await.status, StatusCode::OK);
         assert!(!is_good(&issuer, &tokens));
         issuer.refresh(&id, refresh_token(&tokens)).await.is_refused(400, "invalid_grant");
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_does_not_let_go_has_not_ended_and_is_not_said_to() {
+        let issuer = Fixture::new();
+        let (id, tokens) = with_tokens(&issuer).await;
+        let folder = issuer.state.path().join("issuer/grants");
+        let file = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        let kept = std::fs::read(&file).unwrap();
+        // A directory in its place cannot be unlinked, by root either.
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        let revoke = async || issuer.trade_at("/revoke", &id, &[("token", refresh_token(&tokens))]).await;
+        revoke().await.is_refused(500, "server_error");
+        revoke().await.is_refused(500, "server_error");
+        assert!(is_good(&issuer, &tokens));
+        std::fs::remove_dir(&file).unwrap();
+        std::fs::write(&file, kept).unwrap();
+        assert_eq!(revoke().await.status, StatusCode::OK);
+        assert!(!is_good(&issuer, &tokens));
+        assert!(!is_good(&issuer.restarted(), &tokens));
     }
 
     #[tokio::test]

@@ -366,7 +366,16 @@ mod tests {
     #[tokio::test]
     async fn a32_there_are_no_other_paths() {
         let issuer = Fixture::new();
-        for path in ["/", "/authorize/", "/par", "/userinfo", "/device/x", "/.well-known/openid-configuration", "/register/", "/token/x"] {
+        for path in [
+            "/",
+            "/authorize/",
+            "/par",
+            "/userinfo",
+            "/device/x",
+            "/.well-known/openid-configuration",
+            "/register/",
+            "/token/x",
+        ] {
             let answer = issuer.send(Method::GET, path, &[], "").await;
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
         }

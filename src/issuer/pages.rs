@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use url::Url;
 
 use super::users::DEV;
 use crate::oauth::{RedirectUri, Scopes};
@@ -87,7 +88,7 @@ pub(super) fn login(hidden: &Hidden<'_>, login: &Login<'_>) -> Page {
 pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>) -> Page {
     let name = asking.client_name.unwrap_or("An application without a name");
     let content = html! {
-        h1 { "Allow " (name) " to use this server as " (asking.user) "?" }
+        h1 { "Allow “" (name) "” to use this server as " (asking.user) "?" }
         @if asking.vouched_by.is_none() {
             p.note { "Anybody can give an application this name: nobody has checked it." }
         }
@@ -148,6 +149,16 @@ pub(super) fn word(status: StatusCode, title: &str, what: &str, hint: &str) -> P
         p { (prose(hint)) }
     };
     Page::new(title, &content).with_status(status)
+}
+
+/// Says that a client's request is of no use, and leaves it to the person whether to tell the client.
+pub(super) fn way_back(what: &str, place: &str, to: &Url) -> Page {
+    let content = html! {
+        h1 { "The application's request cannot be used" }
+        p.bad { (prose(what)) }
+        p { a href=(to) { "Tell the application at " (place) } ", or close this page." }
+    };
+    Page::new("Request refused", &content).with_status(StatusCode::BAD_REQUEST)
 }
 
 /// Words in which backticks mark what is not ours.

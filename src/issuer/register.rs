@@ -324,7 +324,7 @@ fn check_keys(jwks: Option<Value>) -> Result<Value, RouteError> {
 pub(super) fn clean_name(text: &str) -> Option<String> {
     let is_harmless = |character: &char| {
         !character.is_control()
-            && !matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            && !matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     let harmless: String = text.chars().filter(is_harmless).collect();
     let name: String = harmless.trim().chars().take(MAX_NAME_CHARACTERS).collect();

@@ -113,7 +113,8 @@ impl Embedded {
         if !self.users.has(&grant.user) {
             return Err(RouteError::InvalidGrant("the person who granted this is no user of this server any more"));
         }
-        resource_named(&mut form.all("resource"), slice::from_ref(&grant.resource)).map(drop)
+        let named = resource_named(&mut form.all("resource"), slice::from_ref(&grant.resource));
+        named.map(drop).map_err(|_| RouteError::InvalidTarget(format!("this was granted for {}", grant.resource)))
     }
 }
 

@@ -31,10 +31,6 @@ const AT_ONCE: usize = 2;
 const SLOWED_DOWN: Duration = Duration::from_millis(500);
 /// Longest password, in bytes: hashing takes longer the longer it is.
 const MAX_PASSWORD_BYTES: usize = 1024;
-/// Checked where there is no such user, so that it takes as long.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$c2VjdXJlbWNwc2VjdXJlbWNw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-
 /// Names and argon2id hashes of passwords, in PHC format.
 pub type PasswordHashes = BTreeMap<String, String>;
 
@@ -102,8 +98,12 @@ impl Users {
                 constant_time_eq(password.expose().trim().as_bytes(), expected.expose().as_bytes()) & is_them
             }
             Known::Configured(hashes) => {
-                let hash = hashes.get(user).map_or(NOBODY, String::as_str).to_owned();
-                self.verify(password, hash).await
+                // Where there is no such user, the dearest of the hashes is tried in vain, so that it takes as long.
+                let (hash, is_them) = match hashes.get(user) {
+                    Some(hash) => (hash, true),
+                    None => (dearest(hashes), false),
+                };
+                self.verify(password, hash.clone()).await & is_them
             }
         };
         if is_right {
@@ -133,8 +133,32 @@ impl Users {
     }
 }
 
+/// Of the hashes, one that takes as long as any.
+fn dearest(hashes: &PasswordHashes) -> &String {
+    let cost = |hash: &&String| {
+        let hash = PasswordHash::new(hash).ok();
+        let parameter = |name| hash.as_ref().and_then(|hash| hash.params.get_decimal(name)).unwrap_or_default();
+        u64::from(parameter("m")) * u64::from(parameter("t"))
+    };
+    hashes.values().max_by_key(cost).expect("there are users")
+}
+
 fn is_hash_of(password: &Secret, hash: &str) -> bool {
     let bytes = password.expose().as_bytes();
     let Ok(hash) = PasswordHash::new(hash) else { return false };
     bytes.len() <= MAX_PASSWORD_BYTES && Argon2::default().verify_password(bytes, &hash).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_as_long_as_the_dearest_user() {
+        let hash = |parameters: &str| format!("$argon2id$v=19${parameters}$c2FsdHNhbHRzYWx0$AAAAAAAAAAAAAAAAAAAAAA");
+        let users =
+            ["m=4096,t=3,p=1", "m=65536,t=3,p=4", "m=65536,t=1,p=1"].map(|parameters| (parameters, hash(parameters)));
+        let hashes = users.iter().map(|(name, hash)| ((*name).to_owned(), hash.clone())).collect();
+        assert_eq!(*dearest(&hashes), hash("m=65536,t=3,p=4"));
+    }
 }

@@ -1,24 +1,42 @@
 //! Where people come back to: redirect URIs, RFC 6749 section 3.1.2, RFC 8252 section 7.
 
 use serde::{Deserialize, Serialize};
-use url::{Position, Url};
+use url::{Host, Position, Url};
 
 use super::is_loopback;
 
 /// Longest redirect URI, in bytes.
 const MAX_BYTES: usize = 2000;
-/// Schemes that a browser runs or reads itself: no program of somebody's waits behind them.
-const OF_THE_BROWSER: [&str; 14] = [
+/// Schemes that a browser or the system runs or reads itself: no program waits behind them that has asked for a login.
+const OF_THE_SYSTEM: [&str; 32] = [
     "about",
     "blob",
     "chrome",
     "data",
+    "facetime",
+    "feed",
     "file",
     "filesystem",
     "ftp",
     "intent",
+    "jar",
     "javascript",
+    "ldap",
+    "ldaps",
+    "livescript",
     "mailto",
+    "resource",
+    "rtsp",
+    "search",
+    "sftp",
+    "shell",
+    "sip",
+    "smb",
+    "sms",
+    "ssh",
+    "steam",
+    "tel",
+    "telnet",
     "vbscript",
     "view-source",
     "ws",
@@ -85,10 +103,19 @@ impl RedirectUri {
             return Err(BadRedirectUri::Pattern);
         }
         match url.scheme() {
+            // What a parser would repair, and what would end a list in a Content-Security-Policy.
+            "http" | "https" if authority(text).is_empty() || authority(text).contains([';', ',', '\'']) => {
+                return Err(BadRedirectUri::NotAUri);
+            }
             "https" => {}
             "http" if is_loopback(&url) => {}
             "http" => return Err(BadRedirectUri::Plain),
-            scheme if OF_THE_BROWSER.contains(&scheme) => return Err(BadRedirectUri::Scheme),
+            scheme if OF_THE_SYSTEM.contains(&scheme) => return Err(BadRedirectUri::Scheme),
+            // Windows' own (`ms-msdt`, `search-ms`), and parts of browsers.
+            scheme if scheme.starts_with("ms-") || scheme.ends_with("-ms") || scheme.ends_with("-extension") => {
+                return Err(BadRedirectUri::Scheme);
+            }
+            _ if url.path().is_empty() && url.host().is_none() => return Err(BadRedirectUri::NotAUri),
             _ => {}
         }
         Ok(Self(text.to_owned()))
@@ -135,6 +162,8 @@ impl RedirectUri {
     pub fn csp_source(&self) -> String {
         let url = self.url();
         match url.scheme() {
+            // There is no way to write an IPv6 address there.
+            scheme if matches!(url.host(), Some(Host::Ipv6(_))) => format!("{scheme}:"),
             "http" | "https" => url.origin().ascii_serialization(),
             scheme => format!("{scheme}:"),
         }
@@ -192,6 +221,17 @@ mod tests {
             ("JaVaScRiPt:alert(1)", BadRedirectUri::Scheme),
             ("data:text/html,x", BadRedirectUri::Scheme),
             ("file:///etc/passwd", BadRedirectUri::Scheme),
+            ("ms-msdt:/id", BadRedirectUri::Scheme),
+            ("search-ms:query", BadRedirectUri::Scheme),
+            ("moz-extension://x/y", BadRedirectUri::Scheme),
+            ("feed:javascript:alert(1)", BadRedirectUri::Scheme),
+            ("ssh://host/x", BadRedirectUri::Scheme),
+            ("x:", BadRedirectUri::NotAUri),
+            ("https:app.example/callback", BadRedirectUri::NotAUri),
+            ("https:///app.example/callback", BadRedirectUri::NotAUri),
+            ("https://a.example;frame-ancestors/callback", BadRedirectUri::NotAUri),
+            ("https://a.example,b/callback", BadRedirectUri::NotAUri),
+            ("https://a'.example/callback", BadRedirectUri::NotAUri),
             ("http://app.example/callback", BadRedirectUri::Plain),
             ("http://127.0.0.1.example/callback", BadRedirectUri::Plain),
             ("http://10.0.0.1/callback", BadRedirectUri::Plain),

@@ -72,7 +72,7 @@ async fn the_page_is_a_client_that_people_know() {
         assert!(back.as_str().starts_with(&format!("{page}?code=")), "{back}");
         let consent = browser.get(&path).await;
         assert!(
-            consent.text.contains("Allow Tools page of this server to use this server as dev?"),
+            consent.text.contains("Allow “Tools page of this server” to use this server as dev?"),
             "{}",
             consent.text
         );

@@ -103,7 +103,7 @@ fn is_logged_in(name: &str, login: &Value, origin: &str) {
     let says = |member: &str, words: &str| {
         assert!(login[member].as_str().is_some_and(|text| text.contains(words)), "{name}: {words} in {login}");
     };
-    says("consent", "Allow Tools page of this server to use this server as dev?");
+    says("consent", "Allow “Tools page of this server” to use this server as dev?");
     assert!(!login["consent"].to_string().contains("nobody has checked it"), "{name}: {login}");
     assert_eq!(login["meanwhile"], meanwhile(name), "what is kept until the page is back");
     says("caller", "dev, by docs: mcp:read mcp:write mcp:infer, until ");

@@ -111,7 +111,7 @@ impl Hint for LoginError {
             }
             Self::NotForStrangers { .. } => {
                 "register a client for it with an initial access token: `securemcp dcr register --grant device_code \
-                 --initial-access-token-file FILE`; or log in with `--grant authorization_code`"
+                 --grant refresh_token --auth-method none --initial-access-token-file FILE`; or log in with `--grant authorization_code`"
             }
             Self::NotRegistered { .. } => {
                 "name a public client with `--client-id`, or register one with `securemcp dcr register --grant \
