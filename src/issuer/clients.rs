@@ -258,11 +258,24 @@ impl Clients {
     /// logged in with one. Blocks on the disk.
     pub(super) fn add(&self, client: Client, now: u64, is_needed: impl Fn(&str) -> bool) -> Result<(), RouteError> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        for stale in self.outlived(now) {
+            self.remove(&stale.id)?;
+            record(Event::ClientRemoved { client: &stale.id, reason: "unused" });
+        }
         if let Some(stale) = self.in_the_way(&client, now, is_needed)? {
             self.remove(&stale.id)?;
             record(Event::ClientRemoved { client: &stale.id, reason: "unused" });
         }
         Ok(self.write(client)?)
+    }
+
+    /// Clients of strangers that have logged nobody in for a day.
+    fn outlived(&self, now: u64) -> Vec<Arc<Client>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let has_outlived = |client: &&Arc<Client>| {
+            client.is_strangers && client.is_unused && client.issued_at + UNUSED_LIFETIME.as_secs() <= now
+        };
+        known.values().filter(has_outlived).cloned().collect()
     }
 
     /// What has to go before there is room for one more: nothing, or the oldest client that nobody will miss. Strangers
@@ -577,6 +590,23 @@ mod tests {
         issuer.advance(10);
         let last = issuer.public_client().await;
         assert!(is_there(&last) && is_there(&logged_in) && is_there(&trusted));
+    }
+
+    #[tokio::test]
+    async fn a20_a_strangers_client_that_nobody_uses_lives_for_a_day() {
+        let issuer = Fixture::new();
+        let (trusted, _) = issuer.registered_with(&json!({})).await;
+        let (unused, used) = (issuer.public_client().await, issuer.public_client().await);
+        let mut person = Person::logged_in(&issuer).await;
+        let code = person.code_for(&authorization(&used, &[])).await;
+        assert_eq!(issuer.trade_code(&used, &code).await.status, http::StatusCode::OK);
+        let are_there = || [&trusted, &unused, &used].map(|id| issuer.embedded.clients.get(id).is_some());
+        issuer.advance(UNUSED_LIFETIME.as_secs() - 1);
+        issuer.public_client().await;
+        assert_eq!(are_there(), [true, true, true]);
+        issuer.advance(1);
+        issuer.public_client().await;
+        assert_eq!(are_there(), [true, false, true]);
     }
 
     #[tokio::test]
