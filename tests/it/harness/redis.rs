@@ -126,11 +126,6 @@ impl FakeRedis {
         heard.iter().filter(|words| words[0] == command && words[1..].iter().any(|word| word.contains(part))).count()
     }
 
-    /// Waits until another script has run over keys with this in their names.
-    pub(crate) async fn until_told(&self, part: &str) {
-        self.until_asked("EVAL", part, self.count("EVAL", part) + 1).await;
-    }
-
     /// Writes something else where keys with this in their names are; how many there are.
     pub(crate) fn damage(&self, part: &str, value: &str) -> usize {
         let mut values = self.inner.values.lock().expect("not poisoned");
