@@ -565,6 +565,7 @@ mod tests {
             ("a\u{202e}b\u{2066}c\n\u{1b}[31m\u{85}", json!("abc[31m")),
             ("<script>", json!("<script>")),
             (" \u{200f}\n ", Value::Null),
+            ("\u{200b}\u{2060}\u{feff}", Value::Null),
         ] {
             let answer = issuer.register(&json!({ "client_name": sent })).await;
             assert_eq!(answer.json.get("client_name").cloned().unwrap_or_default(), kept);

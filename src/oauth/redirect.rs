@@ -328,6 +328,18 @@ mod tests {
     }
 
     #[test]
+    fn a_policy_can_say_where_it_leads() {
+        for (uri, source) in [
+            ("https://app.example:8443/callback", "https://app.example:8443"),
+            ("http://127.0.0.1:49152/callback", "http://127.0.0.1:49152"),
+            ("http://[::1]:49152/callback", "http:"),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", "cursor:"),
+        ] {
+            assert_eq!(RedirectUri::parse(uri).unwrap().csp_source(), source);
+        }
+    }
+
+    #[test]
     fn what_is_added_leaves_what_was_there() {
         let with = |uri: &str| RedirectUri::parse(uri).unwrap().with([("code", "a&b"), ("state", "c d")]).to_string();
         assert_eq!(with("https://app.example/callback?x=1"), "https://app.example/callback?x=1&code=a%26b&state=c+d");
