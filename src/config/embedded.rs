@@ -33,7 +33,7 @@ pub(super) fn users(reader: &mut Reader<'_>) -> BTreeMap<String, String> {
             Err(refusal) => {
                 let shown = quoted(&format!("embedded.users.{name}"));
                 let message = format!("{}: {shown} {refusal}", value.origin);
-                let hint = "make the hash of a password with `argon2 \"$(openssl rand -hex 16)\" -id -e`";
+                let hint = "make the hash of a password with `argon2 \"$(openssl rand -hex 16)\" -id -m 16 -e`";
                 reader.report.problem_with_hint(message, hint);
             }
         }

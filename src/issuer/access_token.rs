@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, clients::Client, grants::Grant};
+use super::{Embedded, client::Client, grants::Grant};
 use crate::{
     oauth::{Resource, Scopes},
     secret::Secret,

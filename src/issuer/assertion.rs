@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Embedded, RouteError, clients::Client};
+use super::{Embedded, RouteError, client::Client};
 use crate::{
     jose::{ALGORITHMS, Jws},
     oauth::{Issuer, client_auth::AssertionClaims},

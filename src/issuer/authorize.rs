@@ -17,7 +17,7 @@ use super::{
     browser::Browser,
     call::Form,
     cimd::{CimdError, is_document_id},
-    clients::{Client, GrantType},
+    client::{Client, GrantType},
     grants::Granted,
     pages::{self, Asking, Hidden, Login, Page},
     person::record_decision,

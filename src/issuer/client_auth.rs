@@ -9,7 +9,7 @@ use super::{
     Embedded, RouteError, assertion,
     call::{Call, Form, credentials_of},
     cimd::is_document_id,
-    clients::{Client, Proof},
+    client::{Client, Proof},
 };
 use crate::{
     oauth::{AuthMethod, client_auth::JWT_BEARER},

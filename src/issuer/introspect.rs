@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 
-use super::{Embedded, RouteError, call::Call, client_auth::Credentials, clients::Proof};
+use super::{Embedded, RouteError, call::Call, client::Proof, client_auth::Credentials};
 use crate::{
     oauth::{client_auth::Audience, token::Introspection},
     telemetry::audit::{Event, record},

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::{
     Embedded, RouteError,
     call::Call,
+    client::Client,
     client_auth::NO_HASH,
-    clients::Client,
     register::{Rights, Secrets, Wishes, check_whole, describe, read_metadata},
 };
 use crate::{

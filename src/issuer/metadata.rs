@@ -6,7 +6,7 @@ use axum::{Json, extract::State, response::IntoResponse};
 use http::{HeaderName, header};
 use url::Url;
 
-use super::{Embedded, Settings, authorize, clients::GrantType};
+use super::{Embedded, Settings, authorize, client::GrantType};
 use crate::{
     jose::{ALGORITHMS, algorithm_name},
     oauth::{AuthMethod, Issuer, ServerMetadata, pkce::S256},

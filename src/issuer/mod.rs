@@ -9,7 +9,7 @@
 //! | `authorize`, `device` | where clients send people, and where devices do |
 //! | `person`, `pages`, `browser`, `users` | what people answer and see, where they have logged in, and who they are |
 //! | `token`, `access_token`, `grants` | the token endpoint, what it issues, and what people granted |
-//! | `register`, `manage`, `clients` | registration, its later life, and what is kept of a client |
+//! | `register`, `manage`, `client`, `clients` | registration, its later life, and what is kept of a client |
 //! | `cimd` | clients that nobody registered: their id is the URL of what they say of themselves |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
 //! | `keys`, `seal`, `expiring` | the signing key; texts that only we can have written; names that matter until a time |
@@ -27,6 +27,7 @@ mod authorize;
 mod browser;
 mod call;
 mod cimd;
+mod client;
 mod client_auth;
 mod clients;
 mod device;
@@ -70,8 +71,8 @@ pub use access_token::ACCESS_TOKEN_LIFETIME;
 use attempts::Attempts;
 use browser::Browsers;
 use cimd::{Documents, is_document_id};
+pub use client::PAGE_CLIENT;
 use clients::Clients;
-pub use clients::PAGE_CLIENT;
 use device::Devices;
 use error::RouteError;
 use expiring::Expiring;

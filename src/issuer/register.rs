@@ -15,7 +15,8 @@ use super::{
     Embedded, RouteError, Sender,
     attempts::Attempts,
     call::Call,
-    clients::{Client, GrantType, Proof, new_client_id},
+    client::{Client, GrantType, Proof},
+    clients::new_client_id,
     metadata::endpoint,
 };
 use crate::{

@@ -8,8 +8,8 @@ use tracing::info;
 use super::{
     ACCESS_TOKEN_LIFETIME, Embedded, RouteError,
     call::{Call, Form},
+    client::{Client, GrantType},
     client_auth::Credentials,
-    clients::{Client, GrantType},
     grants::{Grant, InUse, Shown},
 };
 use crate::{
