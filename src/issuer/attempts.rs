@@ -2,12 +2,49 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use super::Sender;
+
 /// How long attempts count together.
 pub(super) const WINDOW: Duration = Duration::from_mins(1);
 /// Keys may be anybody's text: no more of them than this are remembered, the oldest make room.
 ///
 /// Forgetting helps no one guess: secrets have 256 bits. The limit is there to slow noise down and to make it visible.
 const MAX_TRACKED: usize = 4096;
+
+/// Attempts of each sender, and of all together: many senders may be one party's.
+#[derive(Debug)]
+pub(super) struct BySender {
+    of_each: Attempts,
+    of_all: Attempts,
+}
+
+/// For whom it is closed, and for how long.
+#[derive(Debug)]
+pub(super) enum Closed {
+    ForSender(Duration),
+    ForAll(Duration),
+}
+
+impl BySender {
+    /// None yet; so many of each sender and of all within a minute.
+    pub(super) fn new(of_each: u32, of_all: u32) -> Self {
+        Self { of_each: Attempts::new(of_each), of_all: Attempts::new(of_all) }
+    }
+
+    /// Counts one more. What is refused to one sender takes nothing from the others; who is unknown is one sender.
+    pub(super) fn count(&mut self, sender: Option<Sender>, now: Duration) -> Result<(), Closed> {
+        let sender = sender.map(|Sender(address)| address.to_string()).unwrap_or_default();
+        if let Some(left) = self.of_each.closed_for(&sender, now) {
+            return Err(Closed::ForSender(left));
+        }
+        if let Some(left) = self.of_all.closed_for("", now) {
+            return Err(Closed::ForAll(left));
+        }
+        self.of_each.count(sender, now);
+        self.of_all.count(String::new(), now);
+        Ok(())
+    }
+}
 
 /// Attempts per key: after `max` within one [`WINDOW`] the key is closed until the window ends. Times are of the
 /// monotonic clock.

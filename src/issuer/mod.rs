@@ -68,7 +68,7 @@ use http::{HeaderValue, header};
 use tokio::sync::watch;
 
 pub use access_token::ACCESS_TOKEN_LIFETIME;
-use attempts::Attempts;
+use attempts::{Attempts, BySender};
 use browser::Browsers;
 use cimd::{Documents, is_document_id};
 pub use client::PAGE_CLIENT;
@@ -78,7 +78,6 @@ use error::RouteError;
 use expiring::Expiring;
 use grants::Grants;
 use keys::Keys;
-use register::Registrations;
 use revoked::Revoked;
 use seal::Seal;
 pub use users::PasswordHashes;
@@ -179,7 +178,7 @@ pub struct Embedded {
     documents: Documents,
     used_assertions: Mutex<Expiring>,
     failures: Mutex<Attempts>,
-    registrations: Mutex<Registrations>,
+    registrations: Mutex<BySender>,
     initial_access_token: Secret,
     /// Told of whatever may have ended a token.
     news: watch::Sender<()>,
@@ -241,7 +240,7 @@ impl Embedded {
             documents: Documents::new(&settings),
             used_assertions: Mutex::default(),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
-            registrations: Mutex::default(),
+            registrations: Mutex::new(register::registrations()),
             initial_access_token: initial_access_token(state)?,
             news: watch::Sender::new(()),
             _lock: lock,

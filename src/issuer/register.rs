@@ -3,7 +3,6 @@
 use std::{
     borrow::Cow,
     sync::{Arc, PoisonError},
-    time::Duration,
 };
 
 use axum::{Json, extract::State};
@@ -12,8 +11,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Embedded, RouteError, Sender,
-    attempts::Attempts,
+    Embedded, RouteError,
+    attempts::{BySender, Closed},
     call::Call,
     client::{Client, GrantType, Proof},
     clients::new_client_id,
@@ -90,37 +89,19 @@ fn rights<'a>(issuer: &'a Embedded, call: &Call) -> Result<Rights<'a>, RouteErro
 
 impl Embedded {
     fn count_registration(&self, call: &Call) -> Result<(), RouteError> {
-        let sender = call.sender().map(|Sender(address)| address.to_string()).unwrap_or_default();
         let mut registrations = self.registrations.lock().unwrap_or_else(PoisonError::into_inner);
-        registrations.count(sender, self.settings.clock.monotonic())
+        registrations.count(call.sender(), self.settings.clock.monotonic()).map_err(|closed| match closed {
+            Closed::ForSender(retry_after) => {
+                RouteError::TooMany { what: "registrations of this address", retry_after }
+            }
+            Closed::ForAll(retry_after) => RouteError::TooMany { what: "registrations", retry_after },
+        })
     }
 }
 
-/// How many registrations there were of late.
-pub(super) struct Registrations {
-    of_each: Attempts,
-    of_all: Attempts,
-}
-
-impl Default for Registrations {
-    fn default() -> Self {
-        Self { of_each: Attempts::new(MAX_OF_EACH), of_all: Attempts::new(MAX_OF_ALL) }
-    }
-}
-
-impl Registrations {
-    /// Counts one more. What is refused to one sender takes nothing from the others.
-    fn count(&mut self, sender: String, now: Duration) -> Result<(), RouteError> {
-        if let Some(retry_after) = self.of_each.closed_for(&sender, now) {
-            return Err(RouteError::TooMany { what: "registrations of this address", retry_after });
-        }
-        if let Some(retry_after) = self.of_all.closed_for("", now) {
-            return Err(RouteError::TooMany { what: "registrations", retry_after });
-        }
-        self.of_each.count(sender, now);
-        self.of_all.count(String::new(), now);
-        Ok(())
-    }
+/// None yet.
+pub(super) fn registrations() -> BySender {
+    BySender::new(MAX_OF_EACH, MAX_OF_ALL)
 }
 
 /// Reads what a client says of itself.

@@ -17,7 +17,10 @@ use url::Url;
 
 pub(super) use document::{BadDocument, BadDocumentId, DocumentClient};
 
-use super::{Sender, Settings, attempts::Attempts};
+use super::{
+    Sender, Settings,
+    attempts::{BySender, Closed},
+};
 use crate::{
     clock::SharedClock,
     hint::Hint,
@@ -97,8 +100,7 @@ pub(super) struct Documents {
     kept: Mutex<HashMap<String, Kept>>,
     under_way: Flights<String, Result<Arc<DocumentClient>, CimdError>>,
     at_once: Semaphore,
-    of_each: Mutex<Attempts>,
-    of_all: Mutex<Attempts>,
+    fetches: Mutex<BySender>,
 }
 
 #[derive(Debug)]
@@ -118,8 +120,7 @@ impl Documents {
             kept: Mutex::default(),
             under_way: Flights::default(),
             at_once: Semaphore::new(MAX_AT_ONCE),
-            of_each: Mutex::new(Attempts::new(MAX_OF_EACH)),
-            of_all: Mutex::new(Attempts::new(MAX_OF_ALL)),
+            fetches: Mutex::new(BySender::new(MAX_OF_EACH, MAX_OF_ALL)),
         }
     }
 
@@ -178,21 +179,12 @@ impl Documents {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one more fetch. What is refused to one sender takes nothing from the others.
     fn count(&self, sender: Option<Sender>) -> Result<(), CimdError> {
-        let sender = sender.map(|Sender(address)| address.to_string()).unwrap_or_default();
-        let now = self.clock.monotonic();
-        let mut of_each = self.of_each.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut of_all = self.of_all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(retry_after) = of_each.closed_for(&sender, now) {
-            return Err(CimdError::TooMany { whose: "for this address", retry_after });
-        }
-        if let Some(retry_after) = of_all.closed_for("", now) {
-            return Err(CimdError::TooMany { whose: "for all addresses", retry_after });
-        }
-        of_each.count(sender, now);
-        of_all.count(String::new(), now);
-        Ok(())
+        let mut fetches = self.fetches.lock().unwrap_or_else(PoisonError::into_inner);
+        fetches.count(sender, self.clock.monotonic()).map_err(|closed| match closed {
+            Closed::ForSender(retry_after) => CimdError::TooMany { whose: "for this address", retry_after },
+            Closed::ForAll(retry_after) => CimdError::TooMany { whose: "for all addresses", retry_after },
+        })
     }
 }
 
