@@ -117,7 +117,6 @@ async fn g06_what_cannot_be_asked_is_one_clear_error() {
     let many: serde_json::Map<_, _> = (0..9).map(|index| (format!("q{index}"), asks_the_model())).collect();
     let sampling = json!({"sampling": {}});
     for (questions, capabilities, expected) in [
-        (json!({"q": asks_the_model()}), json!({}), "this tool asks the caller's model, and the caller offers none"),
         (json!({"q": with_tools}), sampling.clone(), "not passed on here (sampling with tools)"),
         (json!({"a": asks_the_model(), "q": elicitation}), sampling.clone(), "not passed on here (elicitation)"),
         (json!({"q": {"method": "roots/list"}}), sampling.clone(), "not passed on here (roots)"),
