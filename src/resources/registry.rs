@@ -18,6 +18,7 @@ use crate::{
 /// What a caller may know of a resource or a template.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is what a resource says of itself")]
 pub struct Definition {
     /// Its URI, or the template.
     pub uri: Cow<'static, str>,

@@ -89,8 +89,8 @@ impl Features {
     /// Whether a method is answered.
     pub(super) fn answers(&self, method: &str, is_stateless: bool) -> bool {
         match method {
-            "initialize" | "server/discover" | "tools/list" | "tools/call" => true,
-            "ping" => !is_stateless,
+            "server/discover" | "tools/list" | "tools/call" => true,
+            "initialize" | "ping" => !is_stateless,
             "resources/list" | "resources/templates/list" | "resources/read" => self.has_resources(),
             "resources/subscribe" | "resources/unsubscribe" => {
                 !is_stateless && self.changes.is_some() && self.has_resources()

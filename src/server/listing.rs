@@ -168,11 +168,9 @@ impl<L> Shown<L> {
     }
 }
 
-fn meta(meta: Option<MetaObject>, scopes: &Scopes) -> Option<MetaObject> {
-    let mut meta = meta.unwrap_or_default();
+fn say_scopes(meta: &mut Option<MetaObject>, scopes: &Scopes) {
     let scopes: Vec<_> = scopes.iter().collect();
-    meta.insert(SCOPES_META_KEY.to_owned(), json!(scopes));
-    Some(meta)
+    meta.get_or_insert_default().insert(SCOPES_META_KEY.to_owned(), json!(scopes));
 }
 
 fn listed_tool(definition: &tools::Definition) -> Tool {
@@ -180,7 +178,7 @@ fn listed_tool(definition: &tools::Definition) -> Tool {
         Some(tool) => Tool::clone(tool),
         None => of_our_own(definition),
     };
-    tool.meta = meta(tool.meta, &definition.scopes);
+    say_scopes(&mut tool.meta, &definition.scopes);
     tool
 }
 
@@ -218,8 +216,8 @@ fn listed_resource(definition: &resources::Definition) -> Listed {
         }
     };
     match &mut listed {
-        Listed::Resource(resource) => resource.meta = meta(resource.meta.take(), &definition.scopes),
-        Listed::Template(template) => template.meta = meta(template.meta.take(), &definition.scopes),
+        Listed::Resource(resource) => say_scopes(&mut resource.meta, &definition.scopes),
+        Listed::Template(template) => say_scopes(&mut template.meta, &definition.scopes),
     }
     listed
 }
@@ -227,19 +225,21 @@ fn listed_resource(definition: &resources::Definition) -> Listed {
 fn listed_prompt(definition: &prompts::Definition) -> Prompt {
     let mut prompt = match &definition.upstream {
         Some(prompt) => Prompt::clone(prompt),
-        None => {
-            let arguments = definition.arguments.iter().map(|argument| {
-                let mut listed = PromptArgument::new(&argument.name).with_required(argument.is_required);
-                listed.description.clone_from(&argument.description);
-                listed
-            });
-            let arguments: Vec<_> = arguments.collect();
-            let arguments = (!arguments.is_empty()).then_some(arguments);
-            let mut prompt = Prompt::new(definition.name.as_ref(), Some(definition.description.as_ref()), arguments);
-            prompt.title = definition.title.as_ref().map(ToString::to_string);
-            prompt
-        }
+        None => prompt_of_our_own(definition),
     };
-    prompt.meta = meta(prompt.meta, &definition.scopes);
+    say_scopes(&mut prompt.meta, &definition.scopes);
+    prompt
+}
+
+fn prompt_of_our_own(definition: &prompts::Definition) -> Prompt {
+    let arguments = definition.arguments.iter().map(|argument| {
+        let mut listed = PromptArgument::new(&argument.name).with_required(argument.is_required);
+        listed.description.clone_from(&argument.description);
+        listed
+    });
+    let arguments: Vec<_> = arguments.collect();
+    let arguments = (!arguments.is_empty()).then_some(arguments);
+    let mut prompt = Prompt::new(definition.name.as_ref(), Some(definition.description.as_ref()), arguments);
+    prompt.title = definition.title.as_ref().map(ToString::to_string);
     prompt
 }
