@@ -17,6 +17,9 @@ use crate::client::{ClientError, Sampler, Session};
 
 /// JSON-RPC's code for a tool or prompt that does not exist, or arguments that do not fit it.
 pub(super) const INVALID_PARAMS: i32 = -32602;
+/// MCP 2026-07-28: the client would have to be able to do something that it does not say it can.
+const MISSING_CAPABILITY: i32 = -32021;
+const GIVE_IT_A_MODEL: &str = "give it a model: `--sampling-command CMD` runs for each question it has";
 
 const EXAMPLES: &str = "Arguments of the tool:
   VALUE               fills the required ones in order; a list at their end takes the rest
@@ -100,6 +103,8 @@ async fn talk(
             (signature.arguments(&options.words, &options.arg).map_err(misfit)?, None)
         }
     };
+    // Tools say in their own words that they want a model, and all of them name MCP's.
+    let wants_model = |text: &str| options.sampling_command.is_none() && text.to_lowercase().contains("sampling");
     let call = session.call_tool(tool, arguments);
     // A command that answers questions has the terminal to itself.
     let result = match &options.sampling_command {
@@ -117,6 +122,9 @@ async fn talk(
         ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error).hint(format!(
             "`securemcp tools` lists the server's tools, `securemcp call {tool} --help` the arguments of this one"
         )),
+        ClientError::Rpc { code: MISSING_CAPABILITY, ref message } if wants_model(message) => {
+            Failure::new(Exit::Failed, error).hint(GIVE_IT_A_MODEL.to_owned())
+        }
         error => error.into(),
     })?;
     let result = serde_json::to_value(result).context("cannot read the result")?;
@@ -130,10 +138,7 @@ async fn talk(
     if !is_error {
         return Ok(Exit::Done);
     }
-    // Tools say in their own words that they want a model, and all of them name MCP's.
-    let wants_model = options.sampling_command.is_none() && text.to_lowercase().contains("sampling");
-    let hint =
-        wants_model.then(|| "give it a model: `--sampling-command CMD` runs for each question it has".to_owned());
+    let hint = wants_model(&text).then(|| GIVE_IT_A_MODEL.to_owned());
     Err(Failure::message(Exit::Failed, text).hint(hint))
 }
 

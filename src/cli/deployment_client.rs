@@ -69,7 +69,7 @@ impl Registration {
             extra_roots: Vec::new(),
             clock,
         };
-        let scopes = config.scopes_supported.as_ref().unwrap_or_else(|| server.tool_scopes()).clone();
+        let scopes = config.scopes_supported.as_ref().unwrap_or_else(|| server.feature_scopes()).clone();
         let admin = config.client.keycloak_admin.clone().zip(config.client.keycloak_admin_password.clone());
         let request = RegistrationRequest {
             name: NAME.to_owned(),

@@ -9,8 +9,9 @@ use axum::http::{HeaderMap, Uri, header, request::Parts};
 use super::{App, address::Address, error::Refusal, layers::ResourceIndex};
 use crate::{
     auth::{Denied, Principal},
+    call::{Kind, rules},
+    oauth::Scopes,
     telemetry::audit::{self, Event},
-    tools::Definition,
 };
 
 /// Whom the request's token speaks for.
@@ -75,24 +76,27 @@ async fn judge(app: &App, token: &str) -> Result<Arc<Principal>, Denied> {
     judged
 }
 
-/// Whether the token's scopes allow the tool.
+/// What a request wants to use, and what that needs.
+#[derive(Debug)]
+pub(super) struct Needed<'a> {
+    pub(super) kind: Kind,
+    /// The tool's or prompt's name, the resource's URI.
+    pub(super) name: &'a str,
+    pub(super) scopes: Scopes,
+}
+
+/// Whether the token's scopes allow all of it.
 ///
 /// # Errors
-/// 403 with a challenge that names all scopes of the tool.
-pub(super) fn authorize(
-    app: &App,
-    parts: &Parts,
-    definition: &Definition,
-    principal: &Principal,
-) -> Result<(), Refusal> {
-    if principal.scopes.covers(&definition.scopes) {
-        return Ok(());
-    }
-    let operation = format!("tools/call {}", definition.name);
-    let reason = format!("needs scope `{}`, has `{}`", definition.scopes, principal.scopes);
-    audit::record(Event::AccessDenied { actor: principal.actor(), operation: &operation, reason: &reason });
+/// 403 with a challenge that names all scopes that it needs.
+pub(super) fn authorize(app: &App, parts: &Parts, needed: &[Needed<'_>], principal: &Principal) -> Result<(), Refusal> {
+    let Some(missing) = needed.iter().find(|needed| !principal.scopes.covers(&needed.scopes)) else { return Ok(()) };
+    let Needed { kind, name, scopes } = missing;
+    let reason = format!("needs scope `{scopes}`, has `{}`", principal.scopes);
+    rules::deny(principal, *kind, name, &reason);
+    let all = needed.iter().fold(Scopes::none(), |all, needed| all.union(&needed.scopes));
     let metadata = app.documents.metadata_url(ResourceIndex::of(parts));
-    Err(Refusal::insufficient_scope(&definition.name, &definition.scopes, metadata))
+    Err(Refusal::insufficient_scope(&kind.shortened(name), &all, metadata))
 }
 
 /// What the request says about its token.

@@ -4,7 +4,6 @@
 //! decides when to stop, so that tests run the same server as the command.
 
 mod address;
-mod ask;
 mod asset;
 mod authn;
 mod body;
@@ -13,6 +12,7 @@ mod docs;
 mod documents;
 mod envelope;
 mod error;
+mod features;
 mod gather;
 mod handler;
 mod in_flight;
@@ -85,6 +85,7 @@ use crate::{
     tools::Tools,
 };
 pub use check::check;
+pub use features::Features;
 pub use reload::{Reloaded, Reloader};
 
 /// How long one fetch of metadata or keys may take.
@@ -107,9 +108,9 @@ struct Lasting {
     resource: Resource,
     state: PrivateDir,
     clock: SharedClock,
-    tools: Arc<Tools>,
-    /// What the tools need: the server's own, and those that the guarded server's tools may need.
-    tool_scopes: Scopes,
+    features: Features,
+    /// What the features need: the server's own, and those that the guarded server's may need.
+    feature_scopes: Scopes,
     /// Whether lists have tools of the guarded server that the caller's token does not allow.
     show_locked: bool,
     /// Of the guarded server, if there is one.
@@ -141,6 +142,8 @@ struct App {
     metrics: Metrics,
     /// Peers whose forwarded headers count.
     trusted_proxies: Vec<IpNetwork>,
+    features: Features,
+    /// The tools among them.
     tools: Arc<Tools>,
     /// Whether lists have tools of the guarded server that the caller's token does not allow.
     show_locked: bool,
@@ -219,7 +222,8 @@ impl Hint for StartError {
 
 impl Server {
     /// Opens the port and everything that the configuration names. Does not wait for an issuer elsewhere.
-    pub async fn bind(config: &Config, tools: Tools, clock: SharedClock) -> Result<Self, StartError> {
+    pub async fn bind(config: &Config, features: impl Into<Features>, clock: SharedClock) -> Result<Self, StartError> {
+        let features = features.into();
         let (listener, address) = listen(config.server.listen, "--listen").await?;
         let metrics_listener = match config.server.metrics_listen {
             Some(address) => Some(listen(address, "--metrics-listen").await?),
@@ -227,16 +231,15 @@ impl Server {
         };
         let metrics = if metrics_listener.is_some() { Metrics::on() } else { Metrics::default() };
         let names = Names::new(&config.server, address);
-        let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
         let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
         let tls = tls.transpose()?;
         let gateway = config.upstream.clone();
         let gateway =
-            gateway.map(|upstream| Gateway::new(upstream, Arc::clone(&tools), metrics.clone())).transpose()?;
+            gateway.map(|upstream| Gateway::new(upstream, Arc::clone(&features.tools), metrics.clone())).transpose()?;
         let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
-        let tool_scopes = tools.scopes_supported().union(&of_upstream);
-        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
+        let feature_scopes = features.scopes_supported().union(&of_upstream);
+        let scopes = config.scopes_supported.clone().unwrap_or_else(|| feature_scopes.clone());
         let redis = config.redis.as_ref().map(|redis| Redis::open(&redis.url, names.resource().as_str()).map(Arc::new));
         let redis = redis.transpose()?;
         let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), redis.as_ref(), metrics.clone())?;
@@ -246,16 +249,10 @@ impl Server {
             address,
             resource: names.resource().clone(),
             state,
-            handler: Handler::new(
-                Arc::clone(&tools),
-                upstream.clone(),
-                show_locked,
-                Arc::clone(&clock),
-                metrics.clone(),
-            ),
+            handler: Handler::new(features.clone(), upstream.clone(), show_locked, Arc::clone(&clock), metrics.clone()),
             clock,
-            tools,
-            tool_scopes,
+            features,
+            feature_scopes,
             show_locked,
             upstream,
             sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone())),
@@ -308,12 +305,12 @@ impl Server {
 
     /// Its tools.
     pub fn tools(&self) -> &Tools {
-        &self.running.lasting.tools
+        &self.running.lasting.features.tools
     }
 
-    /// What its tools need.
-    pub fn tool_scopes(&self) -> &Scopes {
-        &self.running.lasting.tool_scopes
+    /// What the use of its features needs.
+    pub fn feature_scopes(&self) -> &Scopes {
+        &self.running.lasting.feature_scopes
     }
 
     /// What changes its settings while it runs.
@@ -412,26 +409,27 @@ impl Lasting {
         if self.shared_sessions.is_some() {
             settings.session_store = Some(Arc::new(Notes));
         }
-        let mcp = StreamableHttpService::new(move || Ok(handler.clone()), Arc::clone(&self.sessions), settings);
-        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
+        let mcp = StreamableHttpService::new(move || Ok(handler.for_another()), Arc::clone(&self.sessions), settings);
+        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.feature_scopes);
         let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
         let app = Arc::new(App {
             documents: Documents::new(&names, self.trust.issuer(), &scopes, self.trust.page_client(config)),
-            openapi: openapi::document(&self.tools),
+            openapi: openapi::document(&self.features.tools),
             authenticator: self.trust.authenticator(config, &names),
             rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits, self.metrics.clone()),
             metrics: self.metrics.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             names,
             scopes,
-            tools: Arc::clone(&self.tools),
+            tools: Arc::clone(&self.features.tools),
+            features: self.features.clone(),
             show_locked: self.show_locked,
             upstream: self.upstream.clone(),
             sessions: Arc::clone(&self.sessions),
             redis: self.redis.clone(),
             shared_sessions: self.shared_sessions.clone(),
             mcp,
-            lane: Lane::new(self.handler.clone(), &self.tools),
+            lane: Lane::new(self.handler.clone(), &self.features.tools),
             clock: Arc::clone(&self.clock),
             max_body_bytes: config.server.max_body_bytes,
             hsts: config.server.hsts_max_age.map(hsts),

@@ -12,6 +12,7 @@ mod dcr;
 mod deployment;
 mod docs;
 mod drain;
+mod features;
 mod files;
 mod gateway;
 mod gateway_cli;

@@ -20,7 +20,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    envelope::Envelope,
+    envelope::{Envelope, Target},
     handler::{Handler, unless_it_panics},
 };
 use crate::{auth::Principal, tools::Tools};
@@ -94,7 +94,8 @@ impl Lane {
         body: &[u8],
         principal: &Arc<Principal>,
     ) -> Option<Response<Body>> {
-        let name = envelope.tool.as_deref()?;
+        let Target::Tool(name) = &envelope.target else { return None };
+        let name = &**name;
         let shows = *self.tools.get(name)?;
         if !are_right(headers, name) {
             return None;
@@ -107,7 +108,7 @@ impl Lane {
         // A caller that goes away drops this future; work that the tool started elsewhere learns of it here.
         let given_up = cancel.clone().drop_guard();
         let arguments = params.arguments.unwrap_or_default();
-        let call = self.handler.run_alone(Arc::clone(principal), cancel, name, shows, arguments);
+        let call = self.handler.call_alone(Arc::clone(principal), cancel, name, shows, arguments);
         let message = match unless_it_panics(call).await {
             Ok(result) => ServerJsonRpcMessage::response(result.into(), id),
             Err(error) => ServerJsonRpcMessage::error(error, Some(id)),

@@ -17,7 +17,7 @@ const MAX_VALUES: usize = 10_000;
 const MAX_MESSAGE: usize = 300;
 
 /// The schema of what a tool takes. It is closed: a misspelt argument must not pass for one left out.
-pub(super) fn of_input<T: JsonSchema>() -> JsonObject {
+pub(crate) fn of_input<T: JsonSchema>() -> JsonObject {
     let mut schema = derive::<T>(SchemaSettings::draft2020_12().for_deserialize());
     if !schema.contains_key("additionalProperties") && !schema.contains_key("unevaluatedProperties") {
         // `additionalProperties` does not see what a flattened enum adds.
@@ -29,7 +29,7 @@ pub(super) fn of_input<T: JsonSchema>() -> JsonObject {
 }
 
 /// The schema of what a tool gives.
-pub(super) fn of_output<T: JsonSchema>() -> JsonObject {
+pub(crate) fn of_output<T: JsonSchema>() -> JsonObject {
     derive::<T>(SchemaSettings::draft2020_12().for_serialize())
 }
 
@@ -51,7 +51,7 @@ fn derive<T: JsonSchema>(settings: SchemaSettings) -> JsonObject {
 }
 
 /// Compiles a schema, whose references may only point inside.
-pub(super) fn compile(schema: &JsonObject) -> Validator {
+pub(crate) fn compile(schema: &JsonObject) -> Validator {
     jsonschema::options()
         .with_draft(Draft::Draft202012)
         .offline()
@@ -60,7 +60,7 @@ pub(super) fn compile(schema: &JsonObject) -> Validator {
 }
 
 /// Compiles the schema of an upstream server: of the dialect that it names, else 2020-12. No reference leads outside.
-pub(super) fn compile_foreign(schema: &JsonObject) -> Result<Validator, String> {
+pub(crate) fn compile_foreign(schema: &JsonObject) -> Result<Validator, String> {
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err("it is not of type `object`".to_owned());
     }
@@ -72,7 +72,7 @@ pub(super) fn compile_foreign(schema: &JsonObject) -> Result<Validator, String> 
 ///
 /// # Errors
 /// Every violation, up to ten; only the first if the arguments are many.
-pub(super) fn check(validator: &Validator, arguments: &Value) -> Result<(), Vec<Violation>> {
+pub(crate) fn check(validator: &Validator, arguments: &Value) -> Result<(), Vec<Violation>> {
     let Err(first) = validator.validate(arguments) else { return Ok(()) };
     // `iter_errors` gathers all before it gives the first: 1.4 million values, which 4 MiB can hold, took 445 MB.
     if count(arguments) > MAX_VALUES {
@@ -131,7 +131,7 @@ fn type_name(value: &Value) -> &'static str {
 }
 
 /// A message without what exceeds its bound.
-pub(super) fn shorten(message: &str) -> String {
+pub(crate) fn shorten(message: &str) -> String {
     match message.char_indices().nth(MAX_MESSAGE) {
         Some((end, _)) => format!("{}..", &message[..end]),
         None => message.to_owned(),
