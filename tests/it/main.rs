@@ -34,6 +34,7 @@ mod openapi;
 mod panic;
 mod people;
 mod prune;
+mod questions;
 mod read;
 mod readme;
 mod registration;
