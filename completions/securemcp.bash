@@ -492,7 +492,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__call)
-            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --help --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
+            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --answer --answer-json --help --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -524,6 +524,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -1948,7 +1956,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__get)
-            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1972,6 +1980,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -2094,7 +2110,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2114,6 +2130,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -2294,7 +2318,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2314,6 +2338,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -2380,7 +2412,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__read)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2400,6 +2432,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -3030,7 +3070,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__tools)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3050,6 +3090,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)

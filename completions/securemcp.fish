@@ -246,6 +246,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l token-file 
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
@@ -273,6 +275,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l token-file
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
@@ -320,6 +324,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
@@ -347,6 +353,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
@@ -397,6 +405,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
@@ -425,6 +435,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r

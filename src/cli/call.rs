@@ -10,7 +10,7 @@ use super::{
     arguments::{Misfit, Signature, nearest},
     exit::{Exit, Failure},
     sampling::SamplingCommand,
-    surroundings::{Access, Surroundings, input},
+    surroundings::{Access, Surroundings, json_object},
     tools::{describe, input_schema, list, name},
 };
 use crate::client::{ClientError, Sampler, Session};
@@ -73,7 +73,7 @@ impl Options {
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let tool = options.tool.as_deref().unwrap_or_default();
     let given = match &options.json {
-        Some(json) => Some(read_json(json).await?),
+        Some(json) => Some(json_object("--json", json).await?),
         None => None,
     };
     let sampler =
@@ -165,22 +165,9 @@ fn find<'t>(tools: &'t [Value], wanted: &str) -> Result<&'t Value, Failure> {
         let similar = nearest(wanted, tools.iter().map(name));
         let advice = similar.map(|similar| format!("did you mean `{similar}`? ")).unwrap_or_default();
         Failure::message(Exit::Usage, format!("the server has no tool `{wanted}`")).hint(format!(
-            "{advice}`securemcp tools` lists them; a server may leave out what the token does not allow: ask for more \
-                 with `--scope`"
+            "{advice}`securemcp tools` lists them; a server may leave out what the token does not allow (ask for more \
+                 with `--scope`), or what asks questions where nobody answers (`--answer`)"
         ))
-    })
-}
-
-async fn read_json(given: &str) -> Result<Map<String, Value>, Failure> {
-    let text = match given.strip_prefix('@') {
-        Some(path) => input(path.as_ref()).await?,
-        None if given == "-" => input(given.as_ref()).await?,
-        None => given.to_owned(),
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object")).hint(
-            "write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned(),
-        )
     })
 }
 

@@ -1,6 +1,8 @@
 //! The command line: one file for each command, and the only layer that people meet.
 
+mod answers;
 mod arguments;
+mod asking;
 mod audit;
 mod browser;
 mod call;
@@ -13,6 +15,7 @@ mod deployment_client;
 mod env_file;
 mod exit;
 mod health;
+mod hearing;
 mod init;
 mod inspect;
 mod login;
@@ -34,7 +37,7 @@ mod tools;
 mod usage;
 mod waiting;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Duration};
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -184,7 +187,15 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
     };
     let globals = cli.globals;
     let printer = Printer::new(globals.output, globals.color, globals.quiet, &environment);
-    let surroundings = Surroundings { printer, globals, flags, environment, own_flags, turning: Turning::default() };
+    let surroundings = Surroundings {
+        printer,
+        globals,
+        flags,
+        environment,
+        own_flags,
+        turning: Turning::default(),
+        leaves: AtomicBool::new(false),
+    };
     let ended = match cli.command {
         Command::Serve(options) => serve::run(&options, &surroundings),
         Command::Call(options) if options.wants_own_help() => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError, login::LoginError, quirks};
+use super::{
+    InitialTokenProblem, TokenSourceKind, discover::DiscoverError, elicitation::Unanswered, login::LoginError, quirks,
+};
 pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
@@ -16,6 +18,9 @@ pub(super) const ADMIN_LOGIN: &str = "the login as Keycloak's admin";
 pub(super) const ADMIN_REQUEST: &str = "the request to Keycloak's admin API";
 /// What a registration is called in messages.
 pub(super) const REGISTRATION: &str = "the registration";
+
+/// What a server of 2026-07-28 answers if it needs something that was not offered to it.
+const LACKS_CAPABILITY: i32 = -32021;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +175,9 @@ pub enum ClientError {
         /// The server's words, escaped and capped.
         message: String,
     },
+    /// The server asked something on its way to the answer.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     /// The server guards another one, and cannot say what that has.
     #[error("{message}")]
     UpstreamDown {
@@ -254,6 +262,7 @@ impl ClientError {
             Self::Store(_) => Kind::Local,
             Self::Login(error) => error.kind(),
             Self::Discover(error) => error.kind(),
+            Self::Unanswered(unanswered) => unanswered.kind,
             Self::NotPermitted { .. }
             | Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } => Kind::NotPermitted,
             Self::Refused { code: ErrorCode::Other(code), action: REGISTRATION, .. }
@@ -290,6 +299,11 @@ impl Hint for ClientError {
             Self::Store(error) => return error.hint(),
             Self::Discover(error) => return error.hint(),
             Self::Login(error) => return error.hint(),
+            Self::Unanswered(unanswered) => return Some(unanswered.hint.clone()),
+            Self::Rpc { code: LACKS_CAPABILITY, .. } => {
+                "it asks something on its way to the answer: run the command at a terminal, or give the answers with \
+                 `--answer NAME=VALUE`; a tool that asks for a model gets one with `call --sampling-command CMD`"
+            }
             Self::NoIdentity { .. } => {
                 "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, \
                  or set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"

@@ -105,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::client::testing::World;
+    use crate::client::{Host, testing::World};
 
     fn tool(name: &str, schema: &Value) -> Tool {
         Tool::new(name.to_owned(), "", Arc::new(schema.as_object().unwrap().clone()))
@@ -113,7 +113,7 @@ mod tests {
 
     async fn listed(world: &World, change: impl FnOnce(&mut crate::client::Settings)) -> Vec<String> {
         let client = world.client_with(change);
-        let session = client.connect(None).await.unwrap();
+        let session = client.connect(Host::default()).await.unwrap();
         session.list_tools().await.unwrap();
         session.close().await;
         let settings = client.settings();

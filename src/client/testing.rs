@@ -18,7 +18,7 @@ use axum::{
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::{BoxFuture, Client, ClientError, DeviceCode, Person, Settings};
+use super::{BoxFuture, Client, ClientError, DeviceCode, Host, Person, Settings};
 use crate::{
     clock::TestClock,
     jose::SigningKey,
@@ -60,6 +60,10 @@ pub(super) struct Rules {
     pub(super) audience: Option<Value>,
     /// `tools/call` asks for the model first: over an event stream, or by `input_required`.
     pub(super) samples: bool,
+    /// `tools/call` asks these questions first: in 2026 one object of them in each round. The result tells the answers.
+    pub(super) asks: Vec<Value>,
+    /// What `tools/call` tells before its result.
+    pub(super) tells: Vec<Value>,
     /// This method is never answered.
     pub(super) hangs_on: &'static str,
     /// What is changed in the answer to a login; `None` leaves the parameter out.
@@ -93,8 +97,8 @@ struct Inner {
     codes: Mutex<HashMap<String, HashMap<String, String>>>,
     /// Scopes by token.
     refresh_tokens: Mutex<HashMap<String, String>>,
-    /// Where the client's answer to a sampling goes.
-    sampled: Mutex<Option<mpsc::Sender<Value>>>,
+    /// Where the client's answer to a question goes.
+    answers: Mutex<Option<mpsc::Sender<Value>>>,
 }
 
 impl World {
@@ -135,6 +139,8 @@ impl World {
             refuses_resource: None,
             audience: None,
             samples: false,
+            asks: Vec::new(),
+            tells: Vec::new(),
             hangs_on: "",
             circles: false,
             tampered: Vec::new(),
@@ -150,7 +156,7 @@ impl World {
             tokens: Mutex::default(),
             codes: Mutex::default(),
             refresh_tokens: Mutex::default(),
-            sampled: Mutex::default(),
+            answers: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(inner.clone());
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
@@ -259,7 +265,7 @@ impl World {
 
 /// Calls `echo` in a session of its own.
 pub(super) async fn echo(client: &Client) -> Result<String, ClientError> {
-    let session = client.connect(None).await?;
+    let session = client.connect(Host::default()).await?;
     let arguments = Map::from_iter([("message".to_owned(), json!("hi"))]);
     let result = session.call_tool("echo", arguments).await;
     session.close().await;
@@ -574,7 +580,15 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             Value::Null => result(json!({"resultType": "input_required", "inputRequests": {"q": sampling()}})),
             sampled => result(told(&sampled["content"]["text"])),
         },
-        Some("tools/call") if rules.samples => ask_over_stream(world, message["id"].clone()).await,
+        Some("tools/call") if rules.samples => {
+            let questions = vec![("q".to_owned(), sampling())];
+            over_stream(world, rules, message, questions, |answers| told(&answers["q"]["content"]["text"])).await
+        }
+        Some("tools/call") if !rules.asks.is_empty() && rules.modern => result(next_round(rules, &message["params"])),
+        Some("tools/call") if !rules.asks.is_empty() || !rules.tells.is_empty() => {
+            let questions = rules.asks.iter().flat_map(|round| round.as_object().unwrap().clone()).collect();
+            over_stream(world, rules, message, questions, |answers| told(&answers.to_string().into())).await
+        }
         Some("tools/call") if message["params"]["name"] == "fail" => {
             error(json!({"code": -32602, "message": "no \u{1b}[31mtool\nhere"}))
         }
@@ -582,12 +596,28 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
         Some(notification) if notification.starts_with("notifications/") => reply(202, &Value::Null),
         Some(_) => error(unknown),
         None => {
-            let sampled = world.sampled.lock().unwrap().take();
-            if let Some(sampled) = sampled {
-                sampled.send(message["result"]["content"]["text"].clone()).await.unwrap();
+            let answers = world.answers.lock().unwrap().clone();
+            if let Some(answers) = answers {
+                let answer = message.get("result").or(message.get("error")).cloned();
+                answers.send(answer.unwrap()).await.unwrap();
             }
             reply(202, &Value::Null)
         }
+    }
+}
+
+/// What a server of 2026 answers to a call that has these answers with it: its state counts the rounds, and keeps them.
+fn next_round(rules: &Rules, params: &Value) -> Value {
+    let mut answers: Map<String, Value> = match params["requestState"].as_str() {
+        Some(state) => serde_json::from_str(state).unwrap(),
+        None => Map::new(),
+    };
+    answers.extend(params["inputResponses"].as_object().cloned().unwrap_or_default());
+    let is_open = |round: &&Value| round.as_object().unwrap().keys().any(|key| !answers.contains_key(key));
+    let state = Value::Object(answers.clone()).to_string();
+    match rules.asks.iter().find(is_open) {
+        Some(round) => json!({"resultType": "input_required", "inputRequests": round, "requestState": state}),
+        None => told(&state.into()),
     }
 }
 
@@ -605,19 +635,39 @@ fn sampling() -> Value {
     json!({"method": "sampling/createMessage", "params": {"messages": [question], "maxTokens": 10}})
 }
 
-/// A server of 2025: its question comes over the stream that will carry the result.
-async fn ask_over_stream(world: &Inner, id: Value) -> Response {
+/// What is told and asked comes over the stream that will carry the result.
+async fn over_stream(
+    world: &Inner,
+    rules: &Rules,
+    message: &Value,
+    questions: Vec<(String, Value)>,
+    result: impl FnOnce(Value) -> Value + Send + 'static,
+) -> Response {
     let (events, receiver) = mpsc::channel(4);
-    let (sender, mut sampled) = mpsc::channel(1);
-    *world.sampled.lock().unwrap() = Some(sender);
+    let (sender, mut answered) = mpsc::channel(1);
+    *world.answers.lock().unwrap() = Some(sender);
     let event = |value: &Value| Bytes::from(format!("data: {value}\n\n"));
-    let mut question = sampling();
-    (question["jsonrpc"], question["id"]) = ("2.0".into(), "s1".into());
-    events.send(event(&question)).await.unwrap();
-    tokio::spawn(async move {
-        if let Some(text) = sampled.recv().await {
-            let _ = events.send(event(&json!({"jsonrpc": "2.0", "id": id, "result": told(&text)}))).await;
+    let (id, token) = (message["id"].clone(), message["params"]["_meta"]["progressToken"].clone());
+    let mut tells = rules.tells.clone();
+    tells.iter_mut().for_each(|told| {
+        told["jsonrpc"] = "2.0".into();
+        if told["method"] == "notifications/progress" {
+            told["params"]["progressToken"] = token.clone();
         }
+    });
+    tokio::spawn(async move {
+        for told in tells {
+            events.send(event(&told)).await.unwrap();
+        }
+        let mut answers = Map::new();
+        for (key, mut question) in questions {
+            (question["jsonrpc"], question["id"]) = ("2.0".into(), key.clone().into());
+            events.send(event(&question)).await.unwrap();
+            let Some(answer) = answered.recv().await else { return };
+            answers.insert(key, answer);
+        }
+        let result = result(Value::Object(answers));
+        let _ = events.send(event(&json!({"jsonrpc": "2.0", "id": id, "result": result}))).await;
     });
     let response = Response::builder().header("content-type", "text/event-stream");
     response.body(Body::new(Events(receiver))).unwrap()

@@ -35,6 +35,7 @@ mod openapi;
 mod panic;
 mod people;
 mod prune;
+mod questions;
 mod read;
 mod readme;
 mod registration;
