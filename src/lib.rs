@@ -22,8 +22,8 @@
 //!
 //! # The public surface
 //!
-//! Adding tools ([`tools`]), running a server ([`server`], [`config`]), and the types that both need. Everything else is private;
-//! the feature `internals` opens it to tests and benches and carries no promise.
+//! Adding tools ([`tools`]), running a server ([`server`], [`config`]), calling one ([`client`]), and the types that these
+//! need. Everything else is private; the feature `internals` opens it to tests and benches and carries no promise.
 
 #![cfg_attr(
     not(feature = "internals"),
@@ -31,6 +31,7 @@
 )]
 
 pub mod auth;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod hint;
@@ -47,11 +48,6 @@ pub mod tools;
 pub mod cli;
 #[cfg(not(feature = "internals"))]
 mod cli;
-
-#[cfg(feature = "internals")]
-pub mod client;
-#[cfg(not(feature = "internals"))]
-mod client;
 
 mod gateway;
 

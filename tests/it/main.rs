@@ -48,3 +48,4 @@ mod tls;
 mod tokens;
 mod tools;
 mod unanswered;
+mod vouched;
