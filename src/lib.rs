@@ -23,7 +23,8 @@
 //! # The public surface
 //!
 //! Adding tools, resources and prompts ([`tools`], [`resources`], [`prompts`], and what a [`call`] of each can do), running a
-//! server ([`server`], [`config`]), and the types that both need; those of MCP itself are [`model`]. Everything else is private; the feature `internals` opens it to tests and benches and carries no promise.
+//! server ([`server`], [`config`]), calling one ([`client`]), and the types that these need; those of MCP itself are [`model`].
+//! Everything else is private; the feature `internals` opens it to tests and benches and carries no promise.
 
 #![cfg_attr(
     not(feature = "internals"),
@@ -32,6 +33,7 @@
 
 pub mod auth;
 pub mod call;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod hint;
@@ -50,11 +52,6 @@ pub mod tools;
 pub mod cli;
 #[cfg(not(feature = "internals"))]
 mod cli;
-
-#[cfg(feature = "internals")]
-pub mod client;
-#[cfg(not(feature = "internals"))]
-mod client;
 
 mod gateway;
 

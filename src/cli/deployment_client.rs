@@ -55,6 +55,8 @@ impl Registration {
             issuer_backchannel_url: backchannel_url.clone(),
             client_id: None,
             client_secret: None,
+            private_key: None,
+            voucher: None,
             client_metadata_url: None,
             grant: None,
             person: None,

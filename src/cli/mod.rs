@@ -31,6 +31,7 @@ mod separate;
 mod serve;
 mod settings;
 mod shape;
+mod skill;
 mod surroundings;
 mod token;
 mod tools;
@@ -128,6 +129,8 @@ enum Command {
     #[command(subcommand, arg_required_else_help = false)]
     Prompt(prompt::Command),
     #[command(subcommand, arg_required_else_help = false)]
+    Skill(skill::Command),
+    #[command(subcommand, arg_required_else_help = false)]
     Token(token::Command),
     Health(health::Options),
     #[command(subcommand, arg_required_else_help = false)]
@@ -205,6 +208,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Call(options) => surroundings.block_on(call::run(&options, &surroundings)),
         Command::Resource(command) => surroundings.block_on(resource::run(&command, &surroundings)),
         Command::Prompt(command) => surroundings.block_on(prompt::run(&command, &surroundings)),
+        Command::Skill(command) => surroundings.block_on(skill::run(&command, &surroundings)),
         Command::Tools(options) => surroundings.block_on(tools::run(&options, &surroundings)),
         Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
         Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),
@@ -233,6 +237,7 @@ fn command() -> clap::Command {
         .mut_subcommand("prompt", |prompt| {
             prompt.mut_subcommand("list", with_client).mut_subcommand("get", with_client)
         })
+        .mut_subcommand("skill", |skill| skill.mut_subcommand("list", with_client).mut_subcommand("read", with_client))
         .mut_subcommand("token", |token| {
             token
                 .mut_subcommand("get", with_client)

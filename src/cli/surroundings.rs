@@ -26,9 +26,9 @@ use super::{
     waiting::Turning,
 };
 use crate::{
-    client::{self, Client, Host, Sampler, Session},
+    client::{self, Client, Host, IdentityProvider, Sampler, Session, Voucher, WorkloadIdentity},
     clock::SystemClock,
-    config::{self, Config, Environment, Flag, Inputs, Purpose},
+    config::{self, Config, Environment, Flag, Inputs, Purpose, VouchedBy},
     net::{self, Http},
     oauth::{Resource, Scopes},
     secret::Secret,
@@ -152,6 +152,8 @@ impl Surroundings {
             issuer_backchannel_url: client.issuer_backchannel_url,
             client_id: client.id,
             client_secret: client.secret,
+            private_key: client.private_key,
+            voucher: client.vouched_by.map(voucher),
             client_metadata_url: client.metadata_url,
             grant: None,
             person: None,
@@ -257,6 +259,16 @@ impl Surroundings {
             tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(self.printer.colours_words());
         // A second start in one process (a test) keeps the first one's.
         let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    }
+}
+
+fn voucher(by: VouchedBy) -> Voucher {
+    match by {
+        VouchedBy::Assertion(assertion) => Voucher::Assertion(assertion),
+        VouchedBy::Workload { url, token } => Voucher::Workload(WorkloadIdentity { url, token }),
+        VouchedBy::IdentityProvider { issuer, client_id, client_secret, id_token } => {
+            Voucher::IdentityProvider(IdentityProvider { issuer, client_id, client_secret, id_token })
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    InitialTokenProblem, TokenSourceKind, discover::DiscoverError, elicitation::Unanswered, login::LoginError, quirks,
+    InitialTokenProblem, SkillError, TokenSourceKind, discover::DiscoverError, elicitation::Unanswered, login::LoginError,
+    quirks, voucher::VoucherError,
 };
 pub(super) use crate::said::said;
 use crate::{
@@ -49,6 +50,12 @@ pub enum ClientError {
     /// Nobody is logged in.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// Nobody vouches for us, or not to this issuer.
+    #[error(transparent)]
+    Voucher(#[from] VoucherError),
+    /// A skill is not what the server says that it is.
+    #[error(transparent)]
+    Skill(#[from] SkillError),
     /// The issuer's metadata does not list what is needed.
     #[error("issuer `{issuer}` does not offer {what}")]
     NotOffered {
@@ -245,7 +252,7 @@ pub enum Kind {
 
 impl ClientError {
     /// Whether it must not be tried again unasked: a password that is wrong too often closes the account.
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Refused { action: ADMIN_LOGIN, code, .. } if !may_pass(code))
     }
 
@@ -276,6 +283,7 @@ impl ClientError {
             }
             Self::NoIdentity { .. }
             | Self::NoProof { .. }
+            | Self::Voucher(_)
             | Self::NotOffered { .. }
             | Self::Refused { .. }
             | Self::InitialTokenRefused { .. }
@@ -285,6 +293,7 @@ impl ClientError {
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
             Self::Status { .. }
             | Self::Rpc { .. }
+            | Self::Skill(_)
             | Self::NotMcp { .. }
             | Self::HasNone { .. }
             | Self::CannotTell { .. } => Kind::Server,
@@ -304,6 +313,8 @@ impl Hint for ClientError {
                 "it asks something on its way to the answer: run the command at a terminal, or give the answers with \
                  `--answer NAME=VALUE`; a tool that asks for a model gets one with `call --sampling-command CMD`"
             }
+            Self::Voucher(error) => return error.hint(),
+            Self::Skill(error) => return error.hint(),
             Self::NoIdentity { .. } => {
                 "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, \
                  or set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
@@ -382,7 +393,7 @@ impl Hint for ClientError {
 }
 
 /// What to do about an issuer that grants less than it was asked for, and says nothing.
-pub fn withheld_hint(withheld: &Scopes) -> String {
+pub(crate) fn withheld_hint(withheld: &Scopes) -> String {
     format!(
         "the issuer left `{withheld}` out of the token: have this client, or its user, permitted these scopes there \
          (Keycloak: the roles that the client scopes are mapped to, for the client's service account)"

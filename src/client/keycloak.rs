@@ -26,7 +26,7 @@ const ADMIN_TOKEN_LIFE: Duration = Duration::from_mins(1);
 
 /// An administrator of a Keycloak.
 #[derive(Clone, Debug)]
-pub struct KeycloakAdmin {
+pub(crate) struct KeycloakAdmin {
     /// The name, in the realm `master`.
     pub user: String,
     /// The password.

@@ -22,7 +22,7 @@ const MAX_SERVERS: usize = 200;
 
 /// A tool, as a server described it. Nothing in it is secret or trusted.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub struct ListedTool {
+pub(crate) struct ListedTool {
     /// Its name.
     pub name: String,
     /// What it takes.
@@ -39,7 +39,7 @@ struct ListedTools {
 
 impl ListedTool {
     /// What this server listed last; nothing if that is not known. Makes no directory, and waits for nobody.
-    pub fn of(state_dir: &Path, server: &Resource) -> Vec<Self> {
+    pub(crate) fn of(state_dir: &Path, server: &Resource) -> Vec<Self> {
         if !state_dir.join(FOLDER).exists() {
             return Vec::new();
         }

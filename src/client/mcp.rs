@@ -46,7 +46,7 @@ pub struct Session {
 }
 
 /// A request under way.
-type Asked<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
+pub(super) type Asked<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
 
 /// How to begin.
 #[derive(Clone, Debug)]
@@ -270,7 +270,11 @@ impl Session {
     }
 
     /// The answer to a request; if the server turns out to speak another generation, to the request in that one.
-    async fn ask<P: Clone, T>(&self, params: P, request: impl Fn(Arc<Open>, P) -> Asked<T>) -> Result<T, ClientError> {
+    pub(super) async fn ask<P: Clone, T>(
+        &self,
+        params: P,
+        request: impl Fn(Arc<Open>, P) -> Asked<T>,
+    ) -> Result<T, ClientError> {
         let open = self.current();
         match self.ask_once(request(Arc::clone(&open), params.clone())).await {
             Err(error) if self.begins_otherwise(&open, &error).await? => {
@@ -299,7 +303,11 @@ impl Session {
     }
 
     /// Whether the server says that it has any; many answer nothing useful when asked for what they do not have.
-    async fn offers(&self, what: &'static str, has: impl Fn(&ServerCapabilities) -> bool) -> Result<(), ClientError> {
+    pub(super) async fn offers(
+        &self,
+        what: &'static str,
+        has: impl Fn(&ServerCapabilities) -> bool,
+    ) -> Result<(), ClientError> {
         let lacks = |open: &Open| open.peer_info().is_some_and(|info| !has(&info.capabilities));
         let open = self.current();
         // What it had in an earlier run is not what it has.

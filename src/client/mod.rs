@@ -1,6 +1,28 @@
 //! Getting a token for an MCP server, and calling it: discovery, registration, grants, token keeping, the session.
 //!
-//! Knows no axum and prints nothing. What a server or an issuer says is data, and escaped where it becomes a message.
+//! This is what `securemcp call` runs. A program of its own says in [`Settings`] which server it means and who it is,
+//! and opens a [`Session`]:
+//!
+//! ```no_run
+//! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+//! use securemcp::{
+//!     client::{Client, Settings},
+//!     oauth::Resource,
+//!     secret::Secret,
+//! };
+//!
+//! let mut settings = Settings::new(Resource::parse("https://mcp.example/mcp")?, "/var/lib/caller".into());
+//! (settings.client_id, settings.client_secret) = (Some("caller".into()), Some(Secret::new("..")));
+//! let session = Client::new(settings)?.connect(None).await?;
+//! for tool in session.list_tools().await? {
+//!     println!("{}", tool.name);
+//! }
+//! session.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It knows no axum and prints nothing. What a server or an issuer says is data, and escaped where it becomes a message.
 
 mod bearer;
 mod discover;
@@ -13,6 +35,7 @@ mod host;
 mod identity;
 mod initial_token;
 mod keycloak;
+mod legacy;
 mod listed;
 mod listener;
 mod login;
@@ -26,10 +49,12 @@ mod rounds;
 mod sampling;
 mod servers;
 mod settings;
+mod skills;
 #[cfg(test)]
 mod testing;
 mod tokens;
 mod transport;
+mod voucher;
 
 use std::sync::{Arc, OnceLock};
 
@@ -37,21 +62,27 @@ use url::Url;
 
 pub use discover::Discovery;
 pub use elicitation::{Asked, Question, Reply, Respondent, Unanswered};
-pub use error::{ClientError, Kind, withheld_hint};
+pub use error::{ClientError, Kind};
 pub use form::{Choice, Field, Form, FormProblem, Input};
 pub use host::Host;
-pub use initial_token::InitialTokenProblem;
-pub use keycloak::KeycloakAdmin;
-pub use listed::ListedTool;
 pub use listener::{Level, Listener, LogLine, Progress};
 pub use login::{DeviceCode, Grant, Person};
-pub use manage::RegistrationChange;
 pub use mcp::Session;
-pub use prune::{StaleClient, day};
-pub use register::RegistrationRequest;
 pub use sampling::{BoxFuture, Sampler};
 pub use settings::Settings;
+pub use skills::SkillError;
 pub use tokens::{AccessToken, TokenSourceKind};
+pub use voucher::{IdentityProvider, Voucher, WorkloadIdentity};
+
+// Of the command line only.
+pub(crate) use error::withheld_hint;
+pub(crate) use initial_token::InitialTokenProblem;
+pub(crate) use keycloak::KeycloakAdmin;
+pub(crate) use listed::ListedTool;
+pub(crate) use manage::RegistrationChange;
+pub(crate) use prune::{StaleClient, day};
+pub(crate) use register::RegistrationRequest;
+pub(crate) use rmcp::model::Skill;
 
 use crate::{
     net::{Http, NetError, Options},

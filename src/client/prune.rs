@@ -39,7 +39,7 @@ const FROM_DOCUMENT: &str = "cimd.cache.expiry.time.in.sec";
 
 /// A client that registered itself, and that nobody has used of late.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaleClient {
+pub(crate) struct StaleClient {
     /// Its id.
     pub client_id: String,
     /// Its name, escaped and capped: a stranger has chosen it.
@@ -98,7 +98,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::CannotTell`] if the realm does not keep the events that would tell, or not for so long. Then, and
     /// when anything else fails while it looks, nothing is deleted.
-    pub async fn prune(
+    pub(crate) async fn prune(
         &self,
         admin: &KeycloakAdmin,
         unused_for: Duration,
@@ -196,7 +196,7 @@ async fn last_seen(realm: &Realm<'_>, client_id: &str) -> Result<Option<Duration
 }
 
 /// The day of a time since the epoch, as people write it.
-pub fn day(time: Duration) -> Option<String> {
+pub(crate) fn day(time: Duration) -> Option<String> {
     let date = DateTime::from_timestamp(i64::try_from(time.as_secs()).ok()?, 0)?;
     Some(date.format("%Y-%m-%d").to_string())
 }

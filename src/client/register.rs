@@ -35,7 +35,7 @@ const ROOM_BYTES: usize = 64 * 1024;
 
 /// What to register.
 #[derive(Clone, Debug)]
-pub struct RegistrationRequest {
+pub(crate) struct RegistrationRequest {
     /// For people, and to tell several registrations at one issuer apart.
     pub name: String,
     /// The grants it will use.
@@ -56,7 +56,7 @@ pub struct RegistrationRequest {
 
 /// A registration that is safe on disk.
 #[derive(Clone, Debug)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// Where.
     pub issuer: Issuer,
     /// What the issuer answered.
@@ -144,7 +144,9 @@ impl SavedClient {
             (None, Some(secret)) => Proof::Secret(secret),
             (None, None) => Proof::Nothing,
         };
-        let registered_method = self.client.metadata.token_endpoint_auth_method;
+        // An issuer that answers without it has taken what was asked for.
+        let answered = self.client.metadata.token_endpoint_auth_method;
+        let registered_method = answered.or(self.requested.token_endpoint_auth_method);
         Identity { client_id: self.client.client_id, registered_method, registered_scopes, proof }
     }
 
@@ -207,7 +209,7 @@ impl Client {
     /// [`force_new`](super::Settings::force_new).
     ///
     /// It is on the disk before it is returned: the secret is shown once, and whoever loses it leaves a dead client behind.
-    pub async fn register(&self, request: RegistrationRequest) -> Result<Registered, ClientError> {
+    pub(crate) async fn register(&self, request: RegistrationRequest) -> Result<Registered, ClientError> {
         let issuer = self.issuer_to_register_at().await?;
         let key = (request.auth_method == AuthMethod::PrivateKeyJwt).then(SigningKey::generate);
         let now_seconds = self.settings.clock.since_epoch().as_secs();

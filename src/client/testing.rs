@@ -22,7 +22,12 @@ use super::{BoxFuture, Client, ClientError, DeviceCode, Host, Person, Settings};
 use crate::{
     clock::TestClock,
     jose::SigningKey,
-    oauth::{Resource, Scopes, device::DEVICE_CODE, pkce::Verifier},
+    oauth::{
+        Resource, Scopes,
+        assertion::{ID_JAG, ID_JAG_TYP, JWT_BEARER_GRANT, TOKEN_EXCHANGE},
+        device::DEVICE_CODE,
+        pkce::Verifier,
+    },
     secret::Secret,
 };
 
@@ -34,6 +39,7 @@ pub(super) struct Seen {
     /// `POST /mcp tools/call`, `GET /metadata`, ..
     pub(super) what: String,
     pub(super) authorization: Option<String>,
+    pub(super) query: String,
     pub(super) body: String,
 }
 
@@ -76,6 +82,12 @@ pub(super) struct Rules {
     pub(super) forgotten: Vec<String>,
     /// Whether a refresh brings a new refresh token.
     pub(super) rotates: bool,
+    /// What a token exchange is answered instead of an identity assertion.
+    pub(super) exchanged: Option<Value>,
+    /// What `skills/list` answers; `None`: the server has none.
+    pub(super) skills: Option<Value>,
+    /// What `resources/read` has, by URI.
+    pub(super) resources: HashMap<String, Value>,
     /// `tools/call` gets an event stream that ends at once and wants to be taken up again at once.
     pub(super) circles: bool,
 }
@@ -112,7 +124,9 @@ impl World {
             "revocation_endpoint": format!("{origin}/revoke"),
             "authorization_endpoint": format!("{origin}/authorize"),
             "device_authorization_endpoint": format!("{origin}/device_authorization"),
-            "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token", DEVICE_CODE],
+            "grant_types_supported": [
+                "client_credentials", "authorization_code", "refresh_token", DEVICE_CODE, JWT_BEARER_GRANT, TOKEN_EXCHANGE,
+            ],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
@@ -143,6 +157,9 @@ impl World {
             tells: Vec::new(),
             hangs_on: "",
             circles: false,
+            exchanged: None,
+            skills: None,
+            resources: HashMap::new(),
             tampered: Vec::new(),
             polls: Vec::new(),
             grants: None,
@@ -192,6 +209,8 @@ impl World {
             issuer_backchannel_url: None,
             client_id: Some("cli".to_owned()),
             client_secret: Some(Secret::new("s3cret")),
+            private_key: None,
+            voucher: None,
             client_metadata_url: None,
             grant: None,
             person: None,
@@ -290,7 +309,12 @@ async fn answer(State(world): State<Arc<Inner>>, request: Request) -> Response {
         what = format!("{what} {method}");
     }
     let authorization = header("authorization");
-    world.seen.lock().unwrap().push(Seen { what, authorization: authorization.clone(), body: body.clone() });
+    world.seen.lock().unwrap().push(Seen {
+        what,
+        authorization: authorization.clone(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        body: body.clone(),
+    });
     let rules = world.rules.lock().unwrap().clone();
     if let Some((status, value)) = rules.answers.get(&path) {
         return reply(*status, value);
@@ -334,7 +358,10 @@ fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
         return reply(401, &json!({"error": "invalid_client"}));
     }
     let grant = field(body, "grant_type").unwrap_or_default();
-    let is_login = grant != "client_credentials";
+    if grant == TOKEN_EXCHANGE {
+        return reply(200, rules.exchanged.as_ref().unwrap_or(&exchanged(world, body)));
+    }
+    let is_login = grant != "client_credentials" && grant != JWT_BEARER_GRANT;
     match grant.as_str() {
         "authorization_code" => {
             let asked = world.codes.lock().unwrap().remove(&field(body, "code").unwrap_or_default());
@@ -395,6 +422,14 @@ fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
         answer["expires_in"] = seconds.into();
     }
     reply(200, &answer)
+}
+
+/// An identity provider's word to the audience that was named.
+fn exchanged(world: &Inner, body: &str) -> Value {
+    let audience = field(body, "audience");
+    let claims = json!({"iss": world.origin, "aud": audience, "sub": "alice", "exp": NOW + 300, "iat": NOW});
+    let assertion = SigningKey::generate().sign(ID_JAG_TYP, &claims);
+    json!({"access_token": assertion, "issued_token_type": ID_JAG, "token_type": "N_A"})
 }
 
 /// What the page of an issuer does when somebody has logged in there: the way back, with the answer in it.
@@ -555,15 +590,20 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
     let result = |result: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}));
     let unknown = json!({"code": -32601, "message": "no such method"});
     let error = |error: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
+    let mut capabilities = json!({"tools": {}});
+    if rules.skills.is_some() {
+        capabilities["resources"] = json!({});
+        capabilities["extensions"] = json!({"io.modelcontextprotocol/skills": {}});
+    }
     match message["method"].as_str() {
         Some(method) if method == rules.hangs_on => std::future::pending().await,
         Some("server/discover") if rules.modern => result(json!({
-            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities,
             "ttlMs": 0, "cacheScope": "private",
             "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "world", "version": "1"}},
         })),
         Some("initialize") if !rules.modern => result(json!({
-            "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+            "protocolVersion": "2025-11-25", "capabilities": capabilities,
             "serverInfo": {"name": "world", "version": "1"},
         })),
         Some("tools/list" | "tools/call")
@@ -575,6 +615,15 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
             "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
         })),
+        Some("skills/list") if rules.skills.is_some() => result(json!({
+            "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "skills": rules.skills,
+        })),
+        Some("resources/read") => match rules.resources.get(message["params"]["uri"].as_str().unwrap()) {
+            Some(content) => result(json!({
+                "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "contents": [content],
+            })),
+            None => error(json!({"code": -32602, "message": "no such resource"})),
+        },
         Some("tools/call") if rules.circles => circle(),
         Some("tools/call") if rules.samples && rules.modern => match &message["params"]["inputResponses"]["q"] {
             Value::Null => result(json!({"resultType": "input_required", "inputRequests": {"q": sampling()}})),

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Client, ClientError, Discovery, Grant,
+    Client, ClientError, Discovery, Grant, Voucher,
+    discover::DiscoverError,
     identity::{Identity, Whose},
     servers::{Era, KnownServer},
 };
@@ -60,6 +61,9 @@ pub(super) struct TokenKey {
     /// Whether a person has logged in for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) login: bool,
+    /// On whose word it was got, as [`Voucher::fingerprint`](super::Voucher) has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) voucher: Option<String>,
 }
 
 /// A token in its file.
@@ -116,7 +120,8 @@ impl TokenKey {
         });
         let parts = (&self.server, &self.issuer, &self.reached_at, &self.client_id, &self.resource, scopes);
         let parts = serde_json::to_vec(&parts).expect("strings and lists of strings");
-        sha256_base64url(&[parts.as_slice(), if self.login { b"login" } else { b"" }].concat())
+        let voucher = self.voucher.as_deref().unwrap_or_default();
+        sha256_base64url(&[parts.as_slice(), if self.login { b"login" } else { b"" }, voucher.as_bytes()].concat())
     }
 
     /// Whether it differs from another one in its scopes only.
@@ -202,7 +207,7 @@ impl Client {
     }
 
     /// The token that is given or was got last and is still good; nobody is asked for a new one.
-    pub async fn kept_token(&self) -> Result<Option<AccessToken>, ClientError> {
+    pub(crate) async fn kept_token(&self) -> Result<Option<AccessToken>, ClientError> {
         let last = |client: &Self, _: &PrivateDir, known: &KnownServer| {
             Ok(client.kept_key(known).or_else(|| known.token.clone()))
         };
@@ -263,8 +268,9 @@ impl Client {
             && settings.issuer.as_ref().is_none_or(|issuer| *issuer == key.issuer)
             && self.reached_at(&key.issuer) == key.reached_at
             && settings.client_id.as_ref().is_none_or(|client_id| *client_id == key.client_id)
+            && settings.voucher().map(Voucher::fingerprint) == key.voucher
             && settings.grant.is_none_or(|grant| key.login == (grant != Grant::ClientCredentials))
-            && *settings.resource() == key.resource
+            && settings.may_ask_for(&key.resource)
     }
 
     pub(super) fn is_fresh(&self, kept: &KeptToken) -> bool {
@@ -273,14 +279,19 @@ impl Client {
 
     /// Finds the issuer, then takes a token that somebody got meanwhile, or asks for one.
     pub(super) async fn obtain(&self, need: Need<'_>) -> Result<Held, ClientError> {
-        let discovery = self.discover(need.challenge).await?;
+        let discovery = match self.discover(need.challenge).await {
+            Err(ClientError::Discover(DiscoverError::NoResourceMetadata(_))) if self.settings.person.is_some() => {
+                return Box::pin(self.obtain_as_of_2025_03_26(&need)).await;
+            }
+            found => found?,
+        };
         match self.whose(&discovery.issuer.issuer).await? {
             Whose::Client(identity) => self.obtain_as_machine(&need, &discovery, &identity).await,
             Whose::Person => Box::pin(self.obtain_by_login(&need, &discovery)).await,
         }
     }
 
-    async fn obtain_as_machine(
+    pub(super) async fn obtain_as_machine(
         &self,
         need: &Need<'_>,
         discovery: &Discovery,
@@ -292,9 +303,10 @@ impl Client {
             issuer: issuer.clone(),
             reached_at: self.reached_at(issuer),
             client_id: identity.client_id.clone(),
-            resource: self.settings.resource().clone(),
+            resource: discovery.token_resource(&self.settings).clone(),
             scopes: self.choose_scopes(need, discovery, identity.registered_scopes.as_ref()),
             login: false,
+            voucher: self.settings.voucher().map(Voucher::fingerprint),
         };
         // Held until the new token is on the disk, so that whoever waits for it finds it there.
         let (_lock, kept) = if self.settings.keeps() {
@@ -308,14 +320,21 @@ impl Client {
             return Ok(kept.held(TokenSourceKind::Cached));
         }
         let now = self.settings.clock.since_epoch();
-        let asked = self.client_credentials(&discovery.issuer, identity, &key.resource, key.scopes.as_ref()).await;
-        let response = match asked {
+        let (issuer, scopes) = (&discovery.issuer, key.scopes.as_ref());
+        let response = match self.settings.voucher() {
+            Some(voucher) => self.token_by_voucher(voucher, issuer, identity, &key.resource, scopes).await,
+            None => self.client_credentials(issuer, identity, &key.resource, scopes).await,
+        };
+        let response = match response {
             // The server names what its tools need, which may be more than this client has: then what it has is asked
             // for.
             Err(ClientError::Refused { code: ErrorCode::InvalidScope, .. })
-                if need.scopes.is_none() && self.settings.scopes.is_none() && key.scopes.is_some() =>
+                if need.scopes.is_none()
+                    && self.settings.scopes.is_none()
+                    && key.scopes.is_some()
+                    && key.voucher.is_none() =>
             {
-                self.client_credentials(&discovery.issuer, identity, &key.resource, None).await?
+                self.client_credentials(issuer, identity, &key.resource, None).await?
             }
             asked => asked?,
         };

@@ -22,8 +22,9 @@ mod tls;
 mod upstream;
 mod validate;
 mod values;
+mod vouched;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use url::Url;
@@ -36,6 +37,7 @@ pub use network::{IpNetwork, NotANetwork};
 pub use problem::{Invalid, Problem};
 
 use crate::{
+    jose::PrivateKey,
     oauth::{Issuer, Resource, Scopes},
     secret::Secret,
     tls::Certificate,
@@ -252,6 +254,10 @@ pub struct ClientSettings {
     pub id: Option<String>,
     /// Its secret.
     pub secret: Option<Secret>,
+    /// Its private key, where it has no secret.
+    pub private_key: Option<Arc<PrivateKey>>,
+    /// Who vouches for it, or instead of it.
+    pub vouched_by: Option<VouchedBy>,
     /// Where a document describes this client (CIMD).
     pub metadata_url: Option<Url>,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
@@ -270,6 +276,31 @@ pub struct ClientSettings {
     pub issuer: Option<Issuer>,
     /// Where that issuer is reached, if not at its name.
     pub issuer_backchannel_url: Option<Url>,
+}
+
+/// Who tells an issuer who we are, in place of a client's own proof.
+#[derive(Debug, Clone)]
+pub enum VouchedBy {
+    /// A JWT that is there already.
+    Assertion(Secret),
+    /// The CI provider of this job.
+    Workload {
+        /// Where it signs.
+        url: Url,
+        /// What it wants to see there.
+        token: Secret,
+    },
+    /// The identity provider that a person is logged in at.
+    IdentityProvider {
+        /// Its name.
+        issuer: Issuer,
+        /// Our client there.
+        client_id: String,
+        /// That client's secret.
+        client_secret: Option<Secret>,
+        /// What the person got.
+        id_token: Secret,
+    },
 }
 
 /// For whom the settings are read.

@@ -447,6 +447,77 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "client.private_key",
+        variable: Some("SECUREMCP_CLIENT_PRIVATE_KEY"),
+        flag: Some("--private-key"),
+        doc: "the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523)",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.private_key_id",
+        variable: Some("SECUREMCP_CLIENT_PRIVATE_KEY_ID"),
+        flag: Some("--private-key-id"),
+        default: Fallback::Unset("the key's RFC 7638 thumbprint"),
+        doc: "the `kid` by which the issuer knows `client.private_key`",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.assertion",
+        variable: Some("SECUREMCP_ASSERTION"),
+        flag: Some("--assertion-file"),
+        doc: "a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523)",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.workload_identity",
+        variable: Some("SECUREMCP_WORKLOAD_IDENTITY"),
+        flag: Some("--workload-identity"),
+        doc: "`github-actions`: have the CI provider that runs this job make such a JWT for the issuer",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.id_token",
+        variable: Some("SECUREMCP_ID_TOKEN"),
+        flag: Some("--id-token-file"),
+        doc: "the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization)",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.identity_provider",
+        variable: Some("SECUREMCP_IDENTITY_PROVIDER"),
+        flag: Some("--identity-provider"),
+        doc: "the issuer of `client.id_token`",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.identity_provider_client_id",
+        variable: Some("SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID"),
+        flag: Some("--identity-provider-client-id"),
+        default: Fallback::Unset("`client.id`"),
+        doc: "the client that `client.id_token` was issued to",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.identity_provider_client_secret",
+        variable: Some("SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET"),
+        flag: Some("--identity-provider-client-secret-file"),
+        default: Fallback::Unset("none: it is a public client"),
+        doc: "that client's secret",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
         path: "client.metadata_url",
         variable: Some("SECUREMCP_CLIENT_METADATA_URL"),
         flag: Some("--client-metadata-url"),

@@ -10,6 +10,7 @@ use super::{
     reader::Reader,
     tls, upstream,
     values::{self, refused},
+    vouched,
 };
 use crate::{
     oauth::{Resource, Scopes, is_loopback},
@@ -30,7 +31,7 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
         log: log(&mut reader, environment),
-        client: client(&mut reader, values.token.clone()),
+        client: client(&mut reader, environment, values.token.clone()),
         effective: Vec::new(),
         warnings: Vec::new(),
     };
@@ -180,12 +181,14 @@ fn log(reader: &mut Reader<'_>, environment: &Environment) -> Log {
     }
 }
 
-fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
+fn client(reader: &mut Reader<'_>, environment: &Environment, token: Option<Secret>) -> ClientSettings {
     let secret = |text: &str| values::text(text).map(Secret::new);
     ClientSettings {
         server: reader.required("client.server", values::resource),
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
+        private_key: vouched::private_key(reader),
+        vouched_by: vouched::vouched_by(reader, environment),
         metadata_url: reader.optional("client.metadata_url", values::document_url),
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),

@@ -3,6 +3,7 @@
 mod claims;
 pub mod jwk;
 pub mod jws;
+pub mod private_key;
 pub mod sign;
 mod told;
 pub mod verify;
@@ -10,6 +11,7 @@ pub mod verify;
 pub use claims::Claims;
 pub use jwk::KeySet;
 pub use jws::Jws;
+pub use private_key::PrivateKey;
 pub use sign::SigningKey;
 pub use told::{Active, Told};
 pub use verify::{Expect, Refused, Unverified};

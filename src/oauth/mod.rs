@@ -1,5 +1,6 @@
 //! The vocabulary that both sides of every wire share: one file for each noun of the RFCs, no I/O.
 
+pub mod assertion;
 pub mod challenge;
 pub mod client_auth;
 pub mod device;

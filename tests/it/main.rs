@@ -50,3 +50,4 @@ mod tls;
 mod tokens;
 mod tools;
 mod unanswered;
+mod vouched;

@@ -69,9 +69,10 @@ impl Client {
             issuer: issuer.issuer.clone(),
             reached_at: self.reached_at(&issuer.issuer),
             client_id: client.identity.client_id.clone(),
-            resource: self.settings.resource().clone(),
+            resource: discovery.token_resource(&self.settings).clone(),
             scopes: scopes.cloned(),
             login: true,
+            voucher: None,
         };
         let is_exact = need.scopes.is_some() || self.settings.scopes.is_some();
         let (key, kept) = self.widest(key, is_exact).await?;
