@@ -6,14 +6,14 @@
 //! ```no_run
 //! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
 //! use securemcp::{
-//!     client::{Client, Settings},
+//!     client::{Client, Host, Settings},
 //!     oauth::Resource,
 //!     secret::Secret,
 //! };
 //!
 //! let mut settings = Settings::new(Resource::parse("https://mcp.example/mcp")?, "/var/lib/caller".into());
 //! (settings.client_id, settings.client_secret) = (Some("caller".into()), Some(Secret::new("..")));
-//! let session = Client::new(settings)?.connect(None).await?;
+//! let session = Client::new(settings)?.connect(Host::default()).await?;
 //! for tool in session.list_tools().await? {
 //!     println!("{}", tool.name);
 //! }

@@ -149,7 +149,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::client::testing::World;
+    use crate::client::{Host, testing::World};
 
     const URI: &str = "skill://forms/SKILL.md";
     const FILE: &str = "skill://forms/references/FORMS.md";
@@ -171,7 +171,7 @@ mod tests {
     }
 
     async fn refused(world: &World) -> SkillError {
-        let session = world.client().connect(None).await.unwrap();
+        let session = world.client().connect(Host::default()).await.unwrap();
         let skill = session.list_skills().await.unwrap().remove(0);
         let error = session.read_skill(&skill).await.unwrap_err();
         session.close().await;
@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_skill_is_read_when_it_is_asked_for_and_not_before() {
         let world = world().await;
-        let session = world.client().connect(None).await.unwrap();
+        let session = world.client().connect(Host::default()).await.unwrap();
         let skills = session.list_skills().await.unwrap();
         assert!(!world.whats().contains(&"POST /mcp resources/read".to_owned()));
         assert_eq!(session.read_skill(&skills[0]).await.unwrap(), TEXT);
@@ -236,11 +236,11 @@ mod tests {
         let mut listed = skill();
         listed.resources = SkillResources::Files(vec![SkillResource::from_bytes("file:///etc/passwd", b"x")]);
         world.change(|rules| rules.skills = Some(json!([listed])));
-        let session = world.client().connect(None).await.unwrap();
+        let session = world.client().connect(Host::default()).await.unwrap();
         assert!(matches!(session.list_skills().await, Err(ClientError::Skill(SkillError::Listed(_)))));
         session.close().await;
         let world = World::new().await;
-        let session = world.client().connect(None).await.unwrap();
+        let session = world.client().connect(Host::default()).await.unwrap();
         assert!(session.list_skills().await.unwrap_err().to_string().contains("has no skills"));
         session.close().await;
     }
