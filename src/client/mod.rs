@@ -21,6 +21,7 @@ mod register;
 mod sampling;
 mod servers;
 mod settings;
+mod shared_client;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -39,9 +40,10 @@ pub use login::{DeviceCode, Grant, Person};
 pub use manage::RegistrationChange;
 pub use mcp::Session;
 pub use prune::{StaleClient, day};
-pub use register::RegistrationRequest;
+pub use register::{Registered, RegistrationRequest};
 pub use sampling::{BoxFuture, Sampler};
 pub use settings::Settings;
+pub use shared_client::SharedClient;
 pub use tokens::{AccessToken, TokenSourceKind};
 
 use crate::{

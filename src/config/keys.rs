@@ -136,6 +136,7 @@ mod tests {
             "UPSTREAM_TOKEN",
             "AUDIT_KEY",
             "CLIENT_SECRET",
+            "REGISTRATION_KEY",
             "INITIAL_ACCESS_TOKEN",
             "KEYCLOAK_ADMIN_PASSWORD",
         ];
