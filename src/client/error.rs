@@ -11,7 +11,7 @@ use crate::{
     hint::Hint,
     net::NetError,
     oauth::{ErrorCode, Scopes},
-    store::StoreError,
+    store::{RedisError, StoreError},
 };
 
 /// What Keycloak's admin is asked for, in messages.
@@ -32,6 +32,12 @@ pub enum ClientError {
     /// Our own files.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What replicas share.
+    #[error("nobody can tell whether another replica has registered")]
+    NotShared(#[from] RedisError),
+    /// A registration in Redis that is none of this deployment's, or that somebody has changed.
+    #[error("the client in Redis was not sealed for this deployment with this `client.registration_key`")]
+    SealedByOther,
     /// The way from the server to its issuer is broken, or leads where it must not.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
@@ -266,6 +272,8 @@ impl ClientError {
             | Self::UpstreamDown { .. }
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Refused { code, .. } if may_pass(code) => Kind::Unreachable,
+            Self::NotShared(_) => Kind::Unreachable,
+            Self::SealedByOther => Kind::Usage,
             Self::Store(_) => Kind::Local,
             Self::Login(error) => error.kind(),
             Self::Discover(error) => error.kind(),
@@ -306,6 +314,11 @@ impl Hint for ClientError {
         let hint = match self {
             Self::Net(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
+            Self::NotShared(error) => return error.hint(),
+            Self::SealedByOther => {
+                "give every replica the same key; after a change of it start the one first that has the client in its \
+                 `state_dir`, or remove it from Redis (docs/REDIS.md): then one is registered anew"
+            }
             Self::Discover(error) => return error.hint(),
             Self::Login(error) => return error.hint(),
             Self::Unanswered(unanswered) => return Some(unanswered.hint.clone()),

@@ -90,12 +90,16 @@ impl Client {
 
     /// Ends the kept registration at its issuer (RFC 7592 section 2.3), then forgets it here with its tokens; its id.
     pub(crate) async fn delete_registration(&self) -> Result<String, ClientError> {
-        const ACTION: &str = "the deletion of the registration";
         let saved = self.kept_registration().await?;
-        let (url, request) = self.management(&saved, Method::DELETE)?;
-        ask(self.web.at(&url)?, ACTION, &url, request).await?;
+        self.end(&saved).await?;
         self.forget_saved(&saved).await?;
         Ok(saved.client.client_id)
+    }
+
+    /// Ends this registration at its issuer.
+    pub(super) async fn end(&self, saved: &SavedClient) -> Result<(), ClientError> {
+        let (url, request) = self.management(saved, Method::DELETE)?;
+        ask(self.web.at(&url)?, "the deletion of the registration", &url, request).await.map(drop)
     }
 
     /// Forgets the kept registration and its tokens here; its id. The issuer is not told.

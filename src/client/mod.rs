@@ -49,6 +49,7 @@ mod rounds;
 mod sampling;
 mod servers;
 mod settings;
+mod shared_client;
 mod skills;
 #[cfg(test)]
 mod testing;
@@ -81,8 +82,9 @@ pub(crate) use keycloak::KeycloakAdmin;
 pub(crate) use listed::ListedTool;
 pub(crate) use manage::RegistrationChange;
 pub(crate) use prune::{StaleClient, day};
-pub(crate) use register::RegistrationRequest;
+pub(crate) use register::{Registered, RegistrationRequest};
 pub(crate) use rmcp::model::Skill;
+pub(crate) use shared_client::SharedClient;
 
 use crate::{
     net::{Http, NetError, Options},

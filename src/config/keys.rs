@@ -140,6 +140,7 @@ mod tests {
             "ASSERTION",
             "ID_TOKEN",
             "IDENTITY_PROVIDER_CLIENT_SECRET",
+            "REGISTRATION_KEY",
             "INITIAL_ACCESS_TOKEN",
             "KEYCLOAK_ADMIN_PASSWORD",
         ];

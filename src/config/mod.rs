@@ -268,6 +268,8 @@ pub struct ClientSettings {
     pub initial_access_token: Option<Secret>,
     /// Whether the server registers a client for its deployment.
     pub use_dcr: bool,
+    /// What that client is sealed with, for replicas to find it in Redis.
+    pub registration_key: Option<Secret>,
     /// Who administers a Keycloak.
     pub keycloak_admin: Option<String>,
     /// The password of a Keycloak's administrator.

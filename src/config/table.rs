@@ -539,7 +539,15 @@ pub(super) const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_USE_DCR"),
         original: &["USE_DCR"],
         default: Fallback::Value("false"),
-        doc: "have the server register this deployment's client, once, and keep it in a `state_dir` that replicas share",
+        doc: "have the server register this deployment's client, once, and keep it in `state_dir`",
+        ..PLAIN
+    },
+    Key {
+        path: "client.registration_key",
+        variable: Some("SECUREMCP_REGISTRATION_KEY"),
+        default: Fallback::Unset("none: only replicas that share `state_dir` share that client"),
+        doc: "a secret of at least 32 characters, the same for all replicas: it seals that client for them in Redis",
+        secret: true,
         ..PLAIN
     },
     Key {

@@ -194,6 +194,7 @@ fn client(reader: &mut Reader<'_>, environment: &Environment, token: Option<Secr
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
         use_dcr: reader.required("client.use_dcr", values::switch),
+        registration_key: reader.optional("client.registration_key", values::registration_key),
         keycloak_admin: reader.optional("client.keycloak_admin", values::text),
         keycloak_admin_password: reader.optional("client.keycloak_admin_password", secret),
         issuer: reader.quietly("issuer.url", values::issuer),
@@ -221,6 +222,15 @@ fn is_remote(resource: &Resource) -> bool {
 
 /// What the server needs to register a client for itself; nobody is there to be asked for a password.
 fn check_registration(client: &ClientSettings, reader: &mut Reader<'_>) {
+    if let Some(key) = reader.values.get("client.registration_key") {
+        let missing = ["client.use_dcr", "redis.url"].into_iter().find(|path| match *path {
+            "client.use_dcr" => !client.use_dcr,
+            path => reader.is_unset(path),
+        });
+        if let Some(missing) = missing {
+            reader.report.warn(format!("{}: `client.registration_key` has no effect without `{missing}`", key.origin));
+        }
+    }
     if !client.use_dcr {
         return;
     }

@@ -17,6 +17,7 @@ use super::{
     body::read_json,
     envelope::{Envelope, Target},
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, REFUSED, Refusal},
+    events,
     gather::gathered,
     handler::LetGo,
     in_flight::{held_until_sent, holding},
@@ -195,7 +196,7 @@ async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -
         Err(refusal) => return refusal.with_id(None),
     };
     if let Some(id) = parts.headers.get(LAST_EVENT_ID)
-        && !is_event_id(id)
+        && !is_event_id(app, id)
     {
         return Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, "Last-Event-ID is not one of this server")
             .with_id(None);
@@ -291,10 +292,11 @@ fn accepts_anything(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).is_none_or(|value| value.as_bytes().trim_ascii() == b"*/*")
 }
 
-/// rmcp's event ids: `index` or `index/request`.
-fn is_event_id(value: &HeaderValue) -> bool {
+/// Ours, where events are in Redis; else rmcp's: `index` or `index/request`.
+fn is_event_id(app: &App, value: &HeaderValue) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
     value.to_str().is_ok_and(|text| match text.split_once('/') {
+        _ if app.redis.is_some() => events::is_event_id(text),
         Some((index, request)) => is_number(index) && is_number(request),
         None => is_number(text),
     })

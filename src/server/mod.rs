@@ -12,6 +12,7 @@ mod docs;
 mod documents;
 mod envelope;
 mod error;
+mod events;
 mod features;
 mod gather;
 mod handler;
@@ -255,7 +256,7 @@ impl Server {
             feature_scopes,
             show_locked,
             upstream,
-            sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone())),
+            sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone(), redis.clone())),
             shared_sessions: redis
                 .clone()
                 .map(|redis| Arc::new(SharedSessions::new(redis, config.limits.session_idle))),
@@ -311,6 +312,11 @@ impl Server {
     /// What the use of its features needs.
     pub fn feature_scopes(&self) -> &Scopes {
         &self.running.lasting.feature_scopes
+    }
+
+    /// What it shares with other replicas, if it does.
+    pub(crate) fn redis(&self) -> Option<&Arc<Redis>> {
+        self.running.lasting.redis.as_ref()
     }
 
     /// What changes its settings while it runs.
@@ -408,6 +414,8 @@ impl Lasting {
             .with_cancellation_token(self.streams.clone());
         if self.shared_sessions.is_some() {
             settings.session_store = Some(Arc::new(Notes));
+            // Where a stream begins is said by `Sessions`, in words that other replicas understand.
+            settings.sse_retry = None;
         }
         let mcp = StreamableHttpService::new(move || Ok(handler.for_another()), Arc::clone(&self.sessions), settings);
         let configured = || config.scopes_supported.as_ref().unwrap_or(&self.feature_scopes);

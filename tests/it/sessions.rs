@@ -116,13 +116,13 @@ async fn scopes_are_judged_on_each_call_of_a_session() {
 }
 
 /// A tool that waits for a permit.
-struct Waits(Arc<Semaphore>);
+pub(crate) struct Waits(pub(crate) Arc<Semaphore>);
 
 #[derive(Deserialize, JsonSchema)]
-struct Nothing {}
+pub(crate) struct Nothing {}
 
 #[derive(Serialize, JsonSchema)]
-struct Waited {
+pub(crate) struct Waited {
     done: bool,
 }
 

@@ -7,6 +7,8 @@ mod conformance;
 mod docs;
 mod everything;
 mod fastmcp;
+mod faults;
+mod faults_network;
 mod files;
 mod guarded;
 mod harness;

@@ -10,7 +10,7 @@ use std::{
 use securemcp::tools::Tools;
 use tempfile::TempDir;
 
-use super::{Ended, Foreign, InProcess, Service, free_port};
+use super::{Ended, Foreign, InProcess, Service, Usage, free_port};
 
 /// All scopes that the product's tools need.
 const ALL_SCOPES: &str = "mcp:read mcp:write mcp:infer";
@@ -104,6 +104,12 @@ impl Account {
     /// A token for `url` with these scopes.
     pub(crate) fn token_for(&self, url: &str, scopes: &str) -> String {
         let ended = self.securemcp(&["token", "get", "--server", url, "--scope", scopes]);
+        ended.done().trim_end().to_owned()
+    }
+
+    /// The same, made now.
+    pub(crate) fn new_token(&self, url: &str) -> String {
+        let ended = self.securemcp(&["token", "get", "--new", "--server", url, "--scope", ALL_SCOPES]);
         ended.done().trim_end().to_owned()
     }
 
@@ -208,6 +214,18 @@ impl Server {
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.service.log()
+    }
+
+    /// What its process has.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::of(self.service.pid())
+    }
+
+    /// Runs a command of the system that is about its process: `kill -HUP`, for example.
+    pub(crate) fn tell(&self, program: &str, arguments: &[&str]) {
+        let pid = self.service.pid().to_string();
+        let done = Command::new(program).args(arguments).arg(pid).output().expect("it runs");
+        assert!(done.status.success(), "{program}: {done:?}");
     }
 
     /// Waits until it has logged these words.
