@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    InitialTokenProblem, SkillError, TokenSourceKind, discover::DiscoverError, elicitation::Unanswered, login::LoginError,
-    quirks, voucher::VoucherError,
+    InitialTokenProblem, SkillError, TokenSourceKind, discover::DiscoverError, elicitation::Unanswered,
+    login::LoginError, quirks, voucher::VoucherError,
 };
 pub(super) use crate::said::said;
 use crate::{

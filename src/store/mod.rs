@@ -1,5 +1,7 @@
-//! What outlives the process: files of our own, in a directory that only this account can enter; and what replicas share.
+//! What outlives the process, files of our own in a directory that only this account can enter; what replicas share; and
+//! names that are remembered for a while.
 
+mod expiring;
 mod kept_secret;
 mod lease;
 mod local_client;
@@ -8,6 +10,7 @@ mod private_dir;
 mod redis;
 mod sealer;
 
+pub use expiring::{Expiring, NotUsable};
 pub use kept_secret::{DEV_PASSWORD_FILE, dev_password, initial_access_token};
 pub use lease::Lease;
 pub use local_client::LocalClient;
