@@ -198,6 +198,21 @@ async fn what_a_token_does_not_allow_is_403_with_all_scopes_and_the_twin_is_answ
 }
 
 #[tokio::test]
+async fn h09_the_body_decides_what_is_read_and_not_the_header() {
+    let (guarded, _) = guarded().await;
+    let (weak, good) = (guarded.token(&json!({"scope": "mcp:read"})), guarded.token(&json!({})));
+    let read = async |token: &str, header: &str| {
+        let body = stateless("resources/read", json!({"uri": "diary://today"}));
+        let request = with_mirrors(guarded.server.post(token, body), "resources/read", Some(header));
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON")["error"]["code"].clone())
+    };
+    assert_eq!(read(&weak, "notes://work/7").await, (403, json!(-32000)));
+    assert_eq!(read(&good, "notes://work/7").await, (400, json!(-32020)));
+    assert_eq!(read(&good, "diary://today").await, (200, Value::Null));
+}
+
+#[tokio::test]
 async fn what_there_is_not_is_an_error_and_never_a_challenge() {
     let (guarded, _) = guarded().await;
     let nobody = guarded.token(&json!({"scope": ""}));
@@ -260,7 +275,7 @@ async fn changes_reach_whoever_asked_for_them() {
 }
 
 #[tokio::test]
-async fn a_prompt_that_asks_is_given_in_two_rounds_and_to_its_caller_only() {
+async fn s13_a_prompt_that_asks_is_given_in_two_rounds_and_to_its_caller_only() {
     let features = Features::from(Tools::default()).with_prompts(Prompts::default().with(Asking));
     let guarded = Guarded::start_whole(Key::ec(), &[], features).await;
     let alice = guarded.token(&json!({}));

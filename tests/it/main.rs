@@ -8,6 +8,7 @@ mod cli;
 mod client;
 mod configuration;
 mod crash;
+mod crossing;
 mod dcr;
 mod deployment;
 mod docs;

@@ -82,6 +82,17 @@ impl Account {
         Server { port, service }
     }
 
+    /// Runs `examples/conformance`, somebody else's server, as `securemcp serve` is run.
+    pub(crate) fn serve_example(&self) -> Server {
+        let port = free_port();
+        let example = Path::new(env!("CARGO_BIN_EXE_securemcp")).with_file_name("examples").join("conformance");
+        assert!(example.exists(), "{} is missing: `cargo build --example conformance` makes it", example.display());
+        let mut command = self.command_of(example.to_str().expect("UTF-8"));
+        command.env("SECUREMCP_LISTEN", format!("127.0.0.1:{port}"));
+        let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
+        Server { port, service }
+    }
+
     /// Serves these tools within this process.
     pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
         InProcess::start(self.home.path(), tools)
