@@ -4,6 +4,7 @@
 
 mod completions;
 mod conformance;
+mod conformance_client;
 mod docs;
 mod everything;
 mod fastmcp;
