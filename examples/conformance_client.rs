@@ -11,7 +11,10 @@ use std::{
 
 use rmcp::model::SkillResources;
 use securemcp::{
-    client::{BoxFuture, Client, DeviceCode, Grant, IdentityProvider, Person, Session, Settings, Voucher},
+    client::{
+        Asked, BoxFuture, Client, DeviceCode, Grant, Host, IdentityProvider, Person, Question, Reply, Respondent,
+        Session, Settings, Unanswered, Voucher,
+    },
     jose::PrivateKey,
     oauth::{Issuer, Resource},
     secret::Secret,
@@ -54,10 +57,32 @@ async fn main() -> Outcome {
     let context = context.transpose()?.unwrap_or_default();
     let state = tempfile::tempdir()?;
     let settings = settings(&server, &scenario, &context, state.path().join("state")).await?;
-    let session = Client::new(settings)?.connect(None).await?;
+    let host = Host { respondent: Some(Arc::new(Consenting)), ..Host::default() };
+    let session = Client::new(settings)?.connect(host).await?;
     let ended = talk(&scenario, &context, &session).await;
     session.close().await;
     ended
+}
+
+/// A person who sends every form as it is shown.
+struct Consenting;
+
+impl Respondent for Consenting {
+    fn fills_forms(&self) -> bool {
+        true
+    }
+
+    fn opens_pages(&self) -> bool {
+        false
+    }
+
+    fn answer(&self, question: Question) -> BoxFuture<'_, Result<Reply, Unanswered>> {
+        let reply = match question.wanted {
+            Asked::Form(form) => form.fill(Map::new()).map_or(Reply::Decline, Reply::Accept),
+            Asked::Page(_) => Reply::Decline,
+        };
+        Box::pin(std::future::ready(Ok(reply)))
+    }
 }
 
 /// What flags and variables would be.

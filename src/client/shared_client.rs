@@ -62,7 +62,7 @@ impl Client {
     /// # Errors
     /// As [`register`](Self::register); [`ClientError::NotShared`] if nobody can tell what the others have, and
     /// [`ClientError::SealedByOther`] if what they have cannot be opened and there is none here.
-    pub async fn register_once(
+    pub(crate) async fn register_once(
         &self,
         request: RegistrationRequest,
         shared: &SharedClient,
@@ -103,7 +103,7 @@ impl Client {
     ///
     /// # Errors
     /// Redis or the disk does not answer.
-    pub async fn share_again(
+    pub(crate) async fn share_again(
         &self,
         registered: &Registered,
         name: &str,

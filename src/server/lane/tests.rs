@@ -75,7 +75,7 @@ impl Tool for Curious {
 
     async fn call(&self, _: Nothing, context: &CallContext) -> Result<Said, ToolError> {
         let question = SampleRequest { prompt: "What?".to_owned(), system: None, max_tokens: 10 };
-        Ok(Said { said: context.ask.sample(question).await?, number: None })
+        Ok(Said { said: context.ask.sample("what", question).await?, number: None })
     }
 }
 
@@ -194,14 +194,14 @@ impl Asked {
 impl Both {
     fn new() -> Self {
         let puppet = Puppet::default();
-        let tools = Arc::new(Tools::builtin().with(puppet.clone()).with(Curious).with(Regional));
+        let features = Features::from(Tools::builtin().with(puppet.clone()).with(Curious).with(Regional));
         let clock = TestClock::at(1_800_000_000);
-        let handler = Handler::new(Arc::clone(&tools), None, true, clock, Metrics::default());
+        let handler = Handler::new(features.clone(), None, true, clock, Metrics::default());
         let settings = StreamableHttpServerConfig::default().disable_allowed_hosts().with_json_response(true);
         let for_rmcp = handler.clone();
         let rmcp = StreamableHttpService::new(move || Ok(for_rmcp.clone()), Arc::default(), settings);
         let principal = Arc::new(Principal::for_tests("ada", "cli", "mcp:read mcp:write mcp:infer"));
-        Self { lane: Lane::new(handler, &tools), rmcp, principal, puppet }
+        Self { lane: Lane::new(handler, &features.tools), rmcp, principal, puppet }
     }
 
     /// Whether the puppet's last caller has gone away.
