@@ -13,7 +13,7 @@ use rmcp::transport::streamable_http_server::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::*;
+use super::{super::features::Features, *};
 use crate::{
     clock::TestClock,
     telemetry::metrics::Metrics,
