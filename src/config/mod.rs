@@ -54,6 +54,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// The scopes that the metadata lists; `None`: those of the tools.
     pub scopes_supported: Option<Scopes>,
+    /// Which access tokens must be bound to a key.
+    pub dpop: Dpop,
     /// The MCP server that is guarded, if the server is to have its tools.
     pub upstream: Option<Upstream>,
     /// Bounds on requests and sessions.
@@ -95,6 +97,15 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Where metrics are read; `None`: nowhere, and nothing is counted.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// The policy on proofs of possession (RFC 9449).
+#[derive(Debug, Clone)]
+pub struct Dpop {
+    /// What needs one of these scopes takes only tokens that are bound to a key.
+    pub required_for: Scopes,
+    /// Whether proofs must have a nonce of this server, and of its embedded issuer.
+    pub nonce: bool,
 }
 
 /// Where the server's certificate comes from.
@@ -254,6 +265,8 @@ pub struct ClientSettings {
     pub secret: Option<Secret>,
     /// Where a document describes this client (CIMD).
     pub metadata_url: Option<Url>,
+    /// Whether tokens are bound to a key of this account (RFC 9449).
+    pub dpop: bool,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
     pub token: Option<Secret>,
     /// Whether tokens are kept on disk for the next command.

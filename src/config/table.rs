@@ -54,6 +54,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "server.dpop_nonce",
+        variable: Some("SECUREMCP_DPOP_NONCE"),
+        default: Fallback::Value("false"),
+        doc: "whether DPoP proofs must have a nonce that this server, or its embedded issuer, gave minutes ago",
+        ..PLAIN
+    },
+    Key {
         path: "server.tls_cert",
         variable: Some("SECUREMCP_TLS_CERT"),
         flag: Some("--tls-cert"),
@@ -284,6 +291,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "scopes.require_dpop",
+        variable: Some("SECUREMCP_REQUIRE_DPOP"),
+        doc: "list: what needs one of these scopes takes only access tokens that are bound to a key (DPoP)",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
         path: "upstream.url",
         variable: Some("SECUREMCP_UPSTREAM_URL"),
         flag: Some("--upstream"),
@@ -452,6 +466,15 @@ pub(super) const KEYS: &[Key] = &[
         flag: Some("--client-metadata-url"),
         default: Fallback::Unset("none: a client is registered for logins"),
         doc: "the https URL of a document that describes this client (CIMD), for issuers that read such documents",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.dpop",
+        variable: Some("SECUREMCP_DPOP"),
+        flag: Some("--dpop"),
+        default: Fallback::Value("false"),
+        doc: "bind access tokens to a key of this account (DPoP), so that nobody else can use them",
         for_clients: true,
         ..PLAIN
     },

@@ -3,8 +3,8 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    ClientSettings, Config, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Redis,
-    Server, embedded, keys,
+    ClientSettings, Config, Dpop, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose,
+    Redis, Server, embedded, keys,
     problem::{Report, quoted},
     raw::Values,
     reader::Reader,
@@ -26,7 +26,11 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         server: server(&mut reader, environment),
         issuer: issuer(&mut reader),
         redis: redis(&mut reader),
-        scopes_supported: scopes(&mut reader),
+        scopes_supported: scopes(&mut reader, "scopes.supported"),
+        dpop: Dpop {
+            required_for: scopes(&mut reader, "scopes.require_dpop").unwrap_or_else(Scopes::none),
+            nonce: reader.required("server.dpop_nonce", values::switch),
+        },
         upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
         log: log(&mut reader, environment),
@@ -152,8 +156,8 @@ fn redis(reader: &mut Reader<'_>) -> Option<Redis> {
     Some(Redis { url: url?, ttl })
 }
 
-fn scopes(reader: &mut Reader<'_>) -> Option<Scopes> {
-    let scopes = reader.filled_list("scopes.supported", |text| Scopes::parse(text).map_err(refused))?;
+fn scopes(reader: &mut Reader<'_>, path: &'static str) -> Option<Scopes> {
+    let scopes = reader.filled_list(path, |text| Scopes::parse(text).map_err(refused))?;
     Some(scopes.iter().fold(Scopes::none(), |all, more| all.union(more)))
 }
 
@@ -187,6 +191,7 @@ fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
         metadata_url: reader.optional("client.metadata_url", values::document_url),
+        dpop: reader.required("client.dpop", values::switch),
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),

@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use super::{ACCESS_TOKEN_LIFETIME, RouteError, expiring::Expiring};
+use super::{ACCESS_TOKEN_LIFETIME, RouteError};
 use crate::{
     secret::sha256_base64url,
-    store::{PrivateDir, StoreError},
+    store::{Expiring, PrivateDir, StoreError},
 };
 
 /// How many revocations are kept. When there are as many, new ones are refused rather than old ones forgotten.

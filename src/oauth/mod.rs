@@ -13,7 +13,7 @@ pub mod resource;
 pub mod scope;
 pub mod token;
 
-pub use challenge::Challenge;
+pub use challenge::{Challenge, Scheme};
 pub use client_auth::AuthMethod;
 pub use error::{ErrorCode, ErrorResponse};
 pub use issuer::Issuer;

@@ -49,6 +49,7 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     };
     // The token has done its work: nothing behind this point sees it.
     parts.headers.remove(header::AUTHORIZATION);
+    parts.headers.remove(authn::DPOP);
     parts.extensions.insert(Arc::clone(&principal));
     let mut response = match parts.method {
         Method::POST => post(&app, parts, body, &principal).await,

@@ -11,6 +11,7 @@ mod body;
 mod check;
 mod docs;
 mod documents;
+mod dpop;
 mod envelope;
 mod error;
 mod gather;
@@ -57,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     asset::Asset,
     documents::Documents,
+    dpop::DpopPolicy,
     handler::Handler,
     in_flight::InFlight,
     layers::Layered,
@@ -70,7 +72,7 @@ use self::{
     trust::Trust,
 };
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Proofs},
     clock::SharedClock,
     config::{Config, IpNetwork},
     gateway::{self, Gateway},
@@ -120,6 +122,7 @@ struct Lasting {
     limiter: Arc<Limiter>,
     metrics: Metrics,
     trust: Trust,
+    proofs: Arc<Proofs>,
     /// Ends every stream and session.
     streams: CancellationToken,
     in_flight: InFlight,
@@ -135,6 +138,8 @@ struct App {
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
+    proofs: Arc<Proofs>,
+    dpop: DpopPolicy,
     rates: Rates,
     metrics: Metrics,
     /// Peers whose forwarded headers count.
@@ -175,6 +180,14 @@ pub enum StartError {
     /// The embedded issuer's state cannot be used.
     #[error(transparent)]
     Issuer(#[from] OpenError),
+    /// A proof is asked for with a scope that nothing needs.
+    #[error("`scopes.require_dpop` names `{scope}`, which is no scope of this server")]
+    UnknownScope {
+        /// As it was written.
+        scope: String,
+        /// Those that there are.
+        supported: String,
+    },
     /// There is no way to reach Redis.
     #[error(transparent)]
     Redis(#[from] RedisError),
@@ -205,6 +218,7 @@ impl Hint for StartError {
             },
             Self::State(error) => error.hint(),
             Self::Issuer(error) => error.hint(),
+            Self::UnknownScope { supported, .. } => Some(format!("its scopes are: {supported}")),
             Self::Redis(error) => error.hint(),
             Self::Net(error) => error.hint(),
             Self::SelfSigned { .. } => Some(
@@ -236,6 +250,8 @@ impl Server {
         let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
         let redis = config.redis.as_ref().map(|redis| Redis::open(&redis.url, names.resource().as_str()).map(Arc::new));
         let redis = redis.transpose()?;
+        dpop::check_scopes(&config.dpop, &scopes)?;
+        let proofs = Arc::new(Proofs::new(redis.clone(), Arc::clone(&clock)));
         let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), redis.as_ref(), metrics.clone())?;
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
@@ -263,6 +279,7 @@ impl Server {
             limiter: Arc::new(Limiter::new(config.redis.is_some())),
             metrics,
             trust,
+            proofs,
             streams: CancellationToken::new(),
             in_flight: InFlight::default(),
             draining: Arc::default(),
@@ -395,6 +412,12 @@ async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener,
 }
 
 impl Lasting {
+    /// What callers can be allowed.
+    fn scopes<'a>(&'a self, config: &'a Config) -> &'a Scopes {
+        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
+        self.trust.fixed_scopes().unwrap_or_else(configured)
+    }
+
     /// Everything in front of the tools, as this configuration wants it.
     fn routes(&self, config: &Config) -> Layered {
         let names = Names::new(&config.server, self.address);
@@ -410,12 +433,15 @@ impl Lasting {
             settings.session_store = Some(Arc::new(Notes));
         }
         let mcp = StreamableHttpService::new(move || Ok(handler.clone()), Arc::clone(&self.sessions), settings);
-        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
-        let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
+        let scopes = self.scopes(config).clone();
+        let dpop = DpopPolicy::new(&config.dpop, &scopes);
+        let page_client = self.trust.page_client(config);
         let app = Arc::new(App {
-            documents: Documents::new(&names, self.trust.issuer(), &scopes, self.trust.page_client(config)),
+            documents: Documents::new(&names, self.trust.issuer(), &scopes, page_client, dpop.is_always_needed),
             openapi: openapi::document(&self.tools),
             authenticator: self.trust.authenticator(config, &names),
+            proofs: Arc::clone(&self.proofs),
+            dpop,
             rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits, self.metrics.clone()),
             metrics: self.metrics.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),

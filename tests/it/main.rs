@@ -11,6 +11,7 @@ mod crash;
 mod dcr;
 mod deployment;
 mod docs;
+mod dpop;
 mod drain;
 mod files;
 mod gateway;
