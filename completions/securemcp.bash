@@ -492,7 +492,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__call)
-            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --help --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
+            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --help --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1948,7 +1948,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__get)
-            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2094,7 +2094,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2294,7 +2294,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2380,7 +2380,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__read)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2634,7 +2634,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__forget)
-            opts="-q -v -h --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2704,7 +2704,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__get)
-            opts="-q -v -h --scope --resource --grant --no-browser --header --new --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --grant --no-browser --header --new --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2870,7 +2870,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__inspect)
-            opts="-q -v -h --scope --resource --token-file --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2952,7 +2952,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__revoke)
-            opts="-q -v -h --scope --resource --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3030,7 +3030,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__tools)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -14,7 +14,8 @@ pub(super) const EVERYWHERE: &[Setting] =
     &[("client.server", "URL"), ("issuer.url", "URL"), ("issuer.backchannel_url", "URL"), ("state_dir", "DIR")];
 
 /// Settings of commands that get tokens.
-pub(super) const CLIENT: &[Setting] = &[("client.id", "ID"), ("client.secret", "FILE"), ("client.metadata_url", "URL")];
+pub(super) const CLIENT: &[Setting] =
+    &[("client.id", "ID"), ("client.secret", "FILE"), ("client.metadata_url", "URL"), ("client.dpop", "")];
 
 /// Adds a flag for each of these settings.
 pub(super) fn with_flags(command: Command, settings: &[Setting]) -> Command {

@@ -187,6 +187,7 @@ impl World {
             client_id: Some("cli".to_owned()),
             client_secret: Some(Secret::new("s3cret")),
             client_metadata_url: None,
+            dpop: false,
             grant: None,
             person: None,
             login_timeout: Duration::from_mins(1),

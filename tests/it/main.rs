@@ -12,6 +12,7 @@ mod dcr;
 mod deployment;
 mod docs;
 mod dpop;
+mod dpop_client;
 mod drain;
 mod files;
 mod gateway;
