@@ -276,6 +276,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l issuer-back
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s h -l help -d 'Print help, of the tool if there is one'
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
@@ -312,6 +313,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l issuer -d 
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s h -l help -d 'Print help'
@@ -369,6 +371,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -406,6 +409,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
@@ -466,6 +470,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -504,6 +509,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
@@ -656,8 +662,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
-complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l header -d 'Print a whole `Authorization: Bearer` header'
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l header -d 'Print a whole `Authorization` header'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l new -d 'Get a new token although a good one is kept'
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
@@ -689,6 +696,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
@@ -719,6 +727,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
@@ -747,6 +756,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'

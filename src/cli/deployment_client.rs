@@ -66,6 +66,7 @@ impl Registration {
             private_key: None,
             voucher: None,
             client_metadata_url: None,
+            dpop: false,
             grant: None,
             person: None,
             login_timeout: Duration::ZERO,

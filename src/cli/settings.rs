@@ -26,6 +26,7 @@ pub(super) const CLIENT: &[Setting] = &[
     ("client.identity_provider", "URL"),
     ("client.identity_provider_client_id", "ID"),
     ("client.identity_provider_client_secret", "FILE"),
+    ("client.dpop", ""),
 ];
 
 /// Adds a flag for each of these settings.

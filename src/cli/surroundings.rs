@@ -158,6 +158,7 @@ impl Surroundings {
             grant: None,
             person: None,
             login_timeout: self.globals.login_timeout,
+            dpop: client.dpop,
             token: client.token,
             scopes: wanted.scope.clone(),
             resource: wanted.resource.clone(),

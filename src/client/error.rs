@@ -136,6 +136,23 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A token that anybody could use, where one was asked for that nobody else can.
+    #[error("issuer `{issuer}` did not bind the token to the key of the DPoP proof: {problem}")]
+    NotBound {
+        /// Who.
+        issuer: String,
+        /// What it answered.
+        problem: String,
+    },
+    /// A token from elsewhere is bound to a key elsewhere, or to none.
+    #[error("a token that was brought along cannot be proved to be ours (`client.dpop`)")]
+    NoKeyOfToken,
+    /// The server takes only tokens that are bound to a key.
+    #[error("`{server}` takes only access tokens that are bound to a key (DPoP)")]
+    ProofNeeded {
+        /// Who.
+        server: String,
+    },
     /// 401, and nothing is left to try.
     #[error("`{server}` refused the {}{}", .source_kind.words(), because(.reason.as_deref()))]
     TokenRefused {
@@ -265,7 +282,7 @@ impl ClientError {
     /// Which exit code it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } => Kind::Usage,
+            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } | Self::NoKeyOfToken => Kind::Usage,
             Self::Net(NetError::TooLarge { .. }) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
@@ -297,6 +314,8 @@ impl ClientError {
             | Self::InitialTokenRefused { .. }
             | Self::NotKeycloak { .. }
             | Self::BadAnswer { .. }
+            | Self::NotBound { .. }
+            | Self::ProofNeeded { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
             Self::Status { .. }
@@ -331,6 +350,15 @@ impl Hint for ClientError {
             Self::NoIdentity { .. } => {
                 "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, \
                  or set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
+            }
+            Self::NotBound { .. } => {
+                "have the issuer bind tokens to keys (DPoP, RFC 9449); Keycloak 26.4 and later does unless it was switched off"
+            }
+            Self::NoKeyOfToken => {
+                "leave `--dpop` (`client.dpop`) out, or the token: then one is got that is bound to a key of this account"
+            }
+            Self::ProofNeeded { .. } => {
+                "add `--dpop`, or set `SECUREMCP_DPOP=true`: then tokens are bound to a key of this account"
             }
             Self::NoProof { .. } => {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`, or log in with it \

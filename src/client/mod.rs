@@ -41,6 +41,7 @@ mod listener;
 mod login;
 mod manage;
 mod mcp;
+mod possession;
 mod prune;
 mod quirks;
 mod reach;
@@ -96,6 +97,7 @@ use crate::{
 pub struct Client {
     settings: Arc<Settings>,
     web: Arc<Web>,
+    proofs: Arc<possession::Proofs>,
 }
 
 /// The HTTP clients, each made when it is first needed.
@@ -112,7 +114,7 @@ impl Client {
         let options = Options { timeout: settings.timeout, extra_roots: settings.extra_roots.clone() };
         let web = Arc::new(Web { options, plain: OnceLock::new(), secure: OnceLock::new() });
         web.at(&settings.server.url())?;
-        Ok(Self { settings: Arc::new(settings), web })
+        Ok(Self { settings: Arc::new(settings), web, proofs: Arc::default() })
     }
 
     /// What it was told.

@@ -40,6 +40,8 @@ pub struct Settings {
     pub person: Option<Arc<dyn Person>>,
     /// Bounds a login, from the page that is shown to the answer that comes back.
     pub login_timeout: Duration,
+    /// Whether tokens are bound to a key of this account, so that nobody else can use them (RFC 9449).
+    pub dpop: bool,
     /// A token from elsewhere: used as it is, never stored, never renewed.
     pub token: Option<Secret>,
     /// Scopes to ask for, instead of those that the server names.

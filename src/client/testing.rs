@@ -212,6 +212,7 @@ impl World {
             private_key: None,
             voucher: None,
             client_metadata_url: None,
+            dpop: false,
             grant: None,
             person: None,
             login_timeout: Duration::from_mins(1),

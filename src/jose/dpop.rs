@@ -3,7 +3,7 @@
 //! A pure function of proof, request and time. Whether a proof was used before, has the nonce that it needs, and is made
 //! with the key of the token beside it, is for whoever has that knowledge.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -241,7 +241,10 @@ fn with_plain_escapes(path: &str) -> String {
             character if character.is_ascii_alphanumeric() || matches!(character, '-' | '.' | '_' | '~') => {
                 plain.push(character);
             }
-            _ => plain.push_str(&format!("%{code:02X}")),
+            _ => {
+                // Writing to a string cannot fail.
+                let _ = write!(plain, "%{code:02X}");
+            }
         }
         rest = &after[2..];
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, Uri, header, request::Parts};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{
     App,
@@ -111,7 +111,7 @@ async fn judge(
     // By the names that are configured and never by `Host`, which a proxy, or an attacker, may have written.
     let url = app.names.url_of(ResourceIndex::of(parts), parts.uri.path());
     let request = dpop::Request { method: parts.method.as_str(), url: &url, access_token: Some(token) };
-    let proofs: Vec<_> = parts.headers.get_all(DPOP).iter().map(|value| value.as_bytes()).collect();
+    let proofs: Vec<_> = parts.headers.get_all(DPOP).iter().map(HeaderValue::as_bytes).collect();
     let proof = app.proofs.judge(&proofs, request, app.dpop.needs_nonce).await?;
     let principal = app.authenticator.authenticate(token, Some(&proof.thumbprint)).await?;
     Ok((principal, Some(proof)))
@@ -224,8 +224,6 @@ fn has_token_in_query(uri: &Uri) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     fn presented(values: &[&'static str], uri: &str) -> String {

@@ -13,6 +13,7 @@ mod dcr;
 mod deployment;
 mod docs;
 mod dpop;
+mod dpop_client;
 mod drain;
 mod features;
 mod files;

@@ -3,7 +3,11 @@
 
 use std::{fs, os::unix::fs::symlink, time::Duration};
 
-use securemcp::{client::StaleClient, clock::TestClock};
+use securemcp::{
+    client::StaleClient,
+    clock::{Clock as _, SystemClock, TestClock},
+    jose::{SigningKey, dpop},
+};
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -52,6 +56,7 @@ fn the_realm_that_ships() {
     {
         let desk = Desk::new(&keycloak, &[]);
         the_static_client_calls_tools(&desk);
+        bound_tokens_are_taken_with_their_key_only(&desk);
         refusals_name_their_cause(&desk);
         a_registered_client_lives(&desk);
         an_administrator_registers_a_machine(&desk);
@@ -117,6 +122,51 @@ fn the_static_client_calls_tools(desk: &Desk<'_>) {
     let echoed = echoed.json();
     assert_eq!((&echoed["tool"], &echoed["result"]["echo"]), (&json!("echo"), &json!("Hello!")));
     assert_eq!((&echoed["user"], &echoed["client"]), (&json!("service-account-mcp-server"), &json!("mcp-server")));
+}
+
+/// Keycloak binds tokens to keys (DPoP) by itself; its payload then says that its `typ` is `DPoP`.
+fn bound_tokens_are_taken_with_their_key_only(desk: &Desk<'_>) {
+    assert_eq!(desk.run(&STATIC, &["call", "--dpop", "echo", "hi"]).done(), "hi\n");
+    let got = desk.run(&STATIC, &["token", "get", "--dpop", "--output", "json"]).json();
+    assert_eq!(got["token_type"], "DPoP");
+    let token = got["access_token"].as_str().expect("a token").to_owned();
+    let inspected = desk.run(&STATIC, &["token", "inspect", "--dpop", "--output", "json"]).json();
+    assert_eq!((&inspected["claims"]["typ"], &inspected["accepted"]), (&json!("DPoP"), &json!(true)), "{inspected:#}");
+    let folder = desk.account.home().join(".local/state/securemcp/dpop-keys");
+    let files = fs::read_dir(folder).expect("the keys").map(|entry| entry.expect("an entry").path());
+    let names = files.filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with('.'));
+    let keys: Vec<_> = names.map(|path| fs::read_to_string(path).expect("text")).collect();
+    assert_eq!(keys.len(), 1, "one client at one issuer");
+    let key = SigningKey::from_pem(&keys[0]).expect("a key");
+    assert_eq!(inspected["bound_to"], key.kid());
+    let me = format!("{}/api/v1/me", desk.server.origin());
+    let proof = |key: &SigningKey, method: &str, url: &str, token: &str| {
+        let request = dpop::Request { method, url: &url.parse().expect("a URL"), access_token: Some(token) };
+        dpop::prove(key, request, None, SystemClock::shared().since_epoch()).expose().to_owned()
+    };
+    let status = |scheme: &str, proofs: &[&str]| {
+        let proofs: String = proofs.iter().map(|proof| format!(" -H 'DPoP: {proof}'")).collect();
+        let line =
+            format!("curl -sS -o /dev/null -w '%{{http_code}}' -H 'Authorization: {scheme} {token}'{proofs} {me}");
+        desk.account.shell(&line, &[]).done().to_owned()
+    };
+    let good = proof(&key, "GET", &me, &token);
+    assert_eq!(status("DPoP", &[&good]), "200");
+    let (one, two) = (proof(&key, "GET", &me, &token), proof(&key, "GET", &me, &token));
+    for (scheme, proofs, what) in [
+        ("DPoP", vec![good.as_str()], "a replayed proof"),
+        ("DPoP", vec![&*proof(&SigningKey::generate(), "GET", &me, &token)], "another key"),
+        ("DPoP", vec![&*proof(&key, "POST", &me, &token)], "another method"),
+        ("DPoP", vec![&*proof(&key, "GET", &desk.server.url(), &token)], "another URL"),
+        ("DPoP", vec![&*proof(&key, "GET", &me, "another token")], "another token"),
+        ("DPoP", vec![&one, &two], "two proofs"),
+        ("DPoP", vec![], "no proof"),
+        ("Bearer", vec![], "by itself"),
+        ("Bearer", vec![&*proof(&key, "GET", &me, &token)], "as a bearer token with a proof"),
+    ] {
+        assert_eq!(status(scheme, &proofs), "401", "{what}");
+    }
+    assert_eq!(status("DPoP", &[&one]), "200", "the twin, which was not used up beside another");
 }
 
 fn refusals_name_their_cause(desk: &Desk<'_>) {

@@ -287,6 +287,7 @@ impl Keycloak {
             client_id: None,
             client_secret: None,
             client_metadata_url: None,
+            dpop: false,
             grant: None,
             person: None,
             login_timeout: Duration::ZERO,
