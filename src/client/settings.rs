@@ -77,6 +77,7 @@ impl Settings {
             grant: None,
             person: None,
             login_timeout: Duration::from_mins(5),
+            dpop: false,
             token: None,
             scopes: None,
             resource: None,

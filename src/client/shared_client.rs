@@ -26,14 +26,14 @@ const KEY: &str = "client";
 
 /// Where replicas tell each other which client they are.
 #[derive(Debug)]
-pub struct SharedClient {
+pub(crate) struct SharedClient {
     redis: Arc<Redis>,
     sealer: Sealer,
 }
 
 impl SharedClient {
     /// In this Redis, sealed with this key, which all replicas have.
-    pub fn new(redis: Arc<Redis>, key: &Secret) -> Self {
+    pub(crate) fn new(redis: Arc<Redis>, key: &Secret) -> Self {
         Self { redis, sealer: Sealer::new(key, "the client of a deployment") }
     }
 
