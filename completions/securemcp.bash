@@ -522,7 +522,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__call)
-            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --answer --answer-json --help --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
+            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --answer --answer-json --help --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2060,7 +2060,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__get)
-            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2246,7 +2246,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2486,7 +2486,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2612,7 +2612,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__read)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2962,7 +2962,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__skill__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2982,6 +2982,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -3080,7 +3088,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__skill__subcmd__read)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3100,6 +3108,14 @@ _securemcp() {
                     ;;
                 --grant)
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --client-id)
@@ -3256,7 +3272,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__forget)
-            opts="-q -v -h --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3358,7 +3374,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__get)
-            opts="-q -v -h --scope --resource --grant --no-browser --header --new --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --grant --no-browser --header --new --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3556,7 +3572,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__inspect)
-            opts="-q -v -h --scope --resource --token-file --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3670,7 +3686,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__revoke)
-            opts="-q -v -h --scope --resource --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3780,7 +3796,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__tools)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -542,6 +542,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
@@ -568,6 +570,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -577,6 +580,8 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
@@ -603,6 +608,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
