@@ -316,7 +316,7 @@ async fn what_the_lane_does_not_know_goes_the_long_way() {
         (good().with("mcp-name", "=?base64?cHVwcGV0?="), 200, None),
         (good().with("accept", "application/json;q=0.5, text/event-stream"), 200, None),
         (regional.of_tool("\"regional\"", "regional").and("mcp-param-region", "north"), 200, None),
-        (Asked { params: "", ..good() }.of_tool("\"curious\"", "curious"), 200, None),
+        (Asked { params: "", ..good() }.of_tool("\"curious\"", "curious"), 400, Some(-32021)),
         (Asked { more: r#""more":1,"#, ..good() }, 200, None),
         (Asked { params: r#""arguments":{"say":"x"},"task":{},"#, ..good() }, 200, None),
         (Asked { params: r#""arguments":{"say":"x"},"inputResponses":{},"#, ..good() }, 200, None),
