@@ -128,7 +128,7 @@ struct Lists<D, L> {
 /// A list as one caller sees it.
 struct Shown<L> {
     items: Vec<L>,
-    /// Whether every caller sees the same.
+    /// Whether every caller sees the same, whatever becomes of the list: nothing in it is a guarded server's.
     is_public: bool,
 }
 
@@ -157,7 +157,7 @@ impl<D, L: Clone> Lists<D, L> {
             shows(is_of_upstream, scopes, principal, show_locked)
         };
         let seen = self.of.iter().zip(&self.items).filter(|(definition, _)| is_shown(definition));
-        let is_public = show_locked || !self.of.iter().any(|definition| locks(definition).0);
+        let is_public = !self.of.iter().any(|definition| locks(definition).0);
         Shown { items: seen.map(|(_, item)| item.clone()).collect(), is_public }
     }
 }

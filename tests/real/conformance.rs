@@ -54,7 +54,7 @@ fn whole(revision: &str) -> BTreeMap<String, Vec<Value>> {
     let account = Account::new();
     let server = account.serve_example();
     assert_eq!(status_of(server.port, "/mcp"), Some(401), "authentication is on");
-    let token = account.token(&server.url());
+    let token = account.token_for(&server.url(), "mcp:read mcp:write");
     let foreign = Foreign::new();
     let port = free_port();
     let _proxy = foreign.proxy(port, server.port, &token);
