@@ -8,8 +8,8 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
-        Implementation, ListToolsResult, PaginatedRequestParams, RequestStateCodec, ServerCapabilities, ServerConfig,
-        Tool,
+        Implementation, JsonObject, ListToolsResult, PaginatedRequestParams, RequestStateCodec, ServerCapabilities,
+        ServerConfig, Tool,
     },
     service::RequestContext,
 };
@@ -92,8 +92,7 @@ impl Handler {
         let shows = definition.as_ref().and_then(|definition| definition.shows);
         let asks = definition.is_some_and(|definition| definition.asks);
         if !asks && state.is_none() {
-            let call = self.call_context(principal, context.ct, Arc::new(NoAsk));
-            return self.answer(shows, shared.tools.call(&request.name, arguments, &call).await);
+            return self.run_alone(principal, context.ct, &request.name, shows, arguments).await;
         }
         // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
         let Some(capabilities) = context.meta.client_capabilities() else {
@@ -114,6 +113,19 @@ impl Handler {
             return Ok(question.into());
         }
         self.answer(shows, result)
+    }
+
+    /// Runs a tool that has nobody to ask.
+    pub(super) async fn run_alone(
+        &self,
+        principal: Arc<Principal>,
+        cancel: CancellationToken,
+        name: &str,
+        shows: Option<&str>,
+        arguments: JsonObject,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let call = self.call_context(principal, cancel, Arc::new(NoAsk));
+        self.answer(shows, self.shared.tools.call(name, arguments, &call).await)
     }
 
     fn answer(&self, shows: Option<&str>, result: Result<Output, CallError>) -> Result<CallToolResponse, ErrorData> {
@@ -210,9 +222,9 @@ fn principal(context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, Err
     principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
 }
 
-/// A panic as an error. rmcp runs calls on tasks of its own, where the layer around the routes cannot catch it: nobody
-/// would ever answer.
-async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
+/// A panic as an error, in a caller's own terms. Of rmcp's calls, which run on tasks of their own, nobody would ever hear
+/// otherwise: the layer around the routes cannot catch it there.
+pub(super) async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
     // The panic hook has logged what happened and where.
     let answer = AssertUnwindSafe(call).catch_unwind().await;
     answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None)))
@@ -235,7 +247,7 @@ fn foreign_state(principal: &Principal, tool: &str) -> ErrorData {
 }
 
 /// What a `requestState` is good for: this caller, this tool, these arguments.
-fn binding(principal: &Principal, tool: &str, arguments: &rmcp::model::JsonObject) -> Vec<u8> {
+fn binding(principal: &Principal, tool: &str, arguments: &JsonObject) -> Vec<u8> {
     let arguments = serde_json::to_vec(arguments).expect("JSON values");
     let parts = json!([principal.issuer, principal.subject, principal.client_id, tool, sha256_base64url(&arguments)]);
     parts.to_string().into_bytes()

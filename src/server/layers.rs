@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, route};
+use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, rest, route};
 use crate::{
     issuer,
     telemetry::{
@@ -120,8 +120,12 @@ impl Layered {
     async fn dispatch(mut self, request: Request) -> Response<Body> {
         let is_from_no_page = !request.headers().contains_key(header::ORIGIN);
         // Most of the load, to which neither routing nor CORS would add anything.
-        if is_from_no_page && request.method() == Method::POST && request.uri().path() == MCP_PATH {
-            return Box::pin(mcp::endpoint(State(self.app), request)).await;
+        if is_from_no_page && request.method() == Method::POST {
+            match request.uri().path() {
+                MCP_PATH => return Box::pin(mcp::endpoint(State(self.app), request)).await,
+                path if rest::is_call(path) => return Box::pin(rest::call(State(self.app), request)).await,
+                _ => {}
+            }
         }
         // The CORS layer takes every `OPTIONS` for a preflight; one that asks for no method is a question to the route.
         let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);

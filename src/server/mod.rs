@@ -16,6 +16,7 @@ mod error;
 mod gather;
 mod handler;
 mod in_flight;
+mod lane;
 mod layers;
 mod limiter;
 mod linger;
@@ -59,6 +60,7 @@ use self::{
     documents::Documents,
     handler::Handler,
     in_flight::InFlight,
+    lane::Lane,
     layers::Layered,
     limiter::Limiter,
     names::Names,
@@ -148,6 +150,7 @@ struct App {
     redis: Option<Arc<Redis>>,
     shared_sessions: Option<Arc<SharedSessions>>,
     mcp: StreamableHttpService<Handler, Sessions>,
+    lane: Lane,
     clock: SharedClock,
     max_body_bytes: usize,
     /// What browsers are told about plain http.
@@ -428,6 +431,7 @@ impl Lasting {
             redis: self.redis.clone(),
             shared_sessions: self.shared_sessions.clone(),
             mcp,
+            lane: Lane::new(self.handler.clone(), &self.tools),
             clock: Arc::clone(&self.clock),
             max_body_bytes: config.server.max_body_bytes,
             hsts: config.server.hsts_max_age.map(hsts),

@@ -72,6 +72,11 @@ pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Respo
     held_until_sent(&app, response, guard)
 }
 
+/// Whether a tool is called at this path: it is the prefix and one segment.
+pub(super) fn is_call(path: &str) -> bool {
+    path.strip_prefix(TOOLS).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// Where a tool is called.
 pub(super) fn endpoint(definition: &Definition) -> String {
     format!("{TOOLS}{}", definition.name)
@@ -166,4 +171,17 @@ fn listed(definition: &Definition) -> Value {
 fn private(value: &Value) -> Response<Body> {
     let body = json_response(StatusCode::OK, value.to_string().into());
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_call;
+
+    #[test]
+    fn a_tool_is_one_segment_below_the_tools() {
+        assert!(is_call("/api/v1/tools/echo") && is_call("/api/v1/tools/%65cho"), "as the router has it");
+        for path in ["/api/v1/tools", "/api/v1/tools/", "/api/v1/tools/a/b", "/api/v1/tools//a", "/api/v1/me", "/mcp"] {
+            assert!(!is_call(path), "{path}");
+        }
+    }
 }
