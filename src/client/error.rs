@@ -282,15 +282,16 @@ impl ClientError {
     /// Which exit code it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } | Self::NoKeyOfToken => Kind::Usage,
+            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } | Self::NoKeyOfToken | Self::SealedByOther => {
+                Kind::Usage
+            }
             Self::Net(NetError::TooLarge { .. }) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::UpstreamDown { .. }
+            | Self::NotShared(_)
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Refused { code, .. } if may_pass(code) => Kind::Unreachable,
-            Self::NotShared(_) => Kind::Unreachable,
-            Self::SealedByOther => Kind::Usage,
             Self::Store(_) => Kind::Local,
             Self::Login(error) => error.kind(),
             Self::Discover(error) => error.kind(),

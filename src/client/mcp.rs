@@ -72,7 +72,7 @@ impl Client {
         let (held, era) = self.recall().await?;
         let bearer = Arc::new(Bearer::new(self.clone(), held));
         let handler = Handler::new(host, bearer);
-        let open = RwLock::new(Arc::new(self.open(&handler, era).await?));
+        let open = RwLock::new(Arc::new(Box::pin(self.open(&handler, era)).await?));
         Ok(Session { client: self.clone(), handler, open })
     }
 

@@ -239,7 +239,7 @@ impl Client {
     /// It is on the disk before it is returned: the secret is shown once, and whoever loses it leaves a dead client behind.
     pub(crate) async fn register(&self, request: RegistrationRequest) -> Result<Registered, ClientError> {
         let issuer = self.issuer_to_register_at().await?;
-        let (saved, reused) = self.register_at(issuer, request, For::Here).await?;
+        let (saved, reused) = Box::pin(self.register_at(issuer, request, For::Here)).await?;
         Ok(self.registered(saved, reused))
     }
 

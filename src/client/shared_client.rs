@@ -68,7 +68,7 @@ impl Client {
         shared: &SharedClient,
     ) -> Result<Option<Registered>, ClientError> {
         let Some(turn) = Lease::take(&shared.redis, TURN).await? else { return Ok(None) };
-        let done = turn.during(self.register_in_turn(request, shared, &turn)).await;
+        let done = turn.during(Box::pin(self.register_in_turn(request, shared, &turn))).await;
         turn.end().await;
         done
     }

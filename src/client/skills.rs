@@ -3,8 +3,8 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use rmcp::model::{
-    ReadResourceResult, ResourceContents, Skill, SkillIntegrityError, SkillResources, SkillValidationError,
-    validate_skills,
+    ReadResourceResult, ResourceContents, ServerCapabilities, Skill, SkillIntegrityError, SkillResources,
+    SkillValidationError, validate_skills,
 };
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ impl Hint for SkillError {
 impl Session {
     /// Every skill of the server, page by page. None of their files is read.
     pub async fn list_skills(&self) -> Result<Vec<Skill>, ClientError> {
-        self.offers("skills", |capabilities| capabilities.supports_skills()).await?;
+        self.offers("skills", ServerCapabilities::supports_skills).await?;
         let skills = self.ask((), |open, ()| Box::pin(async move { open.running.list_all_skills().await })).await?;
         validate_skills(&skills).map_err(|error: SkillValidationError| SkillError::Listed(said(&error.to_string())))?;
         Ok(skills)

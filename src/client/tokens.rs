@@ -302,7 +302,7 @@ impl Client {
             found => found?,
         };
         match self.whose(&discovery.issuer.issuer).await? {
-            Whose::Client(identity) => self.obtain_as_machine(&need, &discovery, &identity).await,
+            Whose::Client(identity) => Box::pin(self.obtain_as_machine(&need, &discovery, &identity)).await,
             Whose::Person => Box::pin(self.obtain_by_login(&need, &discovery)).await,
         }
     }

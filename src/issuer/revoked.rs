@@ -37,7 +37,7 @@ impl Revoked {
     /// Whether the token of this `jti` is revoked.
     pub(super) fn contains(&self, token_id: &str) -> bool {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        names.len() > 0 && names.contains(&sha256_base64url(token_id.as_bytes()))
+        !names.is_empty() && names.contains(&sha256_base64url(token_id.as_bytes()))
     }
 
     /// Revokes until `until`. Blocks on the disk; when it returns, the revocation is there and in force.

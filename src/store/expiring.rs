@@ -58,6 +58,11 @@ impl Expiring {
         self.names.len()
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Forgets, and returns, what mattered only until `now`.
     pub fn prune(&mut self, now: u64) -> Vec<Arc<str>> {
         let mut forgotten = Vec::new();
