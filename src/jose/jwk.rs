@@ -1,10 +1,9 @@
 //! An issuer's public keys, and a single one beside what it signed: RFC 7517.
 
-use std::collections::HashMap;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::algorithm_named;
 use crate::secret::sha256_base64url;
@@ -155,7 +154,7 @@ impl VerifyingKey {
     /// See [`NotAPublicKey`]. A member that occurs twice makes a key unusable: two parsers could read two keys.
     pub(super) fn embedded(jwk: &str) -> Result<(Self, String), NotAPublicKey> {
         let unusable = |_| NotAPublicKey::Unusable;
-        let members: HashMap<String, IgnoredAny> = serde_json::from_str(jwk).map_err(unusable)?;
+        let members: Map<String, Value> = serde_json::from_str(jwk).map_err(unusable)?;
         if PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member)) {
             return Err(NotAPublicKey::Private);
         }
