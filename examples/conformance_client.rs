@@ -106,6 +106,7 @@ async fn settings(server: &str, scenario: &str, context: &Context, state: std::p
     };
     settings.client_metadata_url = Some(Url::parse(METADATA_URL)?);
     settings.person = Some(Arc::new(Browser::new()?));
+    settings.dpop = scenario.starts_with("auth/dpop");
     if scenario == "auth/pre-registration" {
         settings.grant = Some(Grant::AuthorizationCode);
     }

@@ -17,7 +17,7 @@ const DELAY: Duration = Duration::from_millis(300);
 const TURN: Duration = Duration::from_millis(100);
 
 /// How finely a bar is divided.
-const STEPS: u64 = 1000;
+const STEPS: u32 = 1000;
 
 /// Takes the line away when it is dropped, however the work ended.
 struct Spinner<'s>(&'s Turning);
@@ -56,7 +56,7 @@ impl State {
             return;
         };
         let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(STEPS), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(Some(STEPS.into()), ProgressDrawTarget::stderr());
             bar.set_style(style(false));
             bar.enable_steady_tick(TURN);
             bar
@@ -69,7 +69,7 @@ impl State {
         let part = progress.total.map(|total| progress.done / total).filter(|part| part.is_finite());
         bar.set_style(style(part.is_some()));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
-        bar.set_position((part.unwrap_or_default().clamp(0.0, 1.0) * STEPS as f64) as u64);
+        bar.set_position((part.unwrap_or_default().clamp(0.0, 1.0) * f64::from(STEPS)) as u64);
         bar.set_message(in_words(progress));
     }
 }

@@ -17,7 +17,8 @@ use rmcp::{
     model::{
         ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult, CustomRequest, CustomResult,
         ElicitRequestParams, ElicitResult, ElicitationCapability, ErrorCode, ErrorData, Implementation,
-        ListRootsResult, LoggingMessageNotificationParam, ProgressNotificationParam, ProtocolVersion, SamplingMessage,
+        ListRootsResult, LoggingMessageNotificationParam, ProgressNotificationParam, ProgressToken, ProtocolVersion,
+        SamplingMessage,
     },
     service::{NotificationContext, RequestContext, RoleClient},
 };
@@ -60,6 +61,8 @@ struct Shared {
     /// People answer one question at a time.
     turn: tokio::sync::Mutex<()>,
     unanswered: Mutex<Option<Unanswered>>,
+    /// That of the request under way.
+    progress_token: Mutex<Option<ProgressToken>>,
 }
 
 impl Handler {
@@ -74,6 +77,11 @@ impl Handler {
     /// The least important log lines that somebody wants to hear.
     pub(super) fn wants(&self) -> Option<Level> {
         self.host.listener.as_ref()?.wants()
+    }
+
+    /// Hears of no other request's progress.
+    pub(super) fn follows(&self, token: ProgressToken) {
+        *self.shared.progress_token.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
     }
 
     /// The question that found no answer, if there was one.
@@ -190,7 +198,9 @@ impl ClientHandler for Handler {
     }
 
     async fn on_progress(&self, params: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
-        if let Some(listener) = &self.host.listener {
+        let followed = self.shared.progress_token.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(listener) = self.host.listener.as_ref().filter(|_| followed == Some(params.progress_token.clone()))
+        {
             listener.progress(params.into());
         }
     }

@@ -14,9 +14,8 @@
 //! let mut settings = Settings::new(Resource::parse("https://mcp.example/mcp")?, "/var/lib/caller".into());
 //! (settings.client_id, settings.client_secret) = (Some("caller".into()), Some(Secret::new("..")));
 //! let session = Client::new(settings)?.connect(Host::default()).await?;
-//! for tool in session.list_tools().await? {
-//!     println!("{}", tool.name);
-//! }
+//! let result = session.call_tool("echo", serde_json::Map::from_iter([("message".to_owned(), "Hello!".into())])).await?;
+//! assert_ne!(result.is_error, Some(true));
 //! session.close().await;
 //! # Ok(())
 //! # }

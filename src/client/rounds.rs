@@ -119,6 +119,7 @@ impl Open {
             options.meta = Some(meta);
         }
         let handle = self.running.send_cancellable_request(request, options).await?;
+        self.running.service().follows(handle.progress_token.clone());
         let id = handle.id.clone();
         self.under_way().insert(id.clone());
         let answered = handle.await_response().await;

@@ -263,6 +263,29 @@ fn how_far_the_server_is_can_be_seen_at_a_terminal() {
 }
 
 #[test]
+fn s14_the_progress_of_something_else_is_not_shown() {
+    for modern in GENERATIONS {
+        let params = json!({"progress": 3, "total": 4, "message": "foreign", "progressToken": "another"});
+        let foreign = Step::Tell(json!({"method": "notifications/progress", "params": params}));
+        let talker = Talker::start(modern, &[foreign, progress(1, "ours")]);
+        let told = Account::new().run(&call(&talker, &["-v"]));
+        told.done();
+        assert!(told.stderr.contains("progress 1/4: ours\n") && !told.stderr.contains("foreign"), "{told:#?}");
+    }
+}
+
+#[test]
+fn c15_a_server_that_only_says_that_it_works_is_left_and_told_so() {
+    for modern in GENERATIONS {
+        let talker = Talker::start(modern, &[progress(1, "packing"), Step::Hang]);
+        let left = Account::new().run(&call(&talker, &["--timeout", "1s"]));
+        left.failed(5, &["did not answer within 1 s"]);
+        talker.hears("gone");
+        assert_eq!(talker.heard("notifications/cancelled").len(), usize::from(!modern));
+    }
+}
+
+#[test]
 fn the_log_of_a_server_is_for_those_who_want_it() {
     for modern in GENERATIONS {
         let many = (0..2000).map(|_| log("info", "again"));

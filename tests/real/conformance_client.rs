@@ -14,12 +14,11 @@ use crate::harness::{Foreign, figure};
 const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
 
 /// Checks that say nothing, each with the reason why that is right.
-const SKIPPED: [(&str, &str, &str); 5] = [
+const SKIPPED: [(&str, &str, &str); 4] = [
     ("http-standard-headers", "sep-2243-client-includes-standard-headers", "2026-07-28 has no `initialize`"),
     ("http-standard-headers", "sep-2243-client-includes-standard-headers", "nor what follows it"),
     ("request-metadata", "sep-2575-client-declares-roots-capability", "the client has no roots"),
     ("request-metadata", "sep-2575-client-declares-sampling-capability", "it has no model unless it is given one"),
-    ("request-metadata", "sep-2575-client-declares-elicitation-capability", "nobody is there to be asked"),
 ];
 
 /// Warnings, each with the reason why it is right.

@@ -32,7 +32,7 @@ pub(crate) struct Talker {
 /// What its tool does, one after the other.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    /// Sends a notification; `progressToken` becomes that of the call.
+    /// Sends a notification; a progress without a token is that of the call.
     Tell(Value),
     /// Asks by this name. Since 2026, what is asked one after the other is one round.
     Ask(&'static str, Value),
@@ -168,7 +168,7 @@ fn work(shared: &Arc<Shared>, rules: Rules, message: Value) -> Response<Body> {
                 _ if !round.is_empty() && !matches!(step, Step::Ask(..)) => break,
                 Step::Tell(mut told) if is_first => {
                     told["jsonrpc"] = "2.0".into();
-                    if told["method"] == "notifications/progress" {
+                    if told["method"] == "notifications/progress" && told["params"]["progressToken"].is_null() {
                         told["params"]["progressToken"] = params["_meta"]["progressToken"].clone();
                     }
                     send(&told);
