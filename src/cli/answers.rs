@@ -230,7 +230,7 @@ mod tests {
         Given::Words(words.iter().map(|word| pair(word).unwrap()).collect())
     }
 
-    fn values(values: Value) -> Given {
+    fn values(values: &Value) -> Given {
         Given::Values(values.as_object().unwrap().clone())
     }
 
@@ -268,9 +268,9 @@ mod tests {
             (Given::Nothing, false),
             (words(&["b=1"]), false),
             (words(&["a=1"]), true),
-            (values(json!({"b": 1})), false),
-            (values(json!({"a": "1"})), true),
-            (values(json!({})), true),
+            (values(&json!({"b": 1})), false),
+            (values(&json!({"a": "1"})), true),
+            (values(&json!({})), true),
         ] {
             let answering = answering(given);
             let answered = asked(&answering, plain.clone(), &[]).await;
@@ -304,7 +304,7 @@ mod tests {
             let given = format!("{name}=x");
             let (problem, hint) = asked(&answering(words(&[&given])), properties.clone(), &[name]).await.unwrap_err();
             assert!(problem.contains("looks like a secret") && hint.contains("--answer-json @FILE"), "{problem}");
-            let filled = asked(&answering(values(json!({name: "x"}))), properties, &[name]).await.unwrap();
+            let filled = asked(&answering(values(&json!({name: "x"}))), properties, &[name]).await.unwrap();
             assert_eq!(filled, json!({name: "x"}), "the twin");
         }
         assert!(!looks_secret("key") && !looks_secret("name"));

@@ -79,7 +79,9 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
     let sampler =
         options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
     surroundings
-        .in_session(&options.access, sampler, async |session| talk(options, tool, given, session, surroundings).await)
+        .in_session(&options.access, sampler, async |session| {
+            Box::pin(talk(options, tool, given, session, surroundings)).await
+        })
         .await
 }
 
@@ -109,7 +111,7 @@ async fn talk(
     // A command that answers questions has the terminal to itself.
     let result = match &options.sampling_command {
         Some(_) => call.await,
-        None => surroundings.waiting("waiting for the tool", call).await,
+        None => Box::pin(surroundings.waiting("waiting for the tool", call)).await,
     };
     let is_refusal = match &result {
         Ok(result) => result.is_error == Some(true),

@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_is_not_filled_in_gets_the_servers_defaults_or_stays_away() {
-        let filled = form().fill(object(json!({"name": "Ada", "count": 4}))).unwrap();
+        let filled = form().fill(object(&json!({"name": "Ada", "count": 4}))).unwrap();
         assert_eq!(Value::Object(filled), json!({"name": "Ada", "count": 4, "size": "l", "sure": false}));
         let problem = form().fill(Map::new()).unwrap_err();
         assert_eq!(problem, FormProblem::Missing("name".to_owned()), "it has no default");
@@ -240,7 +240,7 @@ mod tests {
             ("days", json!(["tu"]), json!([])),
             ("mail", json!("ada"), json!("ada@example.com")),
         ] {
-            let (form, mut given) = (form(), object(json!({"name": "Ada"})));
+            let (form, mut given) = (form(), object(&json!({"name": "Ada"})));
             let field = form.fields.iter().find(|field| field.name == name).unwrap().clone();
             given.insert(name.to_owned(), bad.clone());
             let problem = form.fill(given.clone()).unwrap_err().to_string();

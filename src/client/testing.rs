@@ -632,12 +632,12 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
         },
         Some("tools/call") if rules.samples => {
             let questions = vec![("q".to_owned(), sampling())];
-            over_stream(world, rules, message, questions, |answers| told(&answers["q"]["content"]["text"])).await
+            over_stream(world, rules, message, questions, |answers| told(&answers["q"]["content"]["text"]))
         }
         Some("tools/call") if !rules.asks.is_empty() && rules.modern => result(next_round(rules, &message["params"])),
         Some("tools/call") if !rules.asks.is_empty() || !rules.tells.is_empty() => {
             let questions = rules.asks.iter().flat_map(|round| round.as_object().unwrap().clone()).collect();
-            over_stream(world, rules, message, questions, |answers| told(&answers.to_string().into())).await
+            over_stream(world, rules, message, questions, |answers| told(&answers.to_string().into()))
         }
         Some("tools/call") if message["params"]["name"] == "fail" => {
             error(json!({"code": -32602, "message": "no \u{1b}[31mtool\nhere"}))
@@ -686,7 +686,7 @@ fn sampling() -> Value {
 }
 
 /// What is told and asked comes over the stream that will carry the result.
-async fn over_stream(
+fn over_stream(
     world: &Inner,
     rules: &Rules,
     message: &Value,
@@ -699,12 +699,12 @@ async fn over_stream(
     let event = |value: &Value| Bytes::from(format!("data: {value}\n\n"));
     let (id, token) = (message["id"].clone(), message["params"]["_meta"]["progressToken"].clone());
     let mut tells = rules.tells.clone();
-    tells.iter_mut().for_each(|told| {
+    for told in &mut tells {
         told["jsonrpc"] = "2.0".into();
         if told["method"] == "notifications/progress" {
             told["params"]["progressToken"] = token.clone();
         }
-    });
+    }
     tokio::spawn(async move {
         for told in tells {
             events.send(event(&told)).await.unwrap();

@@ -290,7 +290,7 @@ mod tests {
         issuer.with_assertion("/token", &used, &[]).await.is_refused(401, "invalid_client");
         issuer.advance(60);
         issuer.local_token().await;
-        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().len(), 1);
+        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().count(), 1);
     }
 
     #[tokio::test]

@@ -190,7 +190,7 @@ mod tests {
             vec![holder.proof_for("GET", &url, None, now)],
             vec![holder.proof_for("POST", &format!("{ISSUER}/mcp"), None, now)],
             vec![holder.proof_for("POST", "http://localhost:8000/token", None, now)],
-            vec![holder.proof_for("POST", &url, None, now - Duration::from_secs(61))],
+            vec![holder.proof_for("POST", &url, None, now.saturating_sub(Duration::from_secs(61)))],
             vec![holder.proof_for("POST", &url, None, now + Duration::from_secs(31))],
             vec![String::new()],
             vec!["x".repeat(9000)],

@@ -44,7 +44,7 @@ impl Revoked {
     pub(super) fn add(&self, token_id: &str, until: u64, now: u64) -> Result<(), RouteError> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.forget_expired(now);
-        if self.names.read().unwrap_or_else(PoisonError::into_inner).len() >= MAX_REVOKED {
+        if self.names.read().unwrap_or_else(PoisonError::into_inner).count() >= MAX_REVOKED {
             return Err(RouteError::Full("too many revoked tokens are kept; try again in some minutes"));
         }
         let name = sha256_base64url(token_id.as_bytes());

@@ -31,7 +31,7 @@ impl Expiring {
         if self.contains(name) {
             return Err(NotUsable::Used);
         }
-        if self.len() >= most {
+        if self.count() >= most {
             return Err(NotUsable::Full);
         }
         self.insert(name, until);
@@ -54,7 +54,7 @@ impl Expiring {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.names.len()
     }
 
@@ -99,6 +99,6 @@ mod tests {
         assert_eq!(names.prune(10), [Arc::<str>::from("early")]);
         assert!(!names.contains("early") && names.contains("late"));
         assert_eq!(names.prune(u64::MAX).len(), 1);
-        assert_eq!(names.len(), 0);
+        assert_eq!(names.count(), 0);
     }
 }

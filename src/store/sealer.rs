@@ -56,23 +56,23 @@ mod tests {
     fn what_is_sealed_opens_with_its_key_its_purpose_and_its_place_only() {
         let secret = Secret::new("correct");
         let sealer = Sealer::new(&secret, "a");
-        let sealed = sealer.seal("here", b"the secret text");
-        assert!(!sealed.contains("the") && sealer.seal("here", b"the secret text") != sealed);
-        assert_eq!(Sealer::new(&secret, "a").open("here", sealed.as_bytes()).unwrap(), b"the secret text");
-        assert_eq!(Sealer::new(&Secret::new("incorrect"), "a").open("here", sealed.as_bytes()), None);
-        assert_eq!(Sealer::new(&secret, "b").open("here", sealed.as_bytes()), None);
-        assert_eq!(sealer.open("there", sealed.as_bytes()), None);
+        let opaque = sealer.seal("here", b"the secret text");
+        assert!(!opaque.contains("the") && sealer.seal("here", b"the secret text") != opaque);
+        assert_eq!(Sealer::new(&secret, "a").open("here", opaque.as_bytes()).unwrap(), b"the secret text");
+        assert_eq!(Sealer::new(&Secret::new("incorrect"), "a").open("here", opaque.as_bytes()), None);
+        assert_eq!(Sealer::new(&secret, "b").open("here", opaque.as_bytes()), None);
+        assert_eq!(sealer.open("there", opaque.as_bytes()), None);
     }
 
     #[test]
     fn what_was_changed_does_not_open() {
         let sealer = Sealer::new(&Secret::new("correct"), "a");
-        let sealed = sealer.seal("here", b"text").into_bytes();
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone();
+        let opaque = sealer.seal("here", b"text").into_bytes();
+        for at in 0..opaque.len() {
+            let mut changed = opaque.clone();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
             assert_eq!(sealer.open("here", &changed), None, "{at}");
-            assert_eq!(sealer.open("here", &sealed[..at]), None, "{at}");
+            assert_eq!(sealer.open("here", &opaque[..at]), None, "{at}");
         }
         for odd in [&b""[..], b"=", b"\xff\xfe", b"plain text"] {
             assert_eq!(sealer.open("here", odd), None);

@@ -41,7 +41,7 @@ impl Bound {
         let key = SigningKey::generate();
         let token = guarded.token(&json!({"cnf": {"jkt": key.kid()}}));
         // So that a stale proof is not one from before the start as well.
-        guarded.server.clock.advance(Duration::from_secs(120));
+        guarded.server.clock.advance(Duration::from_mins(2));
         Self { guarded, key, token }
     }
 
@@ -171,7 +171,7 @@ async fn a_proof_is_good_once() {
     let proof = bound.proof();
     bound.accepts(&proof, "the twin").await;
     bound.refuses(&[&proof], "invalid_dpop_proof", "at once").await;
-    bound.server().clock.advance(Duration::from_secs(60));
+    bound.server().clock.advance(Duration::from_mins(1));
     bound.refuses(&[&proof], "invalid_dpop_proof", "at the end of its life").await;
     bound.accepts(&bound.proof(), "another").await;
 }
@@ -394,7 +394,7 @@ async fn a_nonce_can_be_needed() {
     bound.refuses(&[&with(Some("made-up"))], "use_dpop_nonce", "another nonce").await;
     let answer = bound.call(&[&with(Some(&nonce))]).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["dpop-nonce"].as_bytes()), (200, nonce.as_bytes()));
-    clock.advance(Duration::from_secs(240));
+    clock.advance(Duration::from_mins(4));
     bound.refuses(&[&with(Some(&nonce))], "use_dpop_nonce", "an old nonce").await;
     let plain = bound.guarded.token(&json!({"exp": NOW + 900}));
     let plain = bound.server().call(&plain, "echo", json!({"message": "hi"})).await;

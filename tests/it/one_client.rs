@@ -53,7 +53,7 @@ impl World {
     }
 
     /// Starts this replica, and ends it when it has said this.
-    fn says(&self, replica: &Account, words: &str) -> Value {
+    fn says(replica: &Account, words: &str) -> Value {
         let mut serve = replica.start(&[]);
         let said = event(&mut serve, words);
         end(serve);
@@ -111,7 +111,9 @@ fn replicas_with_state_directories_of_their_own_register_once() {
         assert_eq!(on_disk(replica)["client"]["client_secret"], "secret-of-the-registered");
         assert!(on_disk(replica).get("is_untold").is_none());
     }
-    serving.into_iter().for_each(|serve| drop(end(serve)));
+    for serve in serving {
+        end(serve);
+    }
 
     // In Redis it can be read by nobody else.
     let kept = format!("{:?}", world.redis().kept());
@@ -122,10 +124,10 @@ fn replicas_with_state_directories_of_their_own_register_once() {
 
     // Neither does a new replica, nor a Redis that was emptied, nor both after one another.
     world.liar.lie("POST /register", Lie::Answer(401, json!({"error": "invalid_token"})));
-    world.says(&world.replica(), KEPT);
+    World::says(&world.replica(), KEPT);
     world.redis().empty();
-    world.says(&replicas[2], KEPT);
-    world.says(&world.replica(), KEPT);
+    World::says(&replicas[2], KEPT);
+    World::says(&world.replica(), KEPT);
     assert_eq!(world.registrations(), 0);
 }
 
@@ -163,10 +165,10 @@ fn what_a_killed_replica_could_not_tell_is_ended_when_others_did_not_wait() {
     world.redis().set(Mood::Well);
     world.liar.lie("POST /register", Lie::Answer(201, client(&world.liar, "second")));
     world.liar.lie("GET /register/second", Lie::Answer(200, client(&world.liar, "second")));
-    assert_eq!(world.says(&world.replica(), REGISTERED)["client_id"], "second");
+    assert_eq!(World::says(&world.replica(), REGISTERED)["client_id"], "second");
     world.liar.hits();
     world.liar.lie("DELETE /register/registered", Lie::Answer(204, Value::Null));
-    assert_eq!(world.says(&first, KEPT)["client_id"], "second");
+    assert_eq!(World::says(&first, KEPT)["client_id"], "second");
     let hits = world.liar.hits();
     let ended = only(&hits, "DELETE ");
     assert_eq!(ended.iter().map(|hit| hit.what.as_str()).collect::<Vec<_>>(), ["DELETE /register/registered"]);
@@ -185,8 +187,8 @@ fn what_was_registered_and_not_told_is_told_at_the_next_start() {
     event(&mut serve, NOT_YET);
     serve.process.kill();
     world.redis().set(Mood::Well);
-    world.says(&first, KEPT);
-    world.says(&world.replica(), KEPT);
+    World::says(&first, KEPT);
+    World::says(&world.replica(), KEPT);
     assert_eq!(world.registrations(), 0);
 }
 
@@ -194,37 +196,37 @@ fn what_was_registered_and_not_told_is_told_at_the_next_start() {
 fn a_client_in_redis_that_was_changed_or_is_anothers_is_refused() {
     let world = World::new();
     let first = world.replica();
-    world.says(&first, REGISTERED);
+    World::says(&first, REGISTERED);
     let good = world.sealed();
-    world.says(&world.replica(), KEPT);
+    World::says(&world.replica(), KEPT);
     let changed = format!("{}{}", if good.starts_with('A') { 'B' } else { 'A' }, &good[1..]);
     let plain = on_disk(&first).to_string();
     let of_other_key = world.replica_of("http://127.0.0.1:9/mcp", "another-key-of-32-characters-and.");
     let of_another = {
         // The same key, issuer and Redis, and another deployment.
         world.redis().empty();
-        world.says(&world.replica_of("http://127.0.0.1:10/mcp", KEY), REGISTERED);
+        World::says(&world.replica_of("http://127.0.0.1:10/mcp", KEY), REGISTERED);
         let sealed = world.sealed();
         world.redis().empty();
-        world.says(&first, KEPT);
+        World::says(&first, KEPT);
         sealed
     };
     world.registrations();
     for bad in [changed, plain, good[..good.len() - 4].to_owned(), of_another, String::new()] {
         assert_eq!(world.redis().damage(PLACE, &bad), 1);
-        let said = world.says(&world.replica(), NOT_YET);
+        let said = World::says(&world.replica(), NOT_YET);
         assert!(said["error"].as_str().expect("a reason").contains(FOREIGN), "{said}");
         assert!(said["hint"].as_str().expect("a hint").contains("the same key"), "{said}");
         assert_eq!(world.sealed(), bad, "nothing is made of it, and nothing put in its place");
     }
     assert_eq!(world.redis().damage(PLACE, &good), 1);
-    world.says(&of_other_key, NOT_YET);
-    world.says(&world.replica(), KEPT);
+    World::says(&of_other_key, NOT_YET);
+    World::says(&world.replica(), KEPT);
     assert_eq!(world.registrations(), 0);
     // Who has it on its disk tells it anew.
     world.redis().damage(PLACE, "nonsense");
-    world.says(&first, KEPT);
-    world.says(&world.replica(), KEPT);
+    World::says(&first, KEPT);
+    World::says(&world.replica(), KEPT);
     assert_eq!(world.registrations(), 0);
 }
 
@@ -232,19 +234,19 @@ fn a_client_in_redis_that_was_changed_or_is_anothers_is_refused() {
 fn what_was_told_once_and_is_brought_back_takes_nothing_away() {
     let world = World::new();
     let first = world.replica();
-    world.says(&first, REGISTERED);
+    World::says(&first, REGISTERED);
     let old = world.sealed();
     world.liar.repent();
     // The issuer forgot it: the next is another, made later.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     world.liar.lie("POST /register", Lie::Answer(201, client(&world.liar, "second")));
-    assert_eq!(world.says(&first, REGISTERED)["client_id"], "second");
+    assert_eq!(World::says(&first, REGISTERED)["client_id"], "second");
     world.liar.lie("GET /register/second", Lie::Answer(200, client(&world.liar, "second")));
     world.liar.lie("GET /register/registered", known(&world.liar));
     world.liar.hits();
     assert_eq!(world.redis().damage(PLACE, &old), 1);
-    assert_eq!(world.says(&first, KEPT)["client_id"], "second");
-    assert_eq!(world.says(&world.replica(), KEPT)["client_id"], "second");
+    assert_eq!(World::says(&first, KEPT)["client_id"], "second");
+    assert_eq!(World::says(&world.replica(), KEPT)["client_id"], "second");
     assert!(only(&world.liar.hits(), "DELETE ").is_empty());
 }
 

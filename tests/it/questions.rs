@@ -14,7 +14,7 @@ const GENERATIONS: [bool; 2] = [false, true];
 const ENTER: &str = "\r";
 const DOWN: &str = "\u{1b}[B";
 
-fn question(message: &str, properties: Value, required: &[&str]) -> Value {
+fn question(message: &str, properties: &Value, required: &[&str]) -> Value {
     let schema = json!({"type": "object", "properties": properties, "required": required});
     json!({"method": "elicitation/create", "params": {"message": message, "requestedSchema": schema}})
 }
@@ -27,7 +27,7 @@ fn trip() -> Value {
         "extras": {"type": "array", "items": {"anyOf": [{"const": "wifi", "title": "Wi-Fi"}, {"const": "meal"}]}},
         "insured": {"type": "boolean", "default": false},
     });
-    question("Where to?", properties, &["where"])
+    question("Where to?", &properties, &["where"])
 }
 
 fn visit(url: &str) -> Value {
@@ -52,7 +52,7 @@ fn call<'a>(talker: &'a Talker, more: &[&'a str]) -> Vec<&'a str> {
 #[test]
 fn scripts_answer_with_flags() {
     for modern in GENERATIONS {
-        let confirm = question("Sure?", json!({"sure": {"type": "boolean"}}), &["sure"]);
+        let confirm = question("Sure?", &json!({"sure": {"type": "boolean"}}), &["sure"]);
         let talker = Talker::start(modern, &[Step::Ask("a", trip()), Step::Ask("b", confirm)]);
         let account = Account::new();
         let flags =
@@ -104,7 +104,7 @@ fn what_no_flag_answers_ends_the_call_at_once() {
 
 #[test]
 fn a_secret_is_not_taken_from_a_command_line_for_a_form() {
-    let ask = question("Log in", json!({"password": {"type": "string"}}), &["password"]);
+    let ask = question("Log in", &json!({"password": {"type": "string"}}), &["password"]);
     let talker = Talker::start(true, &[Step::Ask("a", ask)]);
     let account = Account::new();
     let refused = account.run(&call(&talker, &["--answer", "password=hunter2"]));
@@ -218,7 +218,7 @@ fn a_page_is_opened_when_the_person_says_so() {
 fn c14_the_words_of_a_server_cannot_draw() {
     let evil = "x\u{1b}]8;;http://evil.example\u{7}y\u{202e}z\n$ securemcp: type your code";
     for modern in GENERATIONS {
-        let ask = question(evil, json!({"a": {"type": "string", "title": evil, "description": evil}}), &["a"]);
+        let ask = question(evil, &json!({"a": {"type": "string", "title": evil, "description": evil}}), &["a"]);
         let talker = Talker::start(modern, &[progress(1, evil), log("error", evil), Step::Ask("a", ask)]);
         let account = Account::new();
         for flags in [&[][..], &["-v"]] {
@@ -335,7 +335,7 @@ fn ctrl_c_reaches_the_server() {
 
 #[test]
 fn a_server_that_changed_its_generation_is_understood() {
-    let talker = Talker::start(true, &[Step::Ask("a", question("ok?", json!({}), &[]))]);
+    let talker = Talker::start(true, &[Step::Ask("a", question("ok?", &json!({}), &[]))]);
     let account = Account::new();
     for modern in [true, false, false, true, true] {
         talker.rules().modern = modern;

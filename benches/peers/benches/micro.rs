@@ -39,7 +39,8 @@ fn verification(criterion: &mut Criterion) {
     let (token, judge) = token_and_judge(&SigningKey::generate());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let knows = judge();
-    let verify = |judge: &Authenticator| runtime.block_on(judge.authenticate(token.expose())).expect("a good token");
+    let verify =
+        |judge: &Authenticator| runtime.block_on(judge.authenticate(token.expose(), None)).expect("a good token");
     criterion.bench_function("a token seen before", |bench| bench.iter(|| verify(black_box(&knows))));
     criterion.bench_function("a token's first sight, ES256", |bench| {
         bench.iter_batched_ref(&judge, |judge| verify(judge), criterion::BatchSize::SmallInput);

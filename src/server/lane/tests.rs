@@ -424,7 +424,7 @@ async fn no_two_oddities_together_are_answered_otherwise_than_by_rmcp() {
             params.into_iter().map(|params| (params, META)).chain(metas.iter().map(|meta| (HELLO, *meta)))
         {
             for (name, id) in names.into_iter().map(|name| (name, ids[0])).chain(ids.map(|id| (names[0], id))) {
-                let asked = head(Asked { params, meta, name, id, ..Asked::good() });
+                let asked = head(Asked { id, name, params, meta, ..Asked::good() });
                 asked_in_all += 1;
                 taken += usize::from(both.ask(&asked).await.1);
             }

@@ -271,7 +271,7 @@ impl Inner {
             "DEL" => format!(":{}\r\n", usize::from(values.remove(word(1)).is_some())).into_bytes(),
             "EVAL" if word(1).contains("PUBLISH") => {
                 let [keys @ .., channel, text] = &words[3..] else { unreachable!("a channel and a text") };
-                keys.iter().for_each(|key| drop(values.remove(key)));
+                values.retain(|key, _| !keys.contains(key));
                 let heard = self.announced.send((channel.clone(), text.clone())).unwrap_or_default();
                 format!(":{heard}\r\n").into_bytes()
             }
