@@ -26,7 +26,7 @@ const ADMIN_TOKEN_LIFE: Duration = Duration::from_mins(1);
 
 /// An administrator of a Keycloak.
 #[derive(Clone, Debug)]
-pub(crate) struct KeycloakAdmin {
+pub struct KeycloakAdmin {
     /// The name, in the realm `master`.
     pub user: String,
     /// The password.

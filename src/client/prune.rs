@@ -39,7 +39,7 @@ const FROM_DOCUMENT: &str = "cimd.cache.expiry.time.in.sec";
 
 /// A client that registered itself, and that nobody has used of late.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StaleClient {
+pub struct StaleClient {
     /// Its id.
     pub client_id: String,
     /// Its name, escaped and capped: a stranger has chosen it.
@@ -98,7 +98,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::CannotTell`] if the realm does not keep the events that would tell, or not for so long. Then, and
     /// when anything else fails while it looks, nothing is deleted.
-    pub(crate) async fn prune(
+    pub async fn prune(
         &self,
         admin: &KeycloakAdmin,
         unused_for: Duration,

@@ -79,7 +79,8 @@ fn passes(selection: &[&str], at_least: usize) -> BTreeSet<String> {
         for (status, reasons) in [("SKIPPED", &SKIPPED[..]), ("WARNING", &WARNINGS)] {
             let mut known: Vec<_> = reasons.iter().filter(|(of, ..)| of == scenario).map(|(_, id, _)| *id).collect();
             let mut found = with(status);
-            (known.sort_unstable(), found.sort_unstable());
+            known.sort_unstable();
+            found.sort_unstable();
             assert!(found.is_empty() || found == known, "{scenario}, {status}: {found:?}, known are {known:?}");
         }
     }

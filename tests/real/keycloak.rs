@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, time::Duration};
 
 use securemcp::{
     client::StaleClient,
-    clock::{Clock as _, SystemClock, TestClock},
+    clock::{SystemClock, TestClock},
     jose::{SigningKey, dpop},
 };
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ fn bound_tokens_are_taken_with_their_key_only(desk: &Desk<'_>) {
         dpop::prove(key, request, None, SystemClock::shared().since_epoch()).expose().to_owned()
     };
     let status = |scheme: &str, proofs: &[&str]| {
-        let proofs: String = proofs.iter().map(|proof| format!(" -H 'DPoP: {proof}'")).collect();
+        let proofs = proofs.iter().fold(String::new(), |all, proof| all + " -H 'DPoP: " + proof + "'");
         let line =
             format!("curl -sS -o /dev/null -w '%{{http_code}}' -H 'Authorization: {scheme} {token}'{proofs} {me}");
         desk.account.shell(&line, &[]).done().to_owned()

@@ -39,6 +39,7 @@ pub(crate) use toxiproxy::Toxiproxy;
 pub(crate) use usage::Usage;
 
 /// Whether this is `./tests/run --soak`: the full load, and its full time.
+#[expect(clippy::disallowed_methods, reason = "it is said to the tests, not to the product")]
 pub(crate) fn is_soak() -> bool {
     std::env::var_os("SOAK").is_some()
 }
