@@ -193,7 +193,6 @@ impl EventStore for Events {
             is_over: false,
             quiet_since: Instant::now(),
         };
-        replay.look(&self.0).await?;
         // It looks in a task of its own, since what waits for Redis is not `Sync`, as rmcp wants a stream.
         let (sender, mut receiver) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -237,7 +236,10 @@ impl Replay {
             let events = self.events.upgrade()?;
             // From here on nothing is missed.
             let written = events.written.notified();
-            self.look(&events).await.ok()?;
+            // A Redis that is away for a moment is asked again.
+            if let Err(error) = self.look(&events).await {
+                debug!(%error, "a stream waits for its events");
+            }
             if self.ready.is_empty() && !self.is_over {
                 let _ = tokio::time::timeout(BETWEEN_LOOKS, written).await;
             }

@@ -81,12 +81,23 @@ impl World {
     }
 }
 
-/// The registration that is kept on this replica's disk.
-fn on_disk(replica: &Account) -> Value {
+/// The registrations that are kept on this replica's disk.
+fn all_on_disk(replica: &Account) -> Vec<Value> {
     let folder = fs::read_dir(replica.state().join("clients")).expect("a directory");
     let kept = folder
         .filter_map(|entry| serde_json::from_slice::<Value>(&fs::read(entry.expect("an entry").path()).ok()?).ok());
-    let mut kept: Vec<_> = kept.collect();
+    kept.collect()
+}
+
+fn wait_until_it_is_on_the_disk(replica: &Account) {
+    while all_on_disk(replica).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// The only one.
+fn on_disk(replica: &Account) -> Value {
+    let mut kept = all_on_disk(replica);
     assert_eq!(kept.len(), 1, "{kept:#?}");
     kept.remove(0)
 }
@@ -154,11 +165,11 @@ fn what_a_killed_replica_could_not_tell_is_ended_when_others_did_not_wait() {
     let world = World::new();
     let gate = world.liar.hold("POST /register");
     let first = world.replica();
-    let mut serve = first.start(&[]);
+    let serve = first.start(&[]);
     world.wait_for_a_registration();
     world.redis().set(Mood::Refuses("OOM command not allowed when used memory > 'maxmemory'."));
     gate.send(true).expect("the issuer waits for it");
-    event(&mut serve, NOT_YET);
+    wait_until_it_is_on_the_disk(&first);
     serve.process.kill();
     assert_eq!(on_disk(&first)["is_untold"], true);
     // It has one that would do, and its turn is over: nobody was told.
@@ -180,11 +191,11 @@ fn what_was_registered_and_not_told_is_told_at_the_next_start() {
     let world = World::new();
     let gate = world.liar.hold("POST /register");
     let first = world.replica();
-    let mut serve = first.start(&[]);
+    let serve = first.start(&[]);
     world.wait_for_a_registration();
     world.redis().set(Mood::Refuses("READONLY You can't write against a read only replica."));
     gate.send(true).expect("the issuer waits for it");
-    event(&mut serve, NOT_YET);
+    wait_until_it_is_on_the_disk(&first);
     serve.process.kill();
     world.redis().set(Mood::Well);
     World::says(&first, KEPT);
