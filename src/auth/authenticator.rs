@@ -162,12 +162,14 @@ impl Authenticator {
                 let generation = snapshot.generation;
                 (Known::Shared(snapshot), generation)
             }
-            Keys::Told(introspection) => return self.authenticate_by_word(introspection, token, hash).await,
+            // Boxed, like the other way that is seldom gone: what they keep would otherwise be part of every request, and be
+            // copied with it.
+            Keys::Told(introspection) => return Box::pin(self.authenticate_by_word(introspection, token, hash)).await,
         };
         if let Some(principal) = self.good.get(hash, |holds| holds == Holds::WithKeys(generation)) {
             return self.still_good(hash, principal);
         }
-        let (claims, generation) = self.verify(token, &keys, generation).await?;
+        let (claims, generation) = Box::pin(self.verify(token, &keys, generation)).await?;
         let principal = self.principal(claims);
         self.good.insert(hash, Arc::clone(&principal), Holds::WithKeys(generation));
         self.still_good(hash, principal)

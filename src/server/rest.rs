@@ -6,8 +6,8 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderValue, Response, StatusCode, header, request::Parts},
-    response::IntoResponse,
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -20,7 +20,6 @@ use super::{
     listing::{excuse, is_shown},
 };
 use crate::{
-    auth::Principal,
     call::Kind,
     json::is_deeper_than,
     tools::{CallContext, CallError, Definition, JsonObject},
@@ -30,6 +29,15 @@ use crate::{
 const TOOLS: &str = "/api/v1/tools/";
 /// Deepest nesting of a body.
 const MAX_DEPTH: usize = 64;
+
+/// The answer to a call.
+#[derive(Serialize)]
+struct Called<'a> {
+    tool: &'a str,
+    result: Value,
+    user: &'a str,
+    client: Option<&'a str>,
+}
 
 /// `GET /api/v1/me`, also `/api/v1/user`: who the token says you are.
 pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
@@ -67,10 +75,7 @@ pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Resp
 pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let guard = app.in_flight.enter();
     let (parts, body) = request.into_parts();
-    let response = match answer(&app, &parts, body).await {
-        Ok(result) => private(&result),
-        Err(refusal) => refusal.into_problem(),
-    };
+    let response = answer(&app, &parts, body).await.unwrap_or_else(Refusal::into_problem);
     held_until_sent(&app, response, guard)
 }
 
@@ -85,7 +90,7 @@ pub(super) fn endpoint(definition: &Definition) -> String {
 }
 
 /// Token, tool, scope, body, arguments: each refusal is final and costs no more than it must.
-async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Refusal> {
+async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response<Body>, Refusal> {
     let principal = authn::authenticate(app, parts).await?;
     // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
     let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
@@ -109,7 +114,10 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Refusal> 
         Ok(output) if output.is_error() => {
             Err(Refusal::new(StatusCode::BAD_GATEWAY, REFUSED, output.into_value().to_string()))
         }
-        Ok(output) => Ok(wrapped(name, &output.into_value(), &principal)),
+        Ok(output) => {
+            let (user, client) = (principal.display_name(), principal.client_id.as_deref());
+            Ok(private(&Called { tool: name, result: output.into_value(), user, client }))
+        }
         Err(error) => Err(failed(app, name, error)),
     }
 }
@@ -124,10 +132,6 @@ fn arguments(bytes: &[u8]) -> Result<JsonObject, Refusal> {
         Ok(_) => Err(bad("the body must be a JSON object: the arguments of the tool")),
         Err(error) => Err(bad(&format!("the body is not JSON: {error}"))),
     }
-}
-
-fn wrapped(tool: &str, result: &Value, principal: &Principal) -> Value {
-    json!({"tool": tool, "result": result, "user": principal.display_name(), "client": principal.client_id})
 }
 
 fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
@@ -171,9 +175,11 @@ fn listed(definition: &Definition) -> Value {
 }
 
 /// What is for one caller's eyes, and kept by nobody on the way.
-fn private(value: &Value) -> Response<Body> {
-    let body = json_response(StatusCode::OK, value.to_string().into());
-    ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+fn private(value: &impl Serialize) -> Response<Body> {
+    let body = serde_json::to_vec(value).expect("texts and JSON values");
+    let mut response = json_response(StatusCode::OK, body.into());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 #[cfg(test)]

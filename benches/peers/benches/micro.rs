@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use securemcp::{
     auth::{Authenticator, Keys, Rules},
-    clock::{Clock as _, SystemClock},
+    clock::SystemClock,
     jose::{Expect, KeySet, SigningKey, algorithm_named},
     oauth::{Challenge, Issuer, Scopes},
     secret::Secret,
@@ -15,7 +15,8 @@ use serde_json::json;
 const ISSUER: &str = "https://issuer.example";
 const RESOURCE: &str = "https://mcp.example/mcp";
 
-fn token_and_judge(key: &SigningKey) -> (Secret, impl Fn() -> Authenticator) {
+fn token_and_judge() -> (Secret, impl Fn() -> Authenticator) {
+    let key = SigningKey::generate();
     let clock = SystemClock::shared();
     let now = clock.since_epoch().as_secs();
     let claims = json!({"iss": ISSUER, "aud": RESOURCE, "sub": "alice", "client_id": "cli", "jti": "1", "iat": now,
@@ -36,7 +37,7 @@ fn token_and_judge(key: &SigningKey) -> (Secret, impl Fn() -> Authenticator) {
 }
 
 fn verification(criterion: &mut Criterion) {
-    let (token, judge) = token_and_judge(&SigningKey::generate());
+    let (token, judge) = token_and_judge();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let knows = judge();
     let verify =

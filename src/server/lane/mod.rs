@@ -9,9 +9,9 @@ use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Response, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
 };
-use rmcp::model::{ClientCapabilities, JsonObject, RequestId, ServerJsonRpcMessage};
+use rmcp::model::{ClientCapabilities, ErrorCode, JsonObject, RequestId, ServerJsonRpcMessage};
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
@@ -109,15 +109,24 @@ impl Lane {
         let given_up = cancel.clone().drop_guard();
         let arguments = params.arguments.unwrap_or_default();
         let call = self.handler.call_alone(Arc::clone(principal), cancel, name, shows, arguments);
-        let message = match unless_it_panics(call).await {
-            Ok(result) => ServerJsonRpcMessage::response(result.into(), id),
-            Err(error) => ServerJsonRpcMessage::error(error, Some(id)),
+        let (status, message) = match unless_it_panics(call).await {
+            Ok(result) => (StatusCode::OK, ServerJsonRpcMessage::response(result.into(), id)),
+            Err(error) => (status_of(error.code), ServerJsonRpcMessage::error(error, Some(id))),
         };
         given_up.disarm();
         let body = serde_json::to_vec(&message).expect("texts and JSON values");
         let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Some(response)
+    }
+}
+
+/// As rmcp has it: a tool that asks without having said so may need what its caller cannot do.
+fn status_of(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
     }
 }
 

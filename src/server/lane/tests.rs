@@ -2,10 +2,7 @@
 
 use std::sync::Mutex;
 
-use axum::{
-    body::Bytes,
-    http::{Request, StatusCode},
-};
+use axum::{body::Bytes, http::Request};
 use http_body_util::{BodyExt as _, Full};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
@@ -53,6 +50,7 @@ impl Tool for Puppet {
             "argue" => Err(ToolError::argument("say", "not that")),
             "panic" => panic!("as it was told"),
             "wait" => std::future::pending().await,
+            "ask" => Ok(Said { said: context.ask.sample("what", question()).await?, number: None }),
             _ => Ok(Said { said: input.say, number: input.number }),
         }
     }
@@ -74,9 +72,12 @@ impl Tool for Curious {
     const ASKS: bool = true;
 
     async fn call(&self, _: Nothing, context: &CallContext) -> Result<Said, ToolError> {
-        let question = SampleRequest { prompt: "What?".to_owned(), system: None, max_tokens: 10 };
-        Ok(Said { said: context.ask.sample("what", question).await?, number: None })
+        Ok(Said { said: context.ask.sample("what", question()).await?, number: None })
     }
+}
+
+fn question() -> SampleRequest {
+    SampleRequest { prompt: "What?".to_owned(), system: None, max_tokens: 10 }
 }
 
 /// Has an argument that a header mirrors.
@@ -276,6 +277,13 @@ async fn calls_of_simple_tools_are_answered_as_rmcp_does() {
         let text = String::from_utf8_lossy(&answer.body);
         assert!(answer.status == StatusCode::OK && text.contains(part), "{}: {text}", asked.body());
     }
+}
+
+#[tokio::test]
+async fn a_tool_that_asks_without_having_said_so_fails_as_with_rmcp() {
+    let asked = Asked { params: r#""arguments":{"say":"ask"},"#, ..Asked::good() };
+    let (answer, is_taken) = Both::new().ask(&asked).await;
+    assert_eq!((answer.status, answer.code(), is_taken), (StatusCode::BAD_REQUEST, Some(-32021), true));
 }
 
 #[tokio::test]
