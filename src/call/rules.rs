@@ -170,6 +170,7 @@ const fn unknown(kind: Kind) -> &'static str {
 }
 
 fn record(actor: Actor<'_>, kind: Kind, name: &str, upstream: &str, outcome: &str) {
+    let name = &*kind.shortened(name);
     audit::record(match kind {
         Kind::Tool => Event::ToolCalled { actor, tool: name, upstream, outcome },
         Kind::Resource => Event::ResourceRead { actor, uri: name, upstream, outcome },

@@ -99,6 +99,15 @@ pub(super) struct Shown<'a> {
     pub(super) binds: bool,
 }
 
+/// What a client shows with a refresh token.
+pub(super) struct ShownAgain<'a> {
+    pub(super) client_id: &'a str,
+    /// The thumbprint of the key that it holds.
+    pub(super) key: Option<&'a str>,
+    /// Whether refresh tokens are to work with that key only, from now on.
+    pub(super) binds: bool,
+}
+
 /// A grant in use, and the refresh token that comes with it.
 pub(super) struct InUse {
     pub(super) grant: Arc<Grant>,
@@ -110,6 +119,12 @@ impl Grant {
         let Granted { client_id, user, resource, scope, lasts, bound_to } = granted;
         let id = Secret::random().expose().to_owned();
         Self { id, client_id, user, resource, scope, granted_at: now.as_secs(), lasts, bound_to, stage }
+    }
+
+    /// What it is once this has been shown: a key that it is bound to stays.
+    fn bound_by(&self, shown: &ShownAgain<'_>) -> Self {
+        let binds = || shown.key.filter(|_| shown.binds).map(str::to_owned);
+        Self { bound_to: self.bound_to.clone().or_else(binds), ..self.clone() }
     }
 
     /// Until when it can be used, in seconds since the epoch.
@@ -225,18 +240,19 @@ impl Grants {
     }
 
     /// Takes a refresh token for the next tokens. One that was replaced was stolen, now or then: the whole login ends
-    /// (OAuth 2.1 section 4.3.1), unless it was replaced just now. Blocks on the disk.
+    /// (OAuth 2.1 section 4.3.1), unless it was replaced just now. A key that is shown first now binds what comes after
+    /// (RFC 9449 section 5). Blocks on the disk.
     pub(super) fn renew(
         &self,
         token: &str,
-        client_id: &str,
+        shown: &ShownAgain<'_>,
         check: impl FnOnce(&Grant) -> Result<(), RouteError>,
         now: Duration,
     ) -> Result<InUse, RouteError> {
         const GONE: &str = "the refresh token is unknown, expired or revoked; a person has to log in again";
         let _turn = self.turn();
-        let (grant, shown) = self.of_refresh_token(token).ok_or(RouteError::InvalidGrant(GONE))?;
-        if grant.client_id != client_id {
+        let (grant, of_token) = self.of_refresh_token(token).ok_or(RouteError::InvalidGrant(GONE))?;
+        if grant.client_id != shown.client_id {
             return Err(RouteError::InvalidGrant("the refresh token was given to another client"));
         }
         let Stage::Tokens { generation, renewed_at_ms } = grant.stage else {
@@ -247,11 +263,13 @@ impl Grants {
             return Err(RouteError::InvalidGrant(GONE));
         }
         check(&grant)?;
-        if shown == generation {
-            return self.go_on(&grant, generation + 1, now);
+        let bound = grant.bound_by(shown);
+        if of_token == generation {
+            return self.go_on(&bound, generation + 1, now);
         }
         let since = now.saturating_sub(Duration::from_millis(renewed_at_ms));
-        if shown + 1 == generation && since <= GRACE {
+        if of_token + 1 == generation && since <= GRACE {
+            let grant = if bound == *grant { grant } else { self.write(bound)? };
             return Ok(self.in_use(grant));
         }
         self.remove(&grant.id)?;

@@ -19,8 +19,9 @@ const MAX_REMEMBERED: usize = 100_000;
 impl Embedded {
     /// The thumbprint of the key whose holder sends this to `path`; `None` if the caller proves nothing.
     ///
-    /// A proof is used up by this, whatever becomes of the request. Asked once the client is known, so that strangers take no
-    /// room in the memory of used ones.
+    /// A proof is used up by this, whatever becomes of the request. Asked once the client is known, which keeps out
+    /// nobody: any URL is a known public client, so strangers can fill the memory of used proofs at the rate that
+    /// addresses are let in.
     pub(super) fn proved_key(&self, call: &Call, path: &str) -> Result<Option<String>, RouteError> {
         let proofs: Vec<_> = call.headers().get_all(PROOF).iter().map(HeaderValue::as_bytes).collect();
         if proofs.is_empty() {
@@ -239,6 +240,42 @@ mod tests {
         let plain = issuer.trade_code(&client, &code(&issuer, &client, &[]).await).await;
         is_bearer(&plain);
         is_bearer(&issuer.refresh(&client, plain.json["refresh_token"].as_str().unwrap()).await);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_with_a_proof_binds_a_public_clients_login_from_then_on() {
+        let issuer = Fixture::new();
+        let client = issuer.public_client().await;
+        let (holder, thief) = (Holder::new(&issuer), Holder::new(&issuer));
+        let plain = issuer.trade_code(&client, &code(&issuer, &client, &[]).await).await;
+        is_bearer(&plain);
+        let first = plain.json["refresh_token"].as_str().unwrap();
+        let bound = holder.refresh(&client, first).await;
+        holder.holds(&bound);
+        let next = bound.json["refresh_token"].as_str().unwrap();
+        // Also the one before, which is good for a moment yet.
+        for token in [next, first] {
+            issuer.refresh(&client, token).await.is_refused(400, "invalid_grant");
+            thief.refresh(&client, token).await.is_refused(400, "invalid_grant");
+        }
+        holder.holds(&holder.refresh(&client, first).await);
+        holder.holds(&holder.refresh(&client, next).await);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_that_comes_again_with_a_proof_binds_too() {
+        let issuer = Fixture::new();
+        let client = issuer.public_client().await;
+        let (holder, thief) = (Holder::new(&issuer), Holder::new(&issuer));
+        let plain = issuer.trade_code(&client, &code(&issuer, &client, &[]).await).await;
+        let first = plain.json["refresh_token"].as_str().unwrap();
+        is_bearer(&issuer.refresh(&client, first).await);
+        let again = holder.refresh(&client, first).await;
+        holder.holds(&again);
+        let next = again.json["refresh_token"].as_str().unwrap();
+        issuer.refresh(&client, next).await.is_refused(400, "invalid_grant");
+        thief.refresh(&client, next).await.is_refused(400, "invalid_grant");
+        holder.holds(&holder.refresh(&client, next).await);
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::{
     call::{Call, Form},
     client::{Client, GrantType, Proof},
     client_auth::Credentials,
-    grants::{Grant, InUse, Shown},
+    grants::{Grant, InUse, Shown, ShownAgain},
     possession::check_key,
 };
 use crate::{
@@ -120,7 +120,8 @@ impl Embedded {
             scope = asked_scope(form, &grant.scope)?;
             self.check_use(grant, form)
         };
-        let in_use = self.grants.renew(token, &client.id, check, self.settings.clock.since_epoch())?;
+        let shown = ShownAgain { client_id: &client.id, key, binds: client.proof == Proof::None };
+        let in_use = self.grants.renew(token, &shown, check, self.settings.clock.since_epoch())?;
         Ok((in_use, scope))
     }
 

@@ -41,7 +41,8 @@ pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Princip
             return admit(app, parts, scheme, token, address).await.map_err(|denied| match denied {
                 NotAdmitted::TooOften(refusal) => refusal,
                 NotAdmitted::Denied(denied) => {
-                    if denied.is_of_credentials() {
+                    // Whoever sends a proof the first time cannot have the nonce yet: that is no guess.
+                    if denied.is_of_credentials() && !matches!(denied, Denied::NonceNeeded) {
                         app.rates.charge_refused_token(address);
                     }
                     record_denied(&denied, address);

@@ -19,6 +19,10 @@ use axum::http::StatusCode;
 const MAX_DEPTH: usize = 64;
 /// Longest JSON-RPC id, in bytes.
 const MAX_ID_BYTES: usize = 256;
+/// Longest URI, in bytes.
+const MAX_URI_BYTES: usize = 8192;
+/// How many resources one `subscriptions/listen` may name.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
 
 /// What a message asks for.
 #[derive(Debug)]
@@ -43,8 +47,10 @@ pub(super) enum Target<'a> {
     Tool(Cow<'a, str>),
     /// `prompts/get`, and completion for one.
     Prompt(Cow<'a, str>),
-    /// `resources/read`, subscriptions, and completion for a template.
+    /// `resources/read` and subscriptions.
     Resources(Vec<Cow<'a, str>>),
+    /// Completion for a template, by the template's own text.
+    Template(Cow<'a, str>),
 }
 
 #[derive(Deserialize)]
@@ -145,11 +151,11 @@ impl<'a> Target<'a> {
                 None => Self::None,
             },
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => match params.uri {
-                Some(uri) => Self::Resources(vec![named("uri", uri)?]),
+                Some(uri) => Self::Resources(vec![checked_uri(named("uri", uri)?)?]),
                 None => Self::None,
             },
             "completion/complete" => match params.reference.map(|raw| serde_json::from_str(raw.get())) {
-                Some(Ok(RawReference { uri: Some(uri), name: None })) => Self::Resources(vec![uri.into()]),
+                Some(Ok(RawReference { uri: Some(uri), name: None })) => Self::Template(checked_uri(uri.into())?),
                 Some(Ok(RawReference { name: Some(name), uri: None })) => Self::Prompt(name.into()),
                 Some(_) => {
                     return Err(bad(INVALID_REQUEST, "`ref` must name a prompt by `name` or a resource by `uri`"));
@@ -158,7 +164,7 @@ impl<'a> Target<'a> {
             },
             "subscriptions/listen" => match params.notifications.map(|raw| serde_json::from_str(raw.get())) {
                 Some(Ok(RawNotifications { resource_subscriptions })) => {
-                    Self::Resources(resource_subscriptions.into_iter().flatten().map(Cow::Owned).collect())
+                    Self::Resources(subscribed(resource_subscriptions.unwrap_or_default())?)
                 }
                 Some(Err(_)) => return Err(bad(INVALID_REQUEST, "`notifications` is no filter of subscriptions")),
                 None => Self::None,
@@ -205,6 +211,25 @@ fn named<'a>(member: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Refusal> {
     Ok(text)
 }
 
+/// Also where it is no member of the parameters.
+fn checked_uri(uri: Cow<'_, str>) -> Result<Cow<'_, str>, Refusal> {
+    if uri.len() > MAX_URI_BYTES {
+        return Err(bad(INVALID_REQUEST, &format!("a URI is longer than {MAX_URI_BYTES} bytes")));
+    }
+    if uri.chars().any(char::is_control) {
+        return Err(bad(INVALID_REQUEST, "a URI has control characters"));
+    }
+    Ok(uri)
+}
+
+fn subscribed<'a>(uris: Vec<String>) -> Result<Vec<Cow<'a, str>>, Refusal> {
+    if uris.len() > MAX_SUBSCRIPTIONS {
+        let message = format!("`resourceSubscriptions` has more than {MAX_SUBSCRIPTIONS} URIs");
+        return Err(bad(INVALID_REQUEST, &message));
+    }
+    uris.into_iter().map(|uri| checked_uri(uri.into())).collect()
+}
+
 fn check_id(id: &RawValue) -> Result<(), Refusal> {
     let text = id.get();
     let is_string = text.starts_with('"');
@@ -221,6 +246,8 @@ fn bad(code: i64, message: &str) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     fn refused(body: &[u8]) -> String {
@@ -259,6 +286,46 @@ mod tests {
         ] {
             assert!(refused(body.as_bytes()).contains("-32600"), "{body}");
         }
+    }
+
+    /// What a request of this method wants to use.
+    fn target_of(method: &str, params: &Value) -> Result<String, String> {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
+        let envelope = Envelope::parse(body.as_bytes());
+        envelope.map(|envelope| format!("{:?}", envelope.target)).map_err(|refusal| format!("{refusal:?}"))
+    }
+
+    #[test]
+    fn a_uri_has_a_bound_and_no_control_characters_wherever_it_is() {
+        let params = |method: &str, uri: &str| match method {
+            "completion/complete" => json!({"ref": {"type": "ref/resource", "uri": uri}}),
+            "subscriptions/listen" => json!({"notifications": {"resourceSubscriptions": ["a://b", uri]}}),
+            _ => json!({ "uri": uri }),
+        };
+        let longest = format!("a://{}", "x".repeat(MAX_URI_BYTES - 4));
+        let longer = format!("{longest}x");
+        for method in [
+            "resources/read",
+            "resources/subscribe",
+            "resources/unsubscribe",
+            "completion/complete",
+            "subscriptions/listen",
+        ] {
+            let target = target_of(method, &params(method, &longest));
+            assert!(target.is_ok_and(|target| target.contains(&longest)), "{method}");
+            for bad in [longer.as_str(), "a://b\nc", "a://\u{0}", "a://\u{85}"] {
+                let refused = target_of(method, &params(method, bad)).expect_err("must be refused");
+                assert!(refused.contains("-32600"), "{method}: {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_stream_is_of_a_thousand_resources_at_most() {
+        let filter = |count: usize| json!({"notifications": {"resourceSubscriptions": vec!["a://b"; count]}});
+        assert!(target_of("subscriptions/listen", &filter(1_000)).is_ok());
+        let refused = target_of("subscriptions/listen", &filter(1_001)).unwrap_err();
+        assert!(refused.contains("-32600") && refused.contains("1000 URIs"), "{refused}");
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Wanted<'_> {
         let challenge = |scheme| Challenge {
             scheme,
             error: error.map(str::to_owned),
-            error_description: description.map(str::to_owned),
+            error_description: description.map(visible),
             scope: Some(self.scope.clone()),
             resource_metadata: Some(self.resource_metadata.to_owned()),
             algs: None,
@@ -55,6 +55,11 @@ impl Wanted<'_> {
         let offer = Challenge { scheme: Scheme::Dpop, algs: Some(algorithms()), ..Challenge::default() };
         vec![challenge(Scheme::Bearer), offer]
     }
+}
+
+/// What a header takes (RFC 6750 section 3): a name in other characters must not cost the caller the challenge.
+fn visible(text: &str) -> String {
+    text.chars().map(|character| if matches!(character, ' '..='~') { character } else { '?' }).collect()
 }
 
 /// Those of proofs.
@@ -253,4 +258,30 @@ fn document(status: StatusCode, detail: &str) -> Value {
 
 fn problem_of(status: StatusCode, document: &Value) -> Response<Body> {
     (status, [(header::CONTENT_TYPE, "application/problem+json")], document.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_the_name_of_what_is_refused_the_challenge_is_there() {
+        let scope = Scopes::parse("mcp:write").unwrap();
+        let resource_metadata = "https://mcp.example/.well-known/oauth-protected-resource/mcp";
+        let wanted = Wanted { scope: &scope, resource_metadata, sent_by: Some(Scheme::Bearer), needs_proof: false };
+        for (name, said) in
+            [("add", "add"), ("notes://tag/naïve", "notes://tag/na?ve"), ("a\r\nb: c\u{7f}\u{1f980}", "a??b: c??")]
+        {
+            for refusal in [Refusal::insufficient_scope(name, wanted), Refusal::proof_needed(name, wanted)] {
+                let response = refusal.with_id(None);
+                let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
+                let challenges: Vec<_> = challenges.iter().map(|one| one.to_str().unwrap()).collect();
+                assert_eq!(challenges.len(), 1, "{name:?}: {challenges:?}");
+                assert!(
+                    challenges[0].contains(said) && challenges[0].contains(r#"scope="mcp:write""#),
+                    "{challenges:?}"
+                );
+            }
+        }
+    }
 }

@@ -25,7 +25,7 @@ use rmcp::{
     },
 };
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     time::Instant,
 };
 use tracing::{debug, warn};
@@ -43,6 +43,8 @@ const KEPT_FOR: Duration = Duration::from_mins(5);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// After so long without an event a stream that was gone on with ends; the client comes again if it wants to.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
+/// How many streams of one session are gone on with at a time: each asks Redis for all that is kept, once a second.
+const MAX_REPLAYS: usize = 8;
 /// The stream of what answers no request.
 const COMMON: &str = "common";
 
@@ -65,6 +67,8 @@ struct Inner {
     /// Of the last event.
     number: AtomicU64,
     written: Notify,
+    /// One for each stream that may be gone on with now.
+    replays: Arc<Semaphore>,
 }
 
 /// Where an event is.
@@ -121,6 +125,7 @@ impl Events {
             writer: Secret::random().expose()[..11].to_owned(),
             number: AtomicU64::new(0),
             written: Notify::new(),
+            replays: Arc::new(Semaphore::new(MAX_REPLAYS)),
         }))
     }
 
@@ -184,6 +189,9 @@ impl EventStore for Events {
     }
 
     async fn replay_events_after(&self, last_event_id: &str) -> Result<EventStream, EventStoreError> {
+        // rmcp answers what is refused here with a stream of nothing.
+        let permit = Arc::clone(&self.0.replays).try_acquire_owned();
+        let permit = permit.map_err(|_| "too many streams of this session are gone on with at once")?;
         let seen = Place::parse(last_event_id).ok_or("no event of this server has this id")?;
         let mut replay = Replay {
             events: Arc::downgrade(&self.0),
@@ -196,6 +204,7 @@ impl EventStore for Events {
         // It looks in a task of its own, since what waits for Redis is not `Sync`, as rmcp wants a stream.
         let (sender, mut receiver) = mpsc::channel(1);
         tokio::spawn(async move {
+            let _permit = permit;
             let sending = async {
                 while let Some(event) = replay.next().await
                     && sender.send(event).await.is_ok()

@@ -56,10 +56,7 @@ impl Features {
     pub(super) fn scopes_of(&self, kind: Kind, name: &str) -> Option<Scopes> {
         match kind {
             Kind::Tool => self.tools.find(name).map(|tool| tool.scopes.clone()),
-            Kind::Resource => {
-                let resource = self.resources.find(name).or_else(|| self.resources.find_template(name));
-                resource.map(|resource| resource.scopes.clone())
-            }
+            Kind::Resource => self.resources.find(name).map(|resource| resource.scopes.clone()),
             Kind::Prompt => self.prompts.find(name).map(|prompt| prompt.scopes.clone()),
         }
     }

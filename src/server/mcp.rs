@@ -45,7 +45,6 @@ const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, tex
 /// Authentication, then body, session and scope, in this order; each refusal is final and costs no more than it must.
 pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
-    // A listening stream is no work under way: a drain ends it instead of waiting for it.
     let in_flight = (parts.method != Method::GET).then(|| app.in_flight.enter());
     let principal = match authn::authenticate(&app, &parts).await {
         Ok(principal) => principal,
@@ -63,7 +62,9 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     };
     // It was for this caller; rmcp says `no-cache` of its event streams, and nothing of the rest.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match in_flight {
+    // A listening stream is no work under way: a drain ends it instead of waiting for it.
+    let listens = response.extensions_mut().remove::<Listening>().is_some();
+    match in_flight.filter(|_| !listens) {
         Some(guard) => held_until_sent(&app, response, guard),
         None => response,
     }
@@ -112,13 +113,18 @@ fn ended(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
+/// Of an answer that is a stream of whatever may come.
+#[derive(Clone, Copy)]
+struct Listening;
+
 /// Whoever listens does so for as long as the token is good. A call that was let in goes on to its answer, which has a
 /// bound of its own.
-fn listening(app: &Arc<App>, response: Response<Body>, principal: &Arc<Principal>) -> Response<Body> {
+fn listening(app: &Arc<App>, mut response: Response<Body>, principal: &Arc<Principal>) -> Response<Body> {
     let kind = response.headers().get(header::CONTENT_TYPE);
     if kind.is_none_or(|kind| !kind.as_bytes().starts_with(b"text/event-stream")) {
         return response;
     }
+    response.extensions_mut().insert(Listening);
     let (app, principal) = (Arc::clone(app), Arc::clone(principal));
     let ended = Box::pin(async move { app.authenticator.ended(&principal).await });
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
@@ -182,6 +188,11 @@ fn needed<'a>(app: &App, target: &'a Target<'_>) -> Vec<Needed<'a>> {
         Target::Tool(name) => of(Kind::Tool, name).into_iter().collect(),
         Target::Prompt(name) => of(Kind::Prompt, name).into_iter().collect(),
         Target::Resources(uris) => uris.iter().filter_map(|uri| of(Kind::Resource, uri)).collect(),
+        // The very one that answers, and not another that its text would fit.
+        Target::Template(uri) => {
+            let template = app.features.resources.find_template(uri).into_iter();
+            template.map(|found| Needed { kind: Kind::Resource, name: uri, scopes: found.scopes.clone() }).collect()
+        }
     }
 }
 

@@ -148,8 +148,7 @@ fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
         CallError::Ask(_) => {
             let mcp = app.names.resource();
             let message = format!(
-                "`{tool}` asks its caller's model, and over REST nobody can be asked; call it over MCP at `{mcp}`, with a \
-                 client that offers sampling"
+                "{message}; over REST nobody can be asked, so call `{tool}` over MCP at `{mcp}`, with a client that can"
             );
             return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message);
         }

@@ -6,6 +6,7 @@ use reqwest::{Method, RequestBuilder, Response, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::{
+    features,
     harness::{
         issuer::{Behaviour, LyingIssuer},
         keys::Key,
@@ -218,6 +219,23 @@ async fn what_a_caller_does() {
         row("unknown", server.tool(&token, "nope", &json!({})), 200, called, "outcome", "unknown_tool"),
         row("unknown-over-rest", server.over_rest(&token, "nope", &json!({})), 404, called, "outcome", "unknown_tool"),
         row("forged", forged, 200, denied, "operation", "tools/call summarize"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_uri_is_cut_off_where_it_is_too_long() {
+    let (log, _guard) = Log::start();
+    let guarded = Guarded::start_whole(Key::ec(), &[], features::all()).await;
+    let token = guarded.token(&json!({}));
+    let read = |uri: &str| {
+        let request = guarded.server.post(&token, stateless("resources/read", json!({ "uri": uri })));
+        with_mirrors(request, "resources/read", Some(uri))
+    };
+    let (short, long) = ("notes://work/7", format!("notes://work/{}", "7".repeat(1_000)));
+    log.hold([
+        row("whole", read(short), 200, "resource_read", "uri", short),
+        row("cut-off", read(&long), 200, "resource_read", "uri", &long[..512]),
     ])
     .await;
 }

@@ -402,6 +402,25 @@ async fn a_nonce_can_be_needed() {
 }
 
 #[tokio::test]
+async fn a_nonce_that_is_missing_costs_no_more_than_a_request_and_a_bad_proof_does() {
+    let bound = Bound::start(&[("server.dpop_nonce", "true"), ("limits.per_address", "13/s")]).await;
+    // As many as there may be, whatever went before.
+    bound.server().clock.advance(Duration::from_secs(1));
+    let with =
+        |nonce: Option<&str>| proof(&bound.key, "POST", &bound.url("/mcp"), &bound.token, nonce, &bound.server().clock);
+    let refused = bound.call(&[&with(None)]).await;
+    let nonce = refused.headers()["dpop-nonce"].to_str().expect("ASCII").to_owned();
+    for _ in 0..3 {
+        bound.refuses(&[&with(None)], "use_dpop_nonce", "no nonce").await;
+    }
+    bound.accepts(&with(Some(&nonce)), "the next one").await;
+    bound.server().clock.advance(Duration::from_secs(1));
+    for status in [401, 401, 429] {
+        assert_eq!(bound.call(&["x"]).await.status(), status);
+    }
+}
+
+#[tokio::test]
 async fn behind_a_proxy_the_public_url_counts() {
     let (key, proxied) = (SigningKey::generate(), "https://mcp.example/team/mcp");
     let flags = [("server.resource", proxied), ("server.trusted_proxies", "127.0.0.1")];

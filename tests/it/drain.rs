@@ -9,7 +9,11 @@ use std::{
 use reqwest::{Method, RequestBuilder, Response};
 use rustix::process::Signal;
 use schemars::JsonSchema;
-use securemcp::tools::{CallContext, Tool, ToolError, Tools};
+use securemcp::{
+    call::Changes,
+    server::Features,
+    tools::{CallContext, Tool, ToolError, Tools},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{
@@ -18,7 +22,12 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::harness::{cli::Account, keys::Key, process::Serve, server::Guarded};
+use crate::harness::{
+    cli::Account,
+    keys::Key,
+    process::Serve,
+    server::{Guarded, stateless, with_mirrors},
+};
 
 /// A session whose call of `summarize` waits for its client, and the session's open event stream.
 struct UnderWay {
@@ -150,6 +159,21 @@ async fn an_open_stream_alone_holds_nothing_up() {
     under_way.serve.process.signal(Signal::TERM);
     while under_way.stream.chunk().await.expect("an end, not a break").is_some() {}
     assert_eq!(under_way.serve.process.ended().code, Some(0));
+    assert!(started.elapsed() < Duration::from_secs(10), "the drain timeout is 25 s");
+}
+
+#[tokio::test]
+async fn a_stream_of_changes_alone_holds_nothing_up() {
+    let features = Features::from(Tools::builtin()).with_changes(Changes::default());
+    let guarded = Guarded::start_whole(Key::ec(), &[], features).await;
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    let request = guarded.server.post(&guarded.token(&json!({})), stateless("subscriptions/listen", wanted));
+    let mut stream = with_mirrors(request, "subscriptions/listen", None).send().await.expect("a stream");
+    assert_eq!(event(&mut stream).await["method"], "notifications/subscriptions/acknowledged");
+    let started = Instant::now();
+    let stopping = tokio::spawn(guarded.server.stop());
+    while stream.chunk().await.expect("an end, not a break").is_some() {}
+    stopping.await.expect("it ends");
     assert!(started.elapsed() < Duration::from_secs(10), "the drain timeout is 25 s");
 }
 

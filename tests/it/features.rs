@@ -1,7 +1,7 @@
 //! Resources and prompts: from the side of another crate, and over HTTP by the same rules as tools.
 
 use securemcp::{
-    call::{CallContext, Changes},
+    call::{Begun, CallContext, Changes},
     model::{PromptMessage, Role},
     prompts::{Prompt, PromptError, Prompts},
     resources::{Read, Requested, Resource, ResourceError, Resources},
@@ -122,6 +122,63 @@ impl Prompt for Confession {
     }
 }
 
+/// All that is in the vault, for readers.
+struct Vault;
+
+impl Resource for Vault {
+    const URI: &'static str = "vault://{+path}";
+    const NAME: &'static str = "vault";
+    const DESCRIPTION: &'static str = "The vault.";
+    const MIME_TYPE: &'static str = "text/plain";
+    const SCOPES: &'static [&'static str] = &["mcp:read"];
+    const IS_PUBLIC: bool = true;
+
+    async fn read(&self, _: &Requested<'_>, _: &CallContext) -> Result<Read, ResourceError> {
+        Ok(Read::Text("dust".to_owned()))
+    }
+}
+
+/// What opens its drawers, for writers. Its text would fit the vault's template.
+struct Codes;
+
+impl Resource for Codes {
+    const URI: &'static str = "vault://{drawer}/codes";
+    const NAME: &'static str = "codes";
+    const DESCRIPTION: &'static str = "What opens a drawer.";
+    const MIME_TYPE: &'static str = "text/plain";
+    const SCOPES: &'static [&'static str] = &["mcp:write"];
+    const COMPLETES: bool = true;
+
+    async fn read(&self, _: &Requested<'_>, _: &CallContext) -> Result<Read, ResourceError> {
+        Err(ResourceError::NotFound)
+    }
+
+    async fn complete(&self, _: &Begun, _: &CallContext) -> Vec<String> {
+        vec!["left".to_owned()]
+    }
+}
+
+/// What hangs at the door.
+struct Sign;
+
+impl Resource for Sign {
+    const URI: &'static str = "sign://door";
+    const NAME: &'static str = "sign";
+    const DESCRIPTION: &'static str = "The sign at the door.";
+    const MIME_TYPE: &'static str = "text/plain";
+    const SCOPES: &'static [&'static str] = &[];
+    const IS_PUBLIC: bool = true;
+
+    async fn read(&self, _: &Requested<'_>, _: &CallContext) -> Result<Read, ResourceError> {
+        Ok(Read::Text("open".to_owned()))
+    }
+}
+
+async fn with_vault() -> Guarded {
+    let resources = Resources::default().with(Vault).with(Codes).with(Sign);
+    Guarded::start_whole(Key::ec(), &[], Features::from(Tools::builtin()).with_resources(resources)).await
+}
+
 /// A server with something to read and to use for readers, something for writers, and word of its changes.
 async fn guarded() -> (Guarded, Changes) {
     let changes = Changes::default();
@@ -194,6 +251,34 @@ async fn what_a_token_does_not_allow_is_403_with_all_scopes_and_the_twin_is_answ
         let body = json!({"jsonrpc": "2.0", "id": 5, "method": method, "params": diary}).to_string();
         assert_eq!(guarded.in_session(&weak, &session, body.clone()).await.status(), 403, "{method}");
         assert_eq!(guarded.in_session(&good, &of_writer, body).await.status(), 200, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn completion_needs_the_scopes_of_the_template_that_answers() {
+    let guarded = with_vault().await;
+    let (weak, good) = (guarded.token(&json!({"scope": "mcp:read"})), guarded.token(&json!({"scope": "mcp:write"})));
+    let complete = async |token: &str, template: &str, variable: &str| {
+        let params = json!({"ref": {"type": "ref/resource", "uri": template},
+            "argument": {"name": variable, "value": ""}});
+        guarded.asked(token, "completion/complete", params).await
+    };
+    let (status, body) = complete(&weak, "vault://{drawer}/codes", "drawer").await;
+    let message = "`vault://{drawer}/codes` needs scope `mcp:write`";
+    assert_eq!((status, &body["error"]["message"]), (403, &json!(message)));
+    let (status, body) = complete(&good, "vault://{drawer}/codes", "drawer").await;
+    assert_eq!((status, &body["result"]["completion"]["values"]), (200, &json!(["left"])), "the twin: {body}");
+    assert_eq!(complete(&weak, "vault://{+path}", "path").await.0, 200);
+    assert_eq!(complete(&good, "vault://{+path}", "path").await.0, 403);
+}
+
+#[tokio::test]
+async fn only_what_needs_no_scope_is_for_caches_that_are_shared() {
+    let guarded = with_vault().await;
+    let token = guarded.token(&json!({}));
+    for (uri, scope) in [("vault://gold", "private"), ("sign://door", "public")] {
+        let (status, body) = guarded.asked(&token, "resources/read", json!({ "uri": uri })).await;
+        assert_eq!((status, &body["result"]["cacheScope"]), (200, &json!(scope)), "{uri}: {body}");
     }
 }
 

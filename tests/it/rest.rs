@@ -3,7 +3,12 @@
 use std::fs;
 
 use reqwest::{Method, RequestBuilder, Response, header};
-use securemcp::oauth::Challenge;
+use schemars::JsonSchema;
+use securemcp::{
+    oauth::Challenge,
+    tools::{CallContext, Tool, ToolError, Tools},
+};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -268,6 +273,46 @@ async fn what_rest_cannot_do_is_said() {
     assert_eq!(unknown.status(), 404);
     assert!(!unknown.headers().contains_key(header::WWW_AUTHENTICATE), "an unknown tool is never a challenge");
     assert!(unknown.text().await.expect("a body").contains("there is no tool `no_such_tool`"));
+}
+
+/// Asks the person behind its caller.
+struct Curious;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Name {
+    name: String,
+}
+
+#[derive(Deserialize, JsonSchema)]
+struct Nothing {}
+
+impl Tool for Curious {
+    type Input = Nothing;
+    type Output = Name;
+
+    const NAME: &'static str = "curious";
+    const DESCRIPTION: &'static str = "Asks for a name.";
+    const SCOPES: &'static [&'static str] = &["mcp:read"];
+    const ASKS: bool = true;
+
+    async fn call(&self, _: Nothing, context: &CallContext) -> Result<Name, ToolError> {
+        Ok(context.ask.elicit("who", "Who are you?").await?)
+    }
+}
+
+#[tokio::test]
+async fn who_would_have_been_asked_is_said() {
+    let guarded = Guarded::with_tools(Tools::builtin().with(Curious)).await;
+    let token = guarded.token(&json!({}));
+    for (tool, arguments, said) in [
+        ("curious", json!({}), "this asks the person behind the caller"),
+        ("summarize", json!({"text": "long"}), "this asks the caller's model"),
+    ] {
+        let (status, problem) = guarded.server.called(&token, tool, arguments).await;
+        let detail = problem["detail"].as_str().expect("a text");
+        assert_eq!(status, 422, "{detail}");
+        assert!(detail.starts_with(said) && detail.contains(&format!("call `{tool}` over MCP")), "{detail}");
+    }
 }
 
 #[tokio::test]

@@ -201,6 +201,24 @@ async fn s16_events_that_were_changed_moved_or_said_twice_are_left_out() {
 }
 
 #[tokio::test]
+async fn so_many_streams_of_a_session_are_gone_on_with_at_a_time_and_no_more() {
+    let world = World::new().await;
+    let beginning = first(world.call(7).await).await;
+    let resume = || world.resume(0, &world.alice, &world.session, &beginning.id);
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        streams.push(resume().await);
+    }
+    assert_eq!(world.rest(0, &beginning.id).await, [], "it ends at once, and before the answer is there");
+    world.gate.add_permits(1);
+    for stream in streams {
+        let rest = events(&stream.text().await.expect("an answer"));
+        assert_eq!(rest.iter().map(|event| &event.message["id"]).collect::<Vec<_>>(), [&json!(7)]);
+    }
+    assert_eq!(world.rest(0, &beginning.id).await.len(), 1, "the twin, when the others have ended");
+}
+
+#[tokio::test]
 async fn who_reads_redis_reads_no_event() {
     let world = World::new().await;
     world.answered(7).await;

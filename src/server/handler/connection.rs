@@ -15,6 +15,8 @@ use crate::call::{Change, Level, Receiver};
 
 /// How many resources one session may subscribe to.
 const MAX_SUBSCRIBED: usize = 1_000;
+/// How long their URIs may be together, in bytes.
+const MAX_SUBSCRIBED_BYTES: usize = 256 * 1024;
 
 /// What a session has asked to be told; a request of 2026-07-28 has one to itself.
 #[derive(Default)]
@@ -49,10 +51,12 @@ impl Connection {
     }
 
     /// # Errors
-    /// There are a thousand already.
+    /// There are a thousand already, or 256 KiB of them with this one.
     pub(super) fn subscribe(&self, uri: String) -> Result<(), TooMany> {
         let mut wishes = self.wishes();
-        if wishes.subscribed.len() >= MAX_SUBSCRIBED && !wishes.subscribed.contains(&uri) {
+        let bytes = || wishes.subscribed.iter().map(String::len).sum::<usize>() + uri.len();
+        let is_full = || wishes.subscribed.len() >= MAX_SUBSCRIBED || bytes() > MAX_SUBSCRIBED_BYTES;
+        if !wishes.subscribed.contains(&uri) && is_full() {
             return Err(TooMany);
         }
         wishes.subscribed.insert(uri);
@@ -117,4 +121,34 @@ async fn tell_all(connection: &Connection, peer: &Peer<RoleServer>) -> Result<()
         peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_has_so_many_subscriptions_and_no_more() {
+        let connection = Connection::default();
+        for number in 0..MAX_SUBSCRIBED {
+            connection.subscribe(number.to_string()).unwrap();
+        }
+        assert!(connection.subscribe("one more".to_owned()).is_err());
+        connection.subscribe("7".to_owned()).expect("it is there already");
+        connection.unsubscribe("7");
+        connection.subscribe("one more".to_owned()).unwrap();
+    }
+
+    #[test]
+    fn a_session_has_so_many_bytes_of_subscriptions_and_no_more() {
+        let connection = Connection::default();
+        let uri = |number: usize| format!("{number:08192}");
+        for number in 0..32 {
+            connection.subscribe(uri(number)).unwrap();
+        }
+        assert!(connection.subscribe("x".to_owned()).is_err());
+        connection.subscribe(uri(7)).expect("it is there already");
+        connection.unsubscribe(&uri(7));
+        connection.subscribe("x".to_owned()).unwrap();
+    }
 }

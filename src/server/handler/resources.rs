@@ -33,7 +33,9 @@ impl Handler {
         }
         let contents = result.map_err(|error| round.failed(&error))?;
         let (ttl_ms, scope) = definition.map_or((0, CacheScope::Private), |definition| {
-            let scope = if definition.is_public { CacheScope::Public } else { CacheScope::Private };
+            // What a scope is needed for is not for whoever shares a cache with somebody who has it.
+            let is_public = definition.is_public && definition.scopes.is_empty();
+            let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
             (u64::try_from(definition.ttl.as_millis()).unwrap_or(u64::MAX), scope)
         });
         Ok(ReadResourceResult::new(contents).with_ttl_ms(ttl_ms).with_cache_scope(scope).into())
