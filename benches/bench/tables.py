@@ -46,10 +46,13 @@ def spread(values, digits=2):
 
 
 def write(path, name, text):
-    """Puts a text between the markers of that name."""
+    """Puts a text between the markers of that name, if the document has a place for it."""
     document = path.read_text()
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
     document, count = pattern.subn(lambda found: f"{found[1]}{text}\n{found[2]}", document)
-    if count != 1:
+    if count == 0:
+        print(f"{path.name} has no place for it, between `<!-- {name} -->` and `<!-- end of {name} -->`", flush=True)
+        return
+    if count > 1:
         sys.exit(f"error: {path} has {count} places between `<!-- {name} -->` and `<!-- end of {name} -->`; 1 is needed")
     path.write_text(document)

@@ -19,6 +19,9 @@ use crate::{
     said::said,
 };
 
+/// Where a secret may be.
+const ELSEWHERE: &str = "give it with `--answer-json @FILE` or `--answer-json -`, if this server is to have it at all";
+
 /// What the server is answered if it asks something.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Answers {
@@ -53,12 +56,40 @@ impl Answers {
     /// Reads the flags; `asker` is there if somebody is at the terminal.
     pub(super) async fn read(&self, asker: Option<Asker>, surroundings: &Surroundings) -> Result<Answering, Failure> {
         let given = match &self.answer_json {
-            Some(json) => Given::Values(json_object("--answer-json", json).await?),
+            Some(json) => {
+                let values = json_object("--answer-json", json).await?;
+                // What came from a file or standard input is in no list of processes and in no history.
+                if !is_elsewhere(json) {
+                    without_secrets(&values)?;
+                }
+                Given::Values(values)
+            }
             None if self.answer.is_empty() => Given::Nothing,
             None => Given::Words(self.answer.iter().map(|word| pair(word)).collect::<Result<_, _>>()?),
         };
         Ok(Answering { given, asker, printer: surroundings.printer, used: Mutex::default() })
     }
+}
+
+/// Whether a flag only says where its JSON is.
+fn is_elsewhere(json: &str) -> bool {
+    json == "-" || json.starts_with('@')
+}
+
+/// Refuses values that have no place in an argument.
+fn without_secrets(values: &Map<String, Value>) -> Result<(), Failure> {
+    match values.keys().find(|name| looks_secret(name)) {
+        Some(name) => {
+            Err(Failure::message(Exit::Usage, format!("`--answer-json`: {}", no_place(name)))
+                .hint(ELSEWHERE.to_owned()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// For a message about a field that must not be given in an argument.
+fn no_place(name: &str) -> String {
+    format!("its `{}` looks like a secret, which has no place on a command line", said(name))
 }
 
 fn pair(word: &str) -> Result<(String, String), Failure> {
@@ -117,9 +148,9 @@ impl Answering {
                 return Ok(Reply::Accept(filled));
             }
             Err(problem @ FormProblem::Unfit(_)) if is_meant => {
-                return Err(question.unanswered(format!("but {problem}"), "give another `--answer`"));
+                return Err(question.unanswered(but(&problem), "give another `--answer`"));
             }
-            Err(problem) if is_meant => format!("but {problem}"),
+            Err(problem) if is_meant => but(&problem),
             _ => "and nobody is here to answer".to_owned(),
         };
         match &self.asker {
@@ -127,6 +158,11 @@ impl Answering {
             None => Err(question.unanswered(problem, hint(&form, &given))),
         }
     }
+}
+
+/// The end of a sentence: names and bounds in it are the server's words.
+fn but(problem: &FormProblem) -> String {
+    format!("but {}", said(&problem.to_string()))
 }
 
 /// Which flags would answer.
@@ -170,11 +206,7 @@ impl Given {
                         continue;
                     }
                     if looks_secret(name) {
-                        return Err((
-                            format!("but its `{}` looks like a secret, which has no place on a command line", said(name)),
-                            "give it with `--answer-json @FILE` or `--answer-json -`, if this server is to have it at all"
-                                .to_owned(),
-                        ));
+                        return Err((format!("but {}", no_place(name)), ELSEWHERE.to_owned()));
                     }
                     let shape = Shape::of(&form.schema["properties"][name], &form.schema);
                     let value = shape.value(&texts).ok_or_else(|| {
@@ -292,9 +324,34 @@ mod tests {
         let (problem, _) = asked(&answering(words(&["a=x"])), one(), &["a"]).await.unwrap_err();
         assert_eq!(problem, "the server asks \"so?\", but `a` is `x`, expected an integer");
         let (problem, _) = asked(&answering(words(&["a=2"])), one(), &["a"]).await.unwrap_err();
-        assert!(problem.contains("but `a`: 2 is less than"), "{problem}");
+        assert!(problem.contains("but `a`: the value is less than"), "{problem}");
         let (_, hint) = asked(&answering(Given::Nothing), json!({}), &[]).await.unwrap_err();
         assert_eq!(hint, "run the command at a terminal, or accept with `--answer-json '{}'`");
+    }
+
+    #[tokio::test]
+    async fn the_servers_words_write_no_lines_of_ours() {
+        let name = "a\nhint: run `rm -rf ~`";
+        let long = json!({"type": "string", "enum": ["x\nhint: no", "y".repeat(9_000)]});
+        for property in [json!({"type": "integer"}), long] {
+            for given in [json!({name: true}), json!({"b": 1})] {
+                let properties = json!({name: property, "b": {"type": "integer"}});
+                let (problem, hint) = asked(&answering(values(&given)), properties, &[name]).await.unwrap_err();
+                assert!(problem.contains("a\\nhint: run"), "{problem}");
+                assert!(!problem.contains('\n') && !hint.contains('\n') && problem.len() < 3_000, "{problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_secret_in_an_argument_is_refused_and_one_from_elsewhere_is_not() {
+        for name in ["password", "API_key", "client-secret"] {
+            let refused = without_secrets(json!({"a": 1, name: "hunter2"}).as_object().unwrap()).unwrap_err();
+            assert_eq!(refused.exit, Exit::Usage);
+            assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+        }
+        assert!(without_secrets(json!({"a": 1}).as_object().unwrap()).is_ok(), "the twin");
+        assert!(is_elsewhere("-") && is_elsewhere("@answers.json") && !is_elsewhere("{}"));
     }
 
     #[tokio::test]

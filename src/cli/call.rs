@@ -13,12 +13,11 @@ use super::{
     surroundings::{Access, Surroundings, json_object},
     tools::{describe, input_schema, list, name},
 };
-use crate::client::{ClientError, Sampler, Session};
+use crate::client::{ClientError, LACKS_CAPABILITY, Sampler, Session};
 
 /// JSON-RPC's code for a tool or prompt that does not exist, or arguments that do not fit it.
 pub(super) const INVALID_PARAMS: i32 = -32602;
-/// MCP 2026-07-28: the client would have to be able to do something that it does not say it can.
-const MISSING_CAPABILITY: i32 = -32021;
+/// For a tool that wants a model, as it says or the server's code does; what else is lacking has the client's hint.
 const GIVE_IT_A_MODEL: &str = "give it a model: `--sampling-command CMD` runs for each question it has";
 
 const EXAMPLES: &str = "Arguments of the tool:
@@ -124,7 +123,7 @@ async fn talk(
         ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error).hint(format!(
             "`securemcp tools` lists the server's tools, `securemcp call {tool} --help` the arguments of this one"
         )),
-        ClientError::Rpc { code: MISSING_CAPABILITY, ref message } if wants_model(message) => {
+        ClientError::Rpc { code: LACKS_CAPABILITY, ref message } if wants_model(message) => {
             Failure::new(Exit::Failed, error).hint(GIVE_IT_A_MODEL.to_owned())
         }
         error => error.into(),

@@ -116,7 +116,8 @@ impl Bearer {
         if refusal.challenge.is_none() && refusal.proof.is_some() && !self.settings().dpop {
             return Err(ClientError::ProofNeeded { server: self.settings().server.to_string() });
         }
-        let challenge = refusal.challenge.as_ref().or(refusal.proof.as_ref());
+        let challenge = refusal.told(self.settings().dpop);
+        let challenge = challenge.as_ref();
         let scopes = if refusal.forbidden {
             Some(self.step_up(challenge, used.as_ref(), tried)?)
         } else {
@@ -208,6 +209,21 @@ impl Refusal {
         }
     }
 
+    /// What the server says: the challenge for how tokens are sent here, with what only the other one has.
+    ///
+    /// A server that takes both kinds may say the rest once.
+    fn told(&self, dpop: bool) -> Option<Challenge> {
+        let (first, second) = if dpop { (&self.proof, &self.challenge) } else { (&self.challenge, &self.proof) };
+        let (Some(first), Some(second)) = (first, second) else { return first.as_ref().or(second.as_ref()).cloned() };
+        let (mut told, second) = (first.clone(), second.clone());
+        if told.error.is_none() {
+            (told.error, told.error_description) = (second.error, second.error_description);
+        }
+        told.scope = told.scope.or(second.scope);
+        told.resource_metadata = told.resource_metadata.or(second.resource_metadata);
+        Some(told)
+    }
+
     fn wants_nonce(&self) -> bool {
         self.proof.as_ref().is_some_and(|proof| proof.error.as_deref() == Some("use_dpop_nonce"))
     }
@@ -239,6 +255,30 @@ mod tests {
             world.change(|rules| rules.challenge = challenge);
             assert_eq!(echo(&world.client_with(|settings| settings.force_new = true)).await.unwrap(), "hi");
         }
+    }
+
+    #[test]
+    fn the_challenge_for_how_tokens_are_sent_counts_first() {
+        let refused = |header: &str| {
+            let proof = Challenge::parse_of(Scheme::Dpop, header);
+            Refusal { forbidden: false, challenge: Challenge::parse(header), proof }
+        };
+        let both = refused("Bearer error=\"invalid_token\", scope=\"a\", DPoP error=\"use_dpop_nonce\", scope=\"b\"");
+        for (dpop, error, scope) in [(true, "use_dpop_nonce", "b"), (false, "invalid_token", "a")] {
+            let told = both.told(dpop).unwrap();
+            assert_eq!((told.error.as_deref(), told.scope.unwrap().to_string()), (Some(error), scope.to_owned()));
+        }
+        // As servers write it that say the rest once.
+        let offer = refused("Bearer error=\"insufficient_scope\", scope=\"a\", DPoP algs=\"ES256\"");
+        let told = offer.told(true).unwrap();
+        assert_eq!((told.scheme, told.error.as_deref()), (Scheme::Dpop, Some("insufficient_scope")));
+        assert_eq!(told.scope.unwrap().to_string(), "a");
+        for (header, scheme) in [("Bearer", Scheme::Bearer), ("DPoP algs=\"ES256\"", Scheme::Dpop)] {
+            for dpop in [true, false] {
+                assert_eq!(refused(header).told(dpop).unwrap().scheme, scheme);
+            }
+        }
+        assert_eq!(refused("Basic").told(true), None);
     }
 
     #[tokio::test]

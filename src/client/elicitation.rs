@@ -312,6 +312,8 @@ mod tests {
         let error = ask(&world, Some(clerk.clone())).await.unwrap_err();
         assert!(error.to_string().contains("10"), "{error}");
         assert_eq!(clerk.heard.lock().unwrap().len(), 10);
+        let sent = world.whats().iter().filter(|what| *what == "POST /mcp tools/call").count();
+        assert_eq!(sent, 11, "every answer was sent");
         // In a session there are no rounds, but a bound all the same.
         let many = (0..40).map(|round| json!({format!("k{round}"): form("more?", "name")})).collect();
         world.change(|rules| (rules.modern, rules.asks) = (false, many));

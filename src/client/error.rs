@@ -21,7 +21,7 @@ pub(super) const ADMIN_REQUEST: &str = "the request to Keycloak's admin API";
 pub(super) const REGISTRATION: &str = "the registration";
 
 /// What a server of 2026-07-28 answers if it needs something that was not offered to it.
-const LACKS_CAPABILITY: i32 = -32021;
+pub(crate) const LACKS_CAPABILITY: i32 = -32021;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]

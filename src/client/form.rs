@@ -125,9 +125,11 @@ fn judge(schema: &Value, value: &Value) -> Result<(), FormProblem> {
     let Ok(validator) = options.build(schema) else { return Ok(()) };
     let problem = |error: jsonschema::ValidationError<'_>| {
         let name = error.instance_path().to_string();
+        // Masked, because what does not fit may be a secret.
+        let words = error.masked_with("the value").to_string();
         match name.trim_start_matches('/') {
-            "" => FormProblem::Unfit(error.to_string()),
-            name => FormProblem::Unfit(format!("`{name}`: {error}")),
+            "" => FormProblem::Unfit(words),
+            name => FormProblem::Unfit(format!("`{name}`: {words}")),
         }
     };
     validator.validate(value).map_err(problem)
@@ -250,5 +252,18 @@ mod tests {
             assert_eq!(form.fill(given).unwrap()[name], good);
             assert_eq!(form.takes(&field, &good), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_in_the_message() {
+        let form = Form::of(json!({"type": "object", "properties": {"password": {
+            "type": "string", "minLength": 12, "maxLength": 64, "pattern": "^[a-z0-9 ]+$"}}}));
+        let told = |password: &str| form.fill(object(&json!({"password": password}))).unwrap_err().to_string();
+        assert_eq!(told("hunter2"), "`password`: the value is shorter than 12 characters");
+        for bad in ["hunter2".repeat(12), "hunter2:hunter2".to_owned()] {
+            assert!(!told(&bad).contains("hunter2"), "{}", told(&bad));
+        }
+        let problem = form.takes(&form.fields[0], &json!("hunter2")).unwrap_err().to_string();
+        assert_eq!(problem, "the value is shorter than 12 characters");
     }
 }

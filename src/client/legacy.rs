@@ -30,6 +30,8 @@ impl Client {
             Whose::Client(identity) if is_published => self.obtain_as_machine(need, &discovery, &identity).await,
             Whose::Client(_) => Err(nothing()),
             Whose::Person if is_published => self.obtain_by_login(need, &discovery).await,
+            // A named client proves itself when it changes its code for a token.
+            Whose::Person if self.settings.has_proof() => Err(nothing()),
             Whose::Person => self.obtain_by_login(need, &discovery).await.map_err(|error| match error {
                 // There is nothing where it might have been.
                 ClientError::Login(LoginError::NotRegistered { .. }) => nothing(),
@@ -55,9 +57,14 @@ fn assumed(issuer: &Issuer) -> ServerMetadata {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
-        client::testing::{Visitor, World, echo, field},
+        client::{
+            Grant,
+            testing::{Visitor, World, echo, field},
+        },
         secret::Secret,
     };
 
@@ -75,6 +82,14 @@ mod tests {
             }
         });
         world
+    }
+
+    /// A client that was named with its secret.
+    fn with_secret(world: &World, person: &Arc<Visitor>, grant: Option<Grant>) -> Client {
+        world.visited_by(person, |settings| {
+            (settings.client_id, settings.client_secret) = (Some("cli".into()), Some(Secret::new("s3cret")));
+            settings.grant = grant;
+        })
     }
 
     fn is_silent(error: &ClientError) -> bool {
@@ -101,18 +116,21 @@ mod tests {
     #[tokio::test]
     async fn no_secret_goes_where_nothing_was_published() {
         let person = Visitor::new();
-        let machine = |world: &World| {
-            world.visited_by(&person, |settings| {
-                (settings.client_id, settings.client_secret) = (Some("cli".into()), Some(Secret::new("s3cret")));
-            })
-        };
         let silent = world(false).await;
-        assert!(is_silent(&echo(&machine(&silent)).await.unwrap_err()));
+        assert!(is_silent(&echo(&with_secret(&silent, &person, None)).await.unwrap_err()));
         assert!(silent.seen().iter().all(|seen| seen.what != "POST /token"));
-        // The twin: its metadata names where it goes.
-        let world = world(true).await;
-        assert_eq!(echo(&machine(&world)).await.unwrap(), "hi");
-        assert_eq!(person.visits(), 0);
+        // Neither when a person logs in with that client.
+        for grant in [Grant::AuthorizationCode, Grant::DeviceCode] {
+            let client = with_secret(&silent, &person, Some(grant));
+            assert!(is_silent(&echo(&client).await.unwrap_err()));
+        }
+        assert!(silent.seen().iter().all(|seen| seen.what != "POST /token"));
+        // The twins: its metadata names where it goes.
+        for (grant, visits) in [(None, 0), (Some(Grant::AuthorizationCode), 1)] {
+            let world = world(true).await;
+            assert_eq!(echo(&with_secret(&world, &person, grant)).await.unwrap(), "hi");
+            assert_eq!(person.visits(), visits);
+        }
     }
 
     #[tokio::test]

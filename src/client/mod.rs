@@ -78,7 +78,7 @@ pub use tokens::{AccessToken, TokenSourceKind};
 pub use voucher::{IdentityProvider, Voucher, WorkloadIdentity};
 
 // Of the command line only.
-pub(crate) use error::withheld_hint;
+pub(crate) use error::{LACKS_CAPABILITY, withheld_hint};
 pub(crate) use initial_token::InitialTokenProblem;
 pub(crate) use listed::ListedTool;
 pub(crate) use manage::RegistrationChange;

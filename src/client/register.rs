@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     Client, ClientError,
-    error::REGISTRATION,
+    error::{REGISTRATION, said},
     grant::{CLIENT_CREDENTIALS, ask},
     identity::{Identity, Proof},
     initial_token::InitialTokenProblem,
@@ -210,6 +210,20 @@ async fn grant_roles(
     realm.grant(&client.client_id, &requested.scope.clone().unwrap_or_else(all)).await
 }
 
+/// Whether the issuer says that it does not know a registration any more, or not its token.
+fn is_unknown(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. }
+            | ClientError::Status { status: 401 | 403 | 404, .. }
+    )
+}
+
+/// Whether the issuer ends no registrations: none can be managed, or none deleted (405, RFC 7592 section 2.3).
+fn is_no_way_to_end(error: &ClientError) -> bool {
+    matches!(error, ClientError::NotOffered { .. } | ClientError::Status { status: 405, .. })
+}
+
 fn file_name(issuer: &Issuer, reached_at: &Url, name: &str) -> String {
     sha256_base64url(&serde_json::to_vec(&(issuer, reached_at, name)).expect("strings"))
 }
@@ -265,9 +279,10 @@ impl Client {
             }
             let is_first = found.order == 0;
             let found = if request.takes_over || is_first { self.make_newest(found).await? } else { found };
-            if let Some(kept) = kept.filter(|kept| kept.is_untold && !kept.is(&found.client.client_id)) {
-                self.end(&kept).await?;
-            }
+            let found = match kept.filter(|kept| kept.is_untold && !kept.is(&found.client.client_id)) {
+                Some(untold) => self.give_way(&untold, found).await?,
+                None => found,
+            };
             return Ok((found, true));
         }
         let realm = match &request.keycloak_admin {
@@ -300,6 +315,25 @@ impl Client {
             grant_roles(realm, &saved.requested, &saved.client).await?;
         }
         Ok((saved, false))
+    }
+
+    /// Ends a registration that nobody was told of, and keeps the one that all know in its place.
+    ///
+    /// One that cannot be ended, or has ended already, must not keep this replica from the others' client for ever.
+    async fn give_way(&self, untold: &SavedClient, told: SavedClient) -> Result<SavedClient, ClientError> {
+        match self.end(untold).await {
+            Ok(()) => {}
+            Err(error) if is_unknown(&error) || is_no_way_to_end(&error) => {
+                let reason = error.to_string();
+                tracing::warn!(
+                    client_id = said(&untold.client.client_id),
+                    reason,
+                    "a client that no replica uses could not be ended: the issuer may still have it"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+        self.keep_registration(told).await
     }
 
     /// Waits for the lock of a registration, then reads it.
@@ -395,10 +429,7 @@ impl Client {
         match self.look_at(kept.clone()).await {
             Ok(kept) => Ok(Some(kept)),
             Err(ClientError::NotOffered { .. }) => Ok(Some(kept)),
-            Err(
-                ClientError::Refused { code: ErrorCode::InvalidToken | ErrorCode::InvalidClient, .. }
-                | ClientError::Status { status: 401 | 403 | 404, .. },
-            ) => Ok(None),
+            Err(error) if is_unknown(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -520,6 +551,41 @@ mod tests {
         world.change(|rules| drop(rules.answers.insert("/register/it".to_owned(), gone)));
         let second = nobody(&world, |_| {}).register(request()).await.unwrap();
         assert!(!second.reused && second.client.client_id != first.client.client_id);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_ended_gives_way_all_the_same() {
+        for (is_managed, status, error, gives_way) in [
+            (false, 204, "", true),
+            (true, 401, "", true),
+            (true, 404, "", true),
+            (true, 405, "", true),
+            (true, 400, "invalid_client", true),
+            (true, 503, "", false),
+        ] {
+            let world = World::new().await;
+            let client = nobody(&world, |_| {});
+            client.register(request()).await.unwrap();
+            let issuer = client.issuer_to_register_at().await.unwrap();
+            let kept = async || {
+                let reached_at = client.reached_at(&issuer.issuer);
+                client.lock_registration(&issuer.issuer, &reached_at, "ci").await.unwrap().1.unwrap()
+            };
+            let (mut told, mut untold) = (kept().await, SavedClient { is_untold: true, ..kept().await });
+            told.client.client_id = "told".to_owned();
+            told.client.registration_client_uri = None;
+            if !is_managed {
+                untold.client.registration_client_uri = None;
+            }
+            client.keep_registration(untold).await.unwrap();
+            let answer = (status, if error.is_empty() { Value::Null } else { json!({"error": error}) });
+            world.change(|rules| drop(rules.answers.insert("/register/it".to_owned(), answer)));
+            let whom = For::Replicas(Some(Box::new(told)));
+            let found = client.register_at(issuer.clone(), request(), whom).await;
+            assert_eq!(found.is_ok_and(|(found, _)| found.is("told")), gives_way, "{status}");
+            assert_eq!((kept().await.is("told"), kept().await.is_untold), (gives_way, !gives_way), "{status}");
+            assert_eq!(registrations(&world), 1);
+        }
     }
 
     #[tokio::test]

@@ -60,7 +60,9 @@ impl Open {
     ) -> Result<ServerResult, ServiceError> {
         let mut inputs = Inputs::default();
         let mut pause = PAUSE;
-        for _ in 0..MAX_ROUNDS {
+        for rounds in 0..=MAX_ROUNDS {
+            // Nobody is asked what is not sent any more.
+            let is_last = rounds == MAX_ROUNDS;
             let (questions, state) = match self.send(request(inputs.clone())).await {
                 Ok(ServerResult::InputRequiredResult(result)) => {
                     let questions = serde_json::to_value(result.input_requests).expect("it came as JSON");
@@ -72,13 +74,16 @@ impl Open {
                     (result.0["inputRequests"].clone(), state)
                 }
                 Err(ServiceError::McpError(error)) if error.code == URL_ELICITATION_REQUIRED => {
-                    if !self.visits(error.data.as_ref()).await? {
+                    if is_last || !self.visits(error.data.as_ref()).await? {
                         return Err(ServiceError::McpError(error));
                     }
                     continue;
                 }
                 done => return done,
             };
+            if is_last {
+                break;
+            }
             let mut responses = InputResponses::new();
             for (key, question) in questions.as_object().into_iter().flatten() {
                 responses.insert(key.clone(), self.respond(question.clone()).await?);

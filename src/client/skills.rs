@@ -11,6 +11,9 @@ use serde_json::Value;
 use super::{ClientError, Session, error::said};
 use crate::{hint::Hint, json::is_deeper_than};
 
+/// Longest frontmatter, in bytes: an alias of YAML repeats what it names, and so do aliases of aliases.
+const MAX_BYTES: usize = 4 * 1024;
+
 /// Deepest nesting of a frontmatter.
 const MAX_DEPTH: usize = 32;
 
@@ -134,6 +137,9 @@ fn frontmatter(text: &str) -> Result<Value, &'static str> {
         (line.trim_end() == "---").then_some(start)
     });
     let yaml = &rest[..end.ok_or("there is no second line `---`")?];
+    if yaml.len() > MAX_BYTES {
+        return Err("it is longer than 4 KiB");
+    }
     let value: Value = yaml_serde::from_str(yaml).map_err(|_| "it is not YAML")?;
     let is_deep = is_deeper_than(MAX_DEPTH, value.to_string().as_bytes());
     if is_deep { Err("it is nested too deep") } else { Ok(value) }
@@ -243,6 +249,16 @@ mod tests {
         let session = world.client().connect(Host::default()).await.unwrap();
         assert!(session.list_skills().await.unwrap_err().to_string().contains("has no skills"));
         session.close().await;
+    }
+
+    #[test]
+    fn a_frontmatter_has_a_bound() {
+        let of_bytes = |bytes: usize| {
+            let name = "x".repeat(bytes - "name: \n".len());
+            frontmatter(&format!("---\nname: {name}\n---\n{}", "rest\n".repeat(MAX_BYTES)))
+        };
+        assert_eq!(of_bytes(MAX_BYTES + 1), Err("it is longer than 4 KiB"));
+        assert!(of_bytes(MAX_BYTES).is_ok(), "the twin");
     }
 
     #[test]

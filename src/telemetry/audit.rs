@@ -46,7 +46,8 @@ pub enum Event<'a> {
     AccessDenied {
         /// The caller.
         actor: Actor<'a>,
-        /// What was asked for: `tools/call` and the tool (so for resources and prompts), `session`, `initialize`, or `any` if the caller may do nothing.
+        /// What was asked for: `tools/call` and the tool (so for resources and prompts), `session`, `initialize`, or
+        /// `any` if the caller may do nothing.
         operation: &'a str,
         /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,

@@ -1,4 +1,5 @@
-//! What a server asks and tells on its way to the result of a call: answered by flags or at a terminal, shown, cancelled.
+//! What a server asks and tells on its way to the result of a call: answered by flags or at a terminal, shown,
+//! cancelled.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -90,7 +91,7 @@ fn what_no_flag_answers_ends_the_call_at_once() {
         assert!(!offered(&talker), "nothing is offered that cannot be kept");
         // What is given but does not fit is no better.
         for (answer, told) in [
-            ("where=R", "but `where`: \"R\" is shorter than 3 characters"),
+            ("where=R", "but `where`: the value is shorter than 3 characters"),
             ("nights=x", "but `nights` is `x`, expected an integer"),
             ("nights=2", "but `where` is missing"),
         ] {
@@ -108,6 +109,9 @@ fn a_secret_is_not_taken_from_a_command_line_for_a_form() {
     let talker = Talker::start(true, &[Step::Ask("a", ask)]);
     let account = Account::new();
     let refused = account.run(&call(&talker, &["--answer", "password=hunter2"]));
+    refused.failed(2, &["its `password` looks like a secret", "--answer-json @FILE"]);
+    assert!(!refused.stderr.contains("hunter2"), "{refused:#?}");
+    let refused = account.run(&call(&talker, &["--answer-json", r#"{"password": "hunter2"}"#]));
     refused.failed(2, &["its `password` looks like a secret", "--answer-json @FILE"]);
     assert!(!refused.stderr.contains("hunter2"), "{refused:#?}");
     let given = account.run_with_input(&call(&talker, &["--answer-json", "-"]), r#"{"password": "hunter2"}"#);
@@ -145,8 +149,9 @@ fn a_person_fills_in_a_form() {
         terminal.types(ENTER);
         let (code, screen) = terminal.ended();
         assert_eq!(code, Some(0), "{screen:?}");
-        let answer = r#"{"a":{"action":"accept","content":{"where":"Rome","nights":5,"class":"f","extras":["wifi"],"insured":false}}}"#;
-        assert!(screen.contains(answer), "{screen:?}");
+        let content = r#"{"where":"Rome","nights":5,"class":"f","extras":["wifi"],"insured":false}"#;
+        let answer = format!(r#"{{"a":{{"action":"accept","content":{content}}}}}"#);
+        assert!(screen.contains(&answer), "{screen:?}");
     }
 }
 

@@ -148,7 +148,8 @@ fn server_with_skill(text: &str) -> (Account, Liar) {
     // Of `SKILL_TEXT` and of `forms`.
     let files = json!([
         {"uri": SKILL, "size": 57, "digest": "sha256:399a373c56c688f8439e7dfd52b852a2cdf4959945db61f0bf9083259e85e3f9"},
-        {"uri": "skill://forms/FORMS.md", "size": 5, "digest": "sha256:8bec8757f662f0f3cab90d3c7cfbf69ce66e4e120b0f8fb911aa1022798b3edf"},
+        {"uri": "skill://forms/FORMS.md", "size": 5,
+         "digest": "sha256:8bec8757f662f0f3cab90d3c7cfbf69ce66e4e120b0f8fb911aa1022798b3edf"},
     ]);
     let skills =
         json!([{"uri": SKILL, "frontmatter": {"name": "forms", "description": "Fills forms"}, "resources": files}]);

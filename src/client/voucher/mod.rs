@@ -48,7 +48,7 @@ impl Voucher {
         }
     }
 
-    /// For a message: `.. goes only to an issuer that you name`.
+    /// For a message: `.. goes only to an issuer that you name`, where it is not at the server's own origin.
     const fn words(&self) -> &'static str {
         match self {
             Self::Assertion(_) => "an assertion",
@@ -62,7 +62,8 @@ impl Client {
     /// Gets a token on the word of whoever vouches for us. The issuer's no is the answer: it is asked once, and no other
     /// grant is tried.
     ///
-    /// The word goes only to the issuer that it is for, and that somebody has named.
+    /// The word goes only to the issuer that it is for, and only if somebody has named that one, or if it is at the
+    /// server's own origin.
     pub(super) async fn token_by_voucher(
         &self,
         voucher: &Voucher,
