@@ -33,6 +33,8 @@ mod clients;
 mod device;
 mod error;
 mod expiring;
+#[cfg(feature = "internals")]
+pub mod fuzz;
 mod grants;
 mod introspect;
 mod keys;

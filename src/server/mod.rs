@@ -13,6 +13,8 @@ mod docs;
 mod documents;
 mod envelope;
 mod error;
+#[cfg(feature = "internals")]
+pub mod fuzz;
 mod gather;
 mod handler;
 mod in_flight;

@@ -13,6 +13,7 @@ mod deployment;
 mod docs;
 mod drain;
 mod files;
+mod fuzz;
 mod gateway;
 mod gateway_cli;
 mod gateway_questions;
