@@ -6,7 +6,7 @@ FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
-COPY benches/bare_rmcp benches/bare_rmcp
+COPY benches/peers benches/peers
 COPY src src
 RUN cargo build --profile dist --locked --bin securemcp
 

@@ -49,6 +49,9 @@ _securemcp() {
             securemcp,serve)
                 cmd="securemcp__subcmd__serve"
                 ;;
+            securemcp,skill)
+                cmd="securemcp__subcmd__skill"
+                ;;
             securemcp,token)
                 cmd="securemcp__subcmd__token"
                 ;;
@@ -148,6 +151,9 @@ _securemcp() {
             securemcp__subcmd__help,serve)
                 cmd="securemcp__subcmd__help__subcmd__serve"
                 ;;
+            securemcp__subcmd__help,skill)
+                cmd="securemcp__subcmd__help__subcmd__skill"
+                ;;
             securemcp__subcmd__help,token)
                 cmd="securemcp__subcmd__help__subcmd__token"
                 ;;
@@ -186,6 +192,12 @@ _securemcp() {
                 ;;
             securemcp__subcmd__help__subcmd__resource,read)
                 cmd="securemcp__subcmd__help__subcmd__resource__subcmd__read"
+                ;;
+            securemcp__subcmd__help__subcmd__skill,list)
+                cmd="securemcp__subcmd__help__subcmd__skill__subcmd__list"
+                ;;
+            securemcp__subcmd__help__subcmd__skill,read)
+                cmd="securemcp__subcmd__help__subcmd__skill__subcmd__read"
                 ;;
             securemcp__subcmd__help__subcmd__token,forget)
                 cmd="securemcp__subcmd__help__subcmd__token__subcmd__forget"
@@ -235,6 +247,24 @@ _securemcp() {
             securemcp__subcmd__resource__subcmd__help,read)
                 cmd="securemcp__subcmd__resource__subcmd__help__subcmd__read"
                 ;;
+            securemcp__subcmd__skill,help)
+                cmd="securemcp__subcmd__skill__subcmd__help"
+                ;;
+            securemcp__subcmd__skill,list)
+                cmd="securemcp__subcmd__skill__subcmd__list"
+                ;;
+            securemcp__subcmd__skill,read)
+                cmd="securemcp__subcmd__skill__subcmd__read"
+                ;;
+            securemcp__subcmd__skill__subcmd__help,help)
+                cmd="securemcp__subcmd__skill__subcmd__help__subcmd__help"
+                ;;
+            securemcp__subcmd__skill__subcmd__help,list)
+                cmd="securemcp__subcmd__skill__subcmd__help__subcmd__list"
+                ;;
+            securemcp__subcmd__skill__subcmd__help,read)
+                cmd="securemcp__subcmd__skill__subcmd__help__subcmd__read"
+                ;;
             securemcp__subcmd__token,forget)
                 cmd="securemcp__subcmd__token__subcmd__forget"
                 ;;
@@ -272,7 +302,7 @@ _securemcp() {
 
     case "${cmd}" in
         securemcp)
-            opts="-q -v -h -V --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help --version health completions config audit serve init call tools resource prompt token dcr help"
+            opts="-q -v -h -V --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help --version health completions config audit serve init call tools resource prompt skill token dcr help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -492,7 +522,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__call)
-            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --help --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
+            opts="-h -q -v --json --arg --sampling-command --scope --resource --token-file --grant --no-browser --answer --answer-json --help --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -526,6 +556,14 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
                     return 0
                     ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -534,7 +572,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1390,7 +1460,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__help)
-            opts="health completions config audit serve init call tools resource prompt token dcr help"
+            opts="health completions config audit serve init call tools resource prompt skill token dcr help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1711,6 +1781,48 @@ _securemcp() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        securemcp__subcmd__help__subcmd__skill)
+            opts="list read"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__skill__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__help__subcmd__skill__subcmd__read)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         securemcp__subcmd__help__subcmd__token)
             opts="get inspect revoke forget"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1948,7 +2060,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__get)
-            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --arg --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1974,6 +2086,14 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
                     return 0
                     ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1982,7 +2102,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2094,7 +2246,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__prompt__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2116,6 +2268,14 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
                     return 0
                     ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2124,7 +2284,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2294,7 +2486,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__list)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2316,6 +2508,14 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
                     return 0
                     ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2324,7 +2524,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2380,7 +2612,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__resource__subcmd__read)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2402,6 +2634,14 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
                     return 0
                     ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2410,7 +2650,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2575,6 +2847,372 @@ _securemcp() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        securemcp__subcmd__skill)
+            opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help list read help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --login-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__skill__subcmd__help)
+            opts="list read help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__skill__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__skill__subcmd__help__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__skill__subcmd__help__subcmd__read)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__skill__subcmd__list)
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grant)
+                    COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --login-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        securemcp__subcmd__skill__subcmd__read)
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --scope)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --resource)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grant)
+                    COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
+                    return 0
+                    ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --login-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --issuer-backchannel-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         securemcp__subcmd__token)
             opts="-q -v -h --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help get inspect revoke forget help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -2634,7 +3272,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__forget)
-            opts="-q -v -h --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2648,7 +3286,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2704,7 +3374,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__get)
-            opts="-q -v -h --scope --resource --grant --no-browser --header --new --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --grant --no-browser --header --new --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2730,7 +3400,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2870,7 +3572,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__inspect)
-            opts="-q -v -h --scope --resource --token-file --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2896,7 +3598,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2952,7 +3686,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__token__subcmd__revoke)
-            opts="-q -v -h --scope --resource --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2974,7 +3708,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3030,7 +3796,7 @@ _securemcp() {
             return 0
             ;;
         securemcp__subcmd__tools)
-            opts="-q -v -h --scope --resource --token-file --grant --no-browser --client-id --client-secret-file --client-metadata-url --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
+            opts="-q -v -h --scope --resource --token-file --grant --no-browser --answer --answer-json --client-id --client-secret-file --private-key --private-key-id --client-metadata-url --assertion-file --workload-identity --id-token-file --identity-provider --identity-provider-client-id --identity-provider-client-secret-file --dpop --config --env-file --output --quiet --verbose --color --timeout --login-timeout --ca --server --issuer --issuer-backchannel-url --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3052,6 +3818,14 @@ _securemcp() {
                     COMPREPLY=($(compgen -W "client_credentials authorization_code device_code" -- "${cur}"))
                     return 0
                     ;;
+                --answer)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --answer-json)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-id)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3060,7 +3834,39 @@ _securemcp() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --private-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --private-key-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --client-metadata-url)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --assertion-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --workload-identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --id-token-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-id)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --identity-provider-client-secret-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -52,6 +52,7 @@ complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "call" -d 'Call 
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "resource" -d 'List and read the resources of any MCP server'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "prompt" -d 'List and get the prompts of any MCP server'
+complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "skill" -d 'List and read the skills of any MCP server; a file that is not what the server lists is not shown'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "token" -d 'Get an access token, look at it, end it'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
 complete -c securemcp -n "__fish_securemcp_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -246,9 +247,19 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l token-file 
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -265,6 +276,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l issuer-back
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s h -l help -d 'Print help, of the tool if there is one'
+complete -c securemcp -n "__fish_securemcp_using_subcommand call" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand call" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
@@ -273,9 +285,19 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l token-file
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -291,6 +313,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l issuer -d 
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand tools" -s h -l help -d 'Print help'
@@ -320,9 +343,19 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -338,6 +371,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -347,9 +381,19 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -365,6 +409,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand resource; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
@@ -397,9 +442,19 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -415,6 +470,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
@@ -425,9 +481,19 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
 authorization_code\t''
 device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -443,12 +509,112 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_s
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the server\'s prompts and their arguments'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "get" -d 'Print a prompt with its arguments filled in'
 complete -c securemcp -n "__fish_securemcp_using_subcommand prompt; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l login-timeout -d 'How long a person may take to log in' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -f -a "list" -d 'List the server\'s skills; nothing of them is read'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -f -a "read" -d 'Print a skill\'s text, or one of its files, if its size, digest and frontmatter are what the server lists'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and not __fish_seen_subcommand_from list read help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l login-timeout -d 'How long a person may take to log in' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l scope -d 'Scopes to ask for, separated by spaces [default: what the server asks for]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l grant -d 'How to get a token [default: as a machine that has a key or a secret, else by a login]' -r -f -a "client_credentials\t''
+authorization_code\t''
+device_code\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l answer -d 'Fill in one field of a form that the server asks for; a list\'s again and again' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l answer-json -d 'The same as one JSON object; `@FILE` or `-` read it from a file or standard input, `{}` takes every form\'s defaults' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l config -d 'Read settings from this file' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l output -d 'What stdout carries' -r -f -a "text\t''
+json\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l color -d 'When to use colour [env: NO_COLOR]' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l timeout -d 'How long one request may take' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l login-timeout -d 'How long a person may take to log in' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l ca -d 'Trust the certificates in this PEM file, beside the system\'s' -r -F
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l server -d 'The MCP server that commands talk to [env: SECUREMCP_SERVER] [default: http://127.0.0.1:8000/mcp]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -s q -l quiet -d 'Print results and errors only'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -s v -l verbose -d 'Log what happens to stderr; twice for more'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from read" -s h -l help -d 'Print help'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "list" -d 'List the server\'s skills; nothing of them is read'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "read" -d 'Print a skill\'s text, or one of its files, if its size, digest and frontmatter are what the server lists'
+complete -c securemcp -n "__fish_securemcp_using_subcommand skill; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and not __fish_seen_subcommand_from get inspect revoke forget help" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -478,7 +644,15 @@ authorization_code\t''
 device_code\t''"
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -494,8 +668,9 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l no-browser -d 'Log in without a browser here: print the address to go to, and take the one that the login ends at'
-complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l header -d 'Print a whole `Authorization: Bearer` header'
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l header -d 'Print a whole `Authorization` header'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l new -d 'Get a new token although a good one is kept'
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from get" -s h -l help -d 'Print help'
@@ -504,7 +679,15 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l token-file -d 'Use the token in this file, or on standard input for `-` [env: SECUREMCP_TOKEN]' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -519,6 +702,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
@@ -526,7 +710,15 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l resource -d 'The resource to get the token for [default: what the server calls itself]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -541,12 +733,21 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l client-id -d 'A client id registered beforehand [env: SECUREMCP_CLIENT_ID]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l client-secret-file -d 'A file with the secret of `client.id` [env: SECUREMCP_CLIENT_SECRET]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l private-key -d 'A file with the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523) [env: SECUREMCP_CLIENT_PRIVATE_KEY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l private-key-id -d 'The `kid` by which the issuer knows `client.private_key` [env: SECUREMCP_CLIENT_PRIVATE_KEY_ID] [default: the key\'s RFC 7638 thumbprint]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l client-metadata-url -d 'The https URL of a document that describes this client (CIMD), for issuers that read such documents [env: SECUREMCP_CLIENT_METADATA_URL] [default: a client is registered for logins]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l assertion-file -d 'A file with a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523) [env: SECUREMCP_ASSERTION]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l workload-identity -d '`github-actions`: have the CI provider that runs this job make such a JWT for the issuer [env: SECUREMCP_WORKLOAD_IDENTITY]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l id-token-file -d 'A file with the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization) [env: SECUREMCP_ID_TOKEN]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l identity-provider -d 'The issuer of `client.id_token` [env: SECUREMCP_IDENTITY_PROVIDER]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l identity-provider-client-id -d 'The client that `client.id_token` was issued to [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID] [default: `client.id`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l identity-provider-client-secret-file -d 'A file with that client\'s secret [env: SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET] [default: it is a public client]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l config -d 'Read settings from this file' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l env-file -d 'Read environment variables from this file, beside the process\'s own' -r -F
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l output -d 'What stdout carries' -r -f -a "text\t''
@@ -561,6 +762,7 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_se
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l issuer -d 'The issuer\'s name, exactly as its tokens carry it; for clients the only issuer that may be used [env: SECUREMCP_ISSUER] [default: the embedded issuer]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l issuer-backchannel-url -d 'Where the issuer is reached from here [env: SECUREMCP_ISSUER_BACKCHANNEL_URL] [default: `issuer.url`]' -r
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l state-dir -d 'Where keys, registrations and tokens are kept [env: SECUREMCP_STATE_DIR] [default: `$XDG_STATE_HOME/securemcp`, else `~/.local/state/securemcp`]' -r
+complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -l dpop -d 'Bind access tokens to a key of this account (DPoP), so that nobody else can use them [env: SECUREMCP_DPOP]'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -s q -l quiet -d 'Print results and errors only'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -s v -l verbose -d 'Log what happens to stderr; twice for more'
 complete -c securemcp -n "__fish_securemcp_using_subcommand token; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
@@ -717,25 +919,28 @@ complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "delete" -d 'Delete the kept registration at its issuer, then here'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "prune" -d 'List the clients that registered themselves at a Keycloak and are used no more, or delete them'
 complete -c securemcp -n "__fish_securemcp_using_subcommand dcr; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "config" -d 'Look at the settings'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "audit" -d 'Look at audit logs'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "serve" -d 'Run the server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "resource" -d 'List and read the resources of any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "prompt" -d 'List and get the prompts of any MCP server'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
-complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "health" -d 'Check the server, its issuer and keys; say what to do about each failure'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "config" -d 'Look at the settings'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "audit" -d 'Look at audit logs'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "serve" -d 'Run the server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "init" -d 'Write securemcp.toml and an env file with secrets'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "call" -d 'Call a tool on any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "tools" -d 'List the server\'s tools, their arguments and the scopes they need'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "resource" -d 'List and read the resources of any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "prompt" -d 'List and get the prompts of any MCP server'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "skill" -d 'List and read the skills of any MCP server; a file that is not what the server lists is not shown'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "token" -d 'Get an access token, look at it, end it'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "dcr" -d 'Register a client with the issuer, look at it, change it, delete it; clear up at a Keycloak'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and not __fish_seen_subcommand_from health completions config audit serve init call tools resource prompt skill token dcr help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from config" -f -a "show" -d 'Show every setting and where it comes from'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from audit" -f -a "verify" -d 'Check that no line was changed, taken out, put in, moved or cut off'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "list" -d 'List the server\'s resources, and the templates of their URIs'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from resource" -f -a "read" -d 'Print a resource as it is: text, or bytes where stdout is no terminal'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "list" -d 'List the server\'s prompts and their arguments'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from prompt" -f -a "get" -d 'Print a prompt with its arguments filled in'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "list" -d 'List the server\'s skills; nothing of them is read'
+complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from skill" -f -a "read" -d 'Print a skill\'s text, or one of its files, if its size, digest and frontmatter are what the server lists'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "get" -d 'Print an access token for the server, and nothing else'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "inspect" -d 'Show what a token says, and whether the server would accept it'
 complete -c securemcp -n "__fish_securemcp_using_subcommand help; and __fish_seen_subcommand_from token" -f -a "revoke" -d 'Revoke the kept token at its issuer, and forget it'

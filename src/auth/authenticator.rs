@@ -1,4 +1,4 @@
-//! The one judge of bearer tokens.
+//! The one judge of access tokens.
 
 use std::{collections::BTreeSet, fmt, future::pending, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::SharedClock,
-    jose::{Claims, Expect, KeySet, Refused, Told, Unverified},
+    jose::{Claims, Expect, KeySet, Refused, Told, Unverified, dpop::BadProof, verify::printable},
     net::Flights,
 };
 
@@ -77,6 +77,18 @@ pub enum Denied {
     /// It was good once: 401.
     #[error("token was revoked")]
     Revoked,
+    /// Good, but not by itself where a proof of possession is asked of every request: 401.
+    #[error("token is bound to no key, and this server takes only those that are (`scopes.require_dpop`)")]
+    ProofNeeded,
+    /// The proof beside the token is not good for this request: 401.
+    #[error(transparent)]
+    BadProof(#[from] BadProof),
+    /// It was good once: 401.
+    #[error("DPoP proof was used before")]
+    ProofReplayed,
+    /// Good, but perhaps made long ago: 401, and with the nonce in the answer it can be made anew.
+    #[error("DPoP proof has no nonce of this server, or an old one")]
+    NonceNeeded,
     /// Good, but of a client that is not on the list: 403.
     #[error("client `{}` is not among `issuer.allowed_clients`", .0.client_id.as_deref().unwrap_or_default().escape_debug())]
     ClientNotAllowed(Arc<Principal>),
@@ -86,6 +98,22 @@ pub enum Denied {
     /// The same, where the issuer is asked about every token.
     #[error("the issuer cannot be asked about tokens")]
     IntrospectionUnavailable,
+    /// The same, where used proofs are remembered: Redis does not answer, or there are too many.
+    #[error("used DPoP proofs cannot be remembered")]
+    ProofsUnavailable,
+}
+
+impl Denied {
+    /// Whether it is the fault of what the caller sent, and a better token or proof would help.
+    pub fn is_of_credentials(&self) -> bool {
+        !matches!(
+            self,
+            Self::ClientNotAllowed(_)
+                | Self::KeysUnavailable
+                | Self::IntrospectionUnavailable
+                | Self::ProofsUnavailable
+        )
+    }
 }
 
 impl Authenticator {
@@ -110,14 +138,22 @@ impl Authenticator {
         }
     }
 
-    /// Whom the token speaks for.
+    /// Whom the token speaks for. `shown` is the thumbprint of the key that whoever sends it has proved to hold; whether
+    /// the proof is good for this request and token is not looked at here.
     ///
     /// A good token is judged once; after that only its expiry, its revocation and the age of the keys, or of the issuer's
-    /// word, are looked at.
+    /// word, are looked at, and whose proof came with it.
     ///
     /// # Errors
     /// See [`Denied`]. An unknown `kid` may cost one fetch of the key set, at most one in a cool-down (`jwks`).
-    pub async fn authenticate(&self, token: &str) -> Result<Arc<Principal>, Denied> {
+    pub async fn authenticate(&self, token: &str, shown: Option<&str>) -> Result<Arc<Principal>, Denied> {
+        let principal = self.whoever_holds(token).await?;
+        check_possession(&principal, shown)?;
+        self.check_client(&principal)?;
+        Ok(principal)
+    }
+
+    async fn whoever_holds(&self, token: &str) -> Result<Arc<Principal>, Denied> {
         let hash = TokenHash::of(token);
         let (keys, generation) = match &self.keys {
             Keys::Fixed(keys) => (Known::Fixed(keys), 0),
@@ -195,10 +231,11 @@ impl Authenticator {
             scopes: claims.scopes,
             expires_at: claims.expires_at,
             token_id: claims.token_id,
+            bound_to: claims.bound_to,
         })
     }
 
-    /// What may end while a verdict is remembered, and what is no fault of the token.
+    /// What may end while a verdict is remembered.
     fn still_good(&self, hash: TokenHash, principal: Arc<Principal>) -> Result<Arc<Principal>, Denied> {
         let now = self.clock.since_epoch();
         if let Some(end) = principal.expires_at.filter(|end| now >= end.saturating_add(self.rules.expect.leeway)) {
@@ -209,7 +246,6 @@ impl Authenticator {
             self.good.remove(hash);
             return Err(Denied::Revoked);
         }
-        self.check_client(&principal)?;
         Ok(principal)
     }
 
@@ -249,6 +285,20 @@ impl Authenticator {
             Some(client) if allowed.contains(client) => Ok(()),
             _ => Err(Denied::ClientNotAllowed(Arc::clone(principal))),
         }
+    }
+}
+
+/// A bound token goes with a proof by its key, and another one with none: neither is taken for the other (RFC 9449 sections
+/// 7.1 and 7.2).
+fn check_possession(principal: &Principal, shown: Option<&str>) -> Result<(), Refused> {
+    match (&principal.bound_to, shown) {
+        (None, None) => Ok(()),
+        (Some(bound_to), Some(shown)) if bound_to == shown => Ok(()),
+        (Some(bound_to), Some(shown)) => {
+            Err(Refused::OtherKey { bound_to: printable(bound_to), shown: shown.to_owned() })
+        }
+        (Some(_), None) => Err(Refused::SenderConstrained),
+        (None, Some(_)) => Err(Refused::NotBound),
     }
 }
 
@@ -317,11 +367,11 @@ mod tests {
     async fn a_remembered_token_still_expires() {
         let (judge, key, clock) = judge(rules());
         let token = token(&key, "cli");
-        assert_eq!(judge.authenticate(&token).await.unwrap().subject, "alice");
+        assert_eq!(judge.authenticate(&token, None).await.unwrap().subject, "alice");
         clock.advance(Duration::from_secs(59));
-        assert!(judge.authenticate(&token).await.is_ok());
+        assert!(judge.authenticate(&token, None).await.is_ok());
         clock.advance(Duration::from_secs(1));
-        assert!(matches!(judge.authenticate(&token).await, Err(Denied::Refused(Refused::Expired(_)))));
+        assert!(matches!(judge.authenticate(&token, None).await, Err(Denied::Refused(Refused::Expired(_)))));
     }
 
     #[tokio::test]
@@ -333,9 +383,9 @@ mod tests {
         let (_say, news) = watch::channel(());
         let (judge, key, _clock) = judge(Rules { revocations: Some(Revocations { is_revoked, news }), ..rules() });
         let token = token(&key, "cli");
-        assert!(judge.authenticate(&token).await.is_ok());
+        assert!(judge.authenticate(&token, None).await.is_ok());
         revoked.store(true, Ordering::SeqCst);
-        assert!(matches!(judge.authenticate(&token).await, Err(Denied::Revoked)));
+        assert!(matches!(judge.authenticate(&token, None).await, Err(Denied::Revoked)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -345,7 +395,7 @@ mod tests {
         let is_revoked: IsRevoked = Arc::new(move |_| asked.load(Ordering::SeqCst));
         let (say, news) = watch::channel(());
         let (judge, key, clock) = judge(Rules { revocations: Some(Revocations { is_revoked, news }), ..rules() });
-        let principal = judge.authenticate(&token(&key, "cli")).await.unwrap();
+        let principal = judge.authenticate(&token(&key, "cli"), None).await.unwrap();
         let mut ended = Box::pin(judge.ended(&principal));
         say.send_replace(());
         assert!(futures_util::poll!(&mut ended).is_pending(), "somebody else's");
@@ -362,7 +412,34 @@ mod tests {
     async fn only_listed_clients_pass_when_there_is_a_list() {
         let allowed = Some(BTreeSet::from(["cli".to_owned()]));
         let (judge, key, _clock) = judge(Rules { allowed_clients: allowed, ..rules() });
-        assert!(judge.authenticate(&token(&key, "cli")).await.is_ok());
-        assert!(matches!(judge.authenticate(&token(&key, "other")).await, Err(Denied::ClientNotAllowed(_))));
+        assert!(judge.authenticate(&token(&key, "cli"), None).await.is_ok());
+        assert!(matches!(judge.authenticate(&token(&key, "other"), None).await, Err(Denied::ClientNotAllowed(_))));
+    }
+
+    #[tokio::test]
+    async fn j30_a_remembered_bound_token_needs_its_key_each_time() {
+        let (judge, key, _clock) = judge(rules());
+        let claims = |cnf| {
+            let mut claims = json!({"iss": "https://issuer.example", "aud": "https://mcp.example/mcp", "sub": "alice",
+                "exp": NOW + 60, "client_id": "cli"});
+            if let Some(cnf) = cnf {
+                claims["cnf"] = cnf;
+            }
+            key.sign("at+jwt", &claims).expose().to_owned()
+        };
+        let (bound, plain) = (claims(Some(json!({"jkt": "its-key"}))), claims(None));
+        for round in 0..2 {
+            let refused = async |token, shown| match judge.authenticate(token, shown).await {
+                Ok(_) => None,
+                Err(Denied::Refused(refused)) => Some(refused),
+                Err(other) => panic!("{other}"),
+            };
+            assert_eq!(refused(&bound, Some("its-key")).await, None, "{round}");
+            assert_eq!(refused(&bound, None).await, Some(Refused::SenderConstrained), "{round}");
+            let other = Refused::OtherKey { bound_to: "its-key".to_owned(), shown: "another".to_owned() };
+            assert_eq!(refused(&bound, Some("another")).await, Some(other), "{round}");
+            assert_eq!(refused(&plain, None).await, None, "{round}");
+            assert_eq!(refused(&plain, Some("its-key")).await, Some(Refused::NotBound), "{round}");
+        }
     }
 }

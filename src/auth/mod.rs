@@ -1,10 +1,11 @@
-//! From a bearer token to a [`Principal`]: who is asking, and what they may do.
+//! From an access token to a [`Principal`]: who is asking, and what they may do.
 
 mod authenticator;
 mod cache;
 mod introspection;
 mod jwks;
 mod principal;
+mod proofs;
 mod shared_keys;
 mod source;
 
@@ -21,6 +22,10 @@ pub use jwks::Jwks;
 #[cfg(not(feature = "internals"))]
 pub(crate) use jwks::Jwks;
 pub use principal::Principal;
+#[cfg(feature = "internals")]
+pub use proofs::Proofs;
+#[cfg(not(feature = "internals"))]
+pub(crate) use proofs::Proofs;
 #[cfg(feature = "internals")]
 pub use shared_keys::SharedKeys;
 #[cfg(not(feature = "internals"))]

@@ -25,6 +25,8 @@ pub struct Principal {
     pub expires_at: Option<Duration>,
     /// `jti`.
     pub token_id: Option<String>,
+    /// `cnf.jkt`: the thumbprint of the key that whoever sent the token has proved to hold; `None` for a bearer token.
+    pub bound_to: Option<String>,
 }
 
 impl Principal {
@@ -53,6 +55,7 @@ impl Principal {
             scopes: Scopes::parse(scopes).expect("a literal"),
             expires_at: None,
             token_id: None,
+            bound_to: None,
         }
     }
 }

@@ -10,13 +10,16 @@ use super::{
     arguments::{Misfit, Signature, nearest},
     exit::{Exit, Failure},
     sampling::SamplingCommand,
-    surroundings::{Access, Surroundings, input},
+    surroundings::{Access, Surroundings, json_object},
     tools::{describe, input_schema, list, name},
 };
 use crate::client::{ClientError, Sampler, Session};
 
 /// JSON-RPC's code for a tool or prompt that does not exist, or arguments that do not fit it.
 pub(super) const INVALID_PARAMS: i32 = -32602;
+/// MCP 2026-07-28: the client would have to be able to do something that it does not say it can.
+const MISSING_CAPABILITY: i32 = -32021;
+const GIVE_IT_A_MODEL: &str = "give it a model: `--sampling-command CMD` runs for each question it has";
 
 const EXAMPLES: &str = "Arguments of the tool:
   VALUE               fills the required ones in order; a list at their end takes the rest
@@ -70,13 +73,15 @@ impl Options {
 pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit, Failure> {
     let tool = options.tool.as_deref().unwrap_or_default();
     let given = match &options.json {
-        Some(json) => Some(read_json(json).await?),
+        Some(json) => Some(json_object("--json", json).await?),
         None => None,
     };
     let sampler =
         options.sampling_command.clone().map(|command| Arc::new(SamplingCommand(command)) as Arc<dyn Sampler>);
     surroundings
-        .in_session(&options.access, sampler, async |session| talk(options, tool, given, session, surroundings).await)
+        .in_session(&options.access, sampler, async |session| {
+            Box::pin(talk(options, tool, given, session, surroundings)).await
+        })
         .await
 }
 
@@ -100,11 +105,13 @@ async fn talk(
             (signature.arguments(&options.words, &options.arg).map_err(misfit)?, None)
         }
     };
+    // Tools say in their own words that they want a model, and all of them name MCP's.
+    let wants_model = |text: &str| options.sampling_command.is_none() && text.to_lowercase().contains("sampling");
     let call = session.call_tool(tool, arguments);
     // A command that answers questions has the terminal to itself.
     let result = match &options.sampling_command {
         Some(_) => call.await,
-        None => surroundings.waiting("waiting for the tool", call).await,
+        None => Box::pin(surroundings.waiting("waiting for the tool", call)).await,
     };
     let is_refusal = match &result {
         Ok(result) => result.is_error == Some(true),
@@ -117,6 +124,9 @@ async fn talk(
         ClientError::Rpc { code: INVALID_PARAMS, .. } => Failure::new(Exit::Usage, error).hint(format!(
             "`securemcp tools` lists the server's tools, `securemcp call {tool} --help` the arguments of this one"
         )),
+        ClientError::Rpc { code: MISSING_CAPABILITY, ref message } if wants_model(message) => {
+            Failure::new(Exit::Failed, error).hint(GIVE_IT_A_MODEL.to_owned())
+        }
         error => error.into(),
     })?;
     let result = serde_json::to_value(result).context("cannot read the result")?;
@@ -130,10 +140,7 @@ async fn talk(
     if !is_error {
         return Ok(Exit::Done);
     }
-    // Tools say in their own words that they want a model, and all of them name MCP's.
-    let wants_model = options.sampling_command.is_none() && text.to_lowercase().contains("sampling");
-    let hint =
-        wants_model.then(|| "give it a model: `--sampling-command CMD` runs for each question it has".to_owned());
+    let hint = wants_model(&text).then(|| GIVE_IT_A_MODEL.to_owned());
     Err(Failure::message(Exit::Failed, text).hint(hint))
 }
 
@@ -160,22 +167,9 @@ fn find<'t>(tools: &'t [Value], wanted: &str) -> Result<&'t Value, Failure> {
         let similar = nearest(wanted, tools.iter().map(name));
         let advice = similar.map(|similar| format!("did you mean `{similar}`? ")).unwrap_or_default();
         Failure::message(Exit::Usage, format!("the server has no tool `{wanted}`")).hint(format!(
-            "{advice}`securemcp tools` lists them; a server may leave out what the token does not allow: ask for more \
-                 with `--scope`"
+            "{advice}`securemcp tools` lists them; a server may leave out what the token does not allow (ask for more \
+                 with `--scope`), or what asks questions where nobody answers (`--answer`)"
         ))
-    })
-}
-
-async fn read_json(given: &str) -> Result<Map<String, Value>, Failure> {
-    let text = match given.strip_prefix('@') {
-        Some(path) => input(path.as_ref()).await?,
-        None if given == "-" => input(given.as_ref()).await?,
-        None => given.to_owned(),
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context("`--json` is not a JSON object")).hint(
-            "write it as `--json '{\"name\": \"value\"}'`, `--json @FILE`, or `--json -` for standard input".to_owned(),
-        )
     })
 }
 

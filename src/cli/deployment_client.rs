@@ -1,17 +1,17 @@
 //! The client of a deployment: registered by `serve`, once, and kept in the state directory. Replicas that share the
-//! directory share the client; there is no other way, since its secret belongs in no store that others can read.
+//! directory share the client; others find it in Redis, if they have the key that it is sealed with there.
 //!
 //! Whoever runs commands with the same state directory gets tokens as this client. The server has no use for it: it
 //! judges tokens by the issuer's keys, or asks as the client of `issuer.introspection`, since Keycloak calls each token
 //! inactive that is not also for the client that asks.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::{
-    client::{Client, ClientError, KeycloakAdmin, RegistrationRequest, Settings},
+    client::{Client, ClientError, KeycloakAdmin, Registered, RegistrationRequest, Settings, SharedClient},
     clock::SharedClock,
     config::{Config, IssuerChoice},
     hint::{Hint as _, chain},
@@ -30,16 +30,24 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
-/// What is said where there may be replicas: a client's secret is not kept in Redis, so they cannot find it there.
-const FOR_REPLICAS: &str = "replicas share this client only by sharing `state_dir`; each with a `state_dir` of its own \
-    registers another, unless `client.use_dcr` is set for one of them only";
+/// How often a replica looks whether it is another's turn no more.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+/// How often replicas tell each other again.
+const BETWEEN_REMINDERS: Duration = Duration::from_mins(1);
+
+/// What is said where there may be replicas that cannot find the client in Redis: its secret is not kept there in clear.
+const FOR_REPLICAS: &str = "replicas with a `state_dir` of their own each register another client; set \
+    `client.registration_key` (SECUREMCP_REGISTRATION_KEY_FILE) to the same secret for all of them, and they share one";
 
 /// A registration that is to be there.
 pub(super) struct Registration {
     client: Client,
     request: RegistrationRequest,
-    /// Whether the deployment has replicas, as far as its configuration tells.
-    has_replicas: bool,
+    /// Where other replicas find it.
+    shared: Option<SharedClient>,
+    /// Whether there may be replicas that do not.
+    divides: bool,
 }
 
 impl Registration {
@@ -55,7 +63,10 @@ impl Registration {
             issuer_backchannel_url: backchannel_url.clone(),
             client_id: None,
             client_secret: None,
+            private_key: None,
+            voucher: None,
             client_metadata_url: None,
+            dpop: false,
             grant: None,
             person: None,
             login_timeout: Duration::ZERO,
@@ -69,7 +80,7 @@ impl Registration {
             extra_roots: Vec::new(),
             clock,
         };
-        let scopes = config.scopes_supported.as_ref().unwrap_or_else(|| server.tool_scopes()).clone();
+        let scopes = config.scopes_supported.as_ref().unwrap_or_else(|| server.feature_scopes()).clone();
         let admin = config.client.keycloak_admin.clone().zip(config.client.keycloak_admin_password.clone());
         let request = RegistrationRequest {
             name: NAME.to_owned(),
@@ -82,25 +93,50 @@ impl Registration {
             // What a person registered here since the first start stays what commands use.
             takes_over: false,
         };
-        Ok(Some(Self { client: Client::new(settings)?, request, has_replicas: config.redis.is_some() }))
+        let key = config.client.registration_key.as_ref();
+        let shared = server.redis().zip(key).map(|(redis, key)| SharedClient::new(Arc::clone(redis), key));
+        let divides = config.redis.is_some() && shared.is_none();
+        Ok(Some(Self { client: Client::new(settings)?, request, shared, divides }))
     }
 
     /// Registers, or finds what another start or another replica has registered; tries until it is done or `stop` is
-    /// cancelled, which never interrupts a request.
+    /// cancelled, which never interrupts a request. Then sees to it that other replicas find it.
     pub(super) async fn run(self, stop: CancellationToken) {
+        if let (Some(registered), Some(shared)) = (self.registered(&stop).await, &self.shared) {
+            stop.run_until_cancelled(async {
+                loop {
+                    tokio::time::sleep(BETWEEN_REMINDERS).await;
+                    if let Err(error) = self.client.share_again(&registered, NAME, shared).await {
+                        debug!(error = chain(&error), "the client of this deployment is not shared again");
+                    }
+                }
+            })
+            .await;
+        }
+    }
+
+    async fn registered(&self, stop: &CancellationToken) -> Option<Registered> {
         let mut pause = FIRST_PAUSE;
         loop {
-            let error = match self.client.register(self.request.clone()).await {
-                Ok(registered) => {
+            let tried = match &self.shared {
+                Some(shared) => self.client.register_once(self.request.clone(), shared).await,
+                None => self.client.register(self.request.clone()).await.map(Some),
+            };
+            let error = match tried {
+                Ok(None) => {
+                    stop.run_until_cancelled(tokio::time::sleep(BETWEEN_LOOKS)).await?;
+                    continue;
+                }
+                Ok(Some(registered)) => {
                     let (client_id, file) = (said(&registered.client.client_id), registered.file.display());
-                    let issuer = registered.issuer;
+                    let issuer = &registered.issuer;
                     if registered.reused {
                         info!(client_id, %issuer, %file, "the client of this deployment is the one that was kept");
                     } else {
-                        let hint = self.has_replicas.then_some(FOR_REPLICAS);
+                        let hint = self.divides.then_some(FOR_REPLICAS);
                         info!(client_id, %issuer, %file, hint, "registered the client of this deployment");
                     }
-                    return;
+                    return Some(registered);
                 }
                 Err(error) => error,
             };
@@ -110,7 +146,7 @@ impl Registration {
                     error = problem,
                     hint, "the registration of this deployment is not done; not tried again before a restart"
                 );
-                return;
+                return None;
             }
             warn!(
                 error = problem,
@@ -118,10 +154,7 @@ impl Registration {
                 retry_in_s = pause.as_secs(),
                 "the registration of this deployment is not done yet"
             );
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
+            stop.run_until_cancelled(tokio::time::sleep(pause)).await?;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }

@@ -194,7 +194,11 @@ impl From<StoreError> for Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Self::hinted(Exit::Failed, error)
+        let exit = match error {
+            StartError::UnknownScope { .. } => Exit::Configuration,
+            _ => Exit::Failed,
+        };
+        Self::hinted(exit, error)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     clock::SystemClock,
     hint::Hint as _,
     jose::{ALGORITHMS, Expect, KeySet, Refused, Unverified},
+    said::said,
     secret::Secret,
 };
 
@@ -57,6 +58,10 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
             if !surroundings.printer.is_json() {
                 let words = format!("for `{resource}`; its signature fits a key of `{keys_url}`");
                 surroundings.printer.labelled(Tone::Good, "good", &words)?;
+                if let Some(key) = contents.bound_to() {
+                    let words = format!("to the key `{}`: of no use without a proof by it (DPoP)", said(key));
+                    surroundings.printer.labelled(Tone::Good, "bound", &words)?;
+                }
             }
             Ok(Exit::Done)
         }
@@ -131,6 +136,11 @@ impl Contents {
         Ok(Self { header: parts.next().unwrap_or_default(), claims: parts.next().unwrap_or_default() })
     }
 
+    /// The thumbprint of the key that it works with.
+    fn bound_to(&self) -> Option<&str> {
+        self.claims.get("cnf")?.get("jkt")?.as_str()
+    }
+
     fn print(&self, judged: &Result<Verdict, Failure>, now: Duration, printer: Printer) -> Result<(), Failure> {
         let refused = judged.as_ref().ok().map(|verdict| &verdict.refused);
         if printer.is_json() {
@@ -138,6 +148,7 @@ impl Contents {
             printer.document(&json!({
                 "header": self.header,
                 "claims": self.claims,
+                "bound_to": self.bound_to(),
                 "accepted": refused.map(Option::is_none),
                 "reason": reason,
             }))?;

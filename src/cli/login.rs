@@ -1,7 +1,7 @@
 //! How commands that need a token get one, and the person who logs in for it.
 
 use std::{
-    io::{self, BufRead as _, IsTerminal as _, Read as _},
+    io::{self, BufRead as _, Read as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +11,7 @@ use std::{
 use clap::ValueEnum;
 use url::Url;
 
-use super::{browser::Browser, print::Printer, surroundings::Surroundings, waiting::Turning};
+use super::{asking::Asker, browser::Browser, print::Printer, surroundings::Surroundings, waiting::Turning};
 use crate::client::{self, BoxFuture, DeviceCode, Person};
 
 /// The longest line that is taken for an address, in bytes.
@@ -45,7 +45,7 @@ impl Login {
     /// somebody who reads it.
     pub(super) fn apply(self, settings: &mut client::Settings, surroundings: &Surroundings) {
         let printer = surroundings.printer;
-        let at_terminal = printer.faces_somebody() && io::stdin().is_terminal() && !surroundings.environment.is_ci();
+        let at_terminal = surroundings.has_somebody();
         let is_read_elsewhere = self.no_browser || self.grant == Some(Grant::DeviceCode);
         settings.grant = self.grant.map(|grant| match grant {
             Grant::ClientCredentials => client::Grant::ClientCredentials,
@@ -53,10 +53,20 @@ impl Login {
             Grant::DeviceCode => client::Grant::DeviceCode,
         });
         settings.person = (at_terminal || is_read_elsewhere).then(|| {
-            let browser = (at_terminal && !self.no_browser).then(|| Browser::of(&surroundings.environment));
+            let browser = at_terminal.then(|| self.browser(surroundings)).flatten();
             let turning = surroundings.turning.clone();
             Arc::new(Reader { printer, browser, turning, pastes: AtomicBool::new(false) }) as Arc<dyn Person>
         });
+    }
+
+    /// Who can be asked what the server wants to know, if somebody is there.
+    pub(super) fn asker(self, surroundings: &Surroundings) -> Option<Asker> {
+        let asker = || Asker::new(surroundings.printer, surroundings.turning.clone(), self.browser(surroundings));
+        surroundings.has_somebody().then(asker)
+    }
+
+    fn browser(self, surroundings: &Surroundings) -> Option<Browser> {
+        (!self.no_browser).then(|| Browser::of(&surroundings.environment))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line: one file for each command, and the only layer that people meet.
 
+mod answers;
 mod arguments;
+mod asking;
 mod audit;
 mod browser;
 mod call;
@@ -13,6 +15,7 @@ mod deployment_client;
 mod env_file;
 mod exit;
 mod health;
+mod hearing;
 mod init;
 mod inspect;
 mod login;
@@ -28,13 +31,14 @@ mod separate;
 mod serve;
 mod settings;
 mod shape;
+mod skill;
 mod surroundings;
 mod token;
 mod tools;
 mod usage;
 mod waiting;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode, sync::atomic::AtomicBool, time::Duration};
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -125,6 +129,8 @@ enum Command {
     #[command(subcommand, arg_required_else_help = false)]
     Prompt(prompt::Command),
     #[command(subcommand, arg_required_else_help = false)]
+    Skill(skill::Command),
+    #[command(subcommand, arg_required_else_help = false)]
     Token(token::Command),
     Health(health::Options),
     #[command(subcommand, arg_required_else_help = false)]
@@ -184,7 +190,15 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
     };
     let globals = cli.globals;
     let printer = Printer::new(globals.output, globals.color, globals.quiet, &environment);
-    let surroundings = Surroundings { printer, globals, flags, environment, own_flags, turning: Turning::default() };
+    let surroundings = Surroundings {
+        printer,
+        globals,
+        flags,
+        environment,
+        own_flags,
+        turning: Turning::default(),
+        leaves: AtomicBool::new(false),
+    };
     let ended = match cli.command {
         Command::Serve(options) => serve::run(&options, &surroundings),
         Command::Call(options) if options.wants_own_help() => {
@@ -194,6 +208,7 @@ fn run_words(words: Vec<OsString>, environment: Environment) -> Result<Exit, End
         Command::Call(options) => surroundings.block_on(call::run(&options, &surroundings)),
         Command::Resource(command) => surroundings.block_on(resource::run(&command, &surroundings)),
         Command::Prompt(command) => surroundings.block_on(prompt::run(&command, &surroundings)),
+        Command::Skill(command) => surroundings.block_on(skill::run(&command, &surroundings)),
         Command::Tools(options) => surroundings.block_on(tools::run(&options, &surroundings)),
         Command::Token(command) => surroundings.block_on(token::run(&command, &surroundings)),
         Command::Health(options) => surroundings.block_on(health::run(&options, &surroundings)),
@@ -222,6 +237,7 @@ fn command() -> clap::Command {
         .mut_subcommand("prompt", |prompt| {
             prompt.mut_subcommand("list", with_client).mut_subcommand("get", with_client)
         })
+        .mut_subcommand("skill", |skill| skill.mut_subcommand("list", with_client).mut_subcommand("read", with_client))
         .mut_subcommand("token", |token| {
             token
                 .mut_subcommand("get", with_client)

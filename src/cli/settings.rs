@@ -14,7 +14,20 @@ pub(super) const EVERYWHERE: &[Setting] =
     &[("client.server", "URL"), ("issuer.url", "URL"), ("issuer.backchannel_url", "URL"), ("state_dir", "DIR")];
 
 /// Settings of commands that get tokens.
-pub(super) const CLIENT: &[Setting] = &[("client.id", "ID"), ("client.secret", "FILE"), ("client.metadata_url", "URL")];
+pub(super) const CLIENT: &[Setting] = &[
+    ("client.id", "ID"),
+    ("client.secret", "FILE"),
+    ("client.private_key", "FILE"),
+    ("client.private_key_id", "ID"),
+    ("client.metadata_url", "URL"),
+    ("client.assertion", "FILE"),
+    ("client.workload_identity", "PROVIDER"),
+    ("client.id_token", "FILE"),
+    ("client.identity_provider", "URL"),
+    ("client.identity_provider_client_id", "ID"),
+    ("client.identity_provider_client_secret", "FILE"),
+    ("client.dpop", ""),
+];
 
 /// Adds a flag for each of these settings.
 pub(super) fn with_flags(command: Command, settings: &[Setting]) -> Command {

@@ -2,31 +2,40 @@
 
 use std::{
     future::Future,
-    io::Read,
+    io::{IsTerminal as _, Read},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use anyhow::Context as _;
+use serde_json::{Map, Value};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{
     Globals,
+    answers::Answers,
     exit::{Exit, Failure},
+    hearing::Hearing,
     login::Login,
     print::Printer,
     separate::Flags,
     waiting::Turning,
 };
 use crate::{
-    client::{self, Client, Sampler, Session},
+    client::{self, Client, Host, IdentityProvider, Sampler, Session, Voucher, WorkloadIdentity},
     clock::SystemClock,
-    config::{self, Config, Environment, Flag, Inputs, Purpose},
+    config::{self, Config, Environment, Flag, Inputs, Purpose, VouchedBy},
     net::{self, Http},
     oauth::{Resource, Scopes},
     secret::Secret,
 };
+
+/// How long an interrupted command may take to tell the server.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The largest file or standard input that is read whole, in bytes.
 const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
@@ -46,6 +55,8 @@ pub(super) struct Surroundings {
     pub(super) own_flags: Flags,
     /// What turns while somebody waits.
     pub(super) turning: Turning,
+    /// Whether the command was interrupted and takes leave of the server by itself.
+    pub(super) leaves: AtomicBool,
 }
 
 /// What a command wants of a token.
@@ -66,6 +77,8 @@ pub(super) struct Access {
     given: Given,
     #[command(flatten)]
     login: Login,
+    #[command(flatten)]
+    answers: Answers,
 }
 
 /// A token that is there already.
@@ -88,10 +101,20 @@ impl Surroundings {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
         let ended = runtime.block_on(async {
+            let mut command = std::pin::pin!(command);
             tokio::select! {
-                ended = command => ended,
-                _ = tokio::signal::ctrl_c() => Err(Failure::message(Exit::Interrupted, "interrupted")),
+                biased;
+                ended = &mut command => return ended,
+                _ = tokio::signal::ctrl_c() => {}
             }
+            if self.leaves.load(Ordering::Relaxed) {
+                tokio::select! {
+                    _ = command => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                    () = tokio::time::sleep(FAREWELL) => {}
+                }
+            }
+            Err(interrupted())
         });
         // A thread that still waits for a lock or for standard input must not keep the process.
         runtime.shutdown_background();
@@ -129,10 +152,13 @@ impl Surroundings {
             issuer_backchannel_url: client.issuer_backchannel_url,
             client_id: client.id,
             client_secret: client.secret,
+            private_key: client.private_key,
+            voucher: client.vouched_by.map(voucher),
             client_metadata_url: client.metadata_url,
             grant: None,
             person: None,
             login_timeout: self.globals.login_timeout,
+            dpop: client.dpop,
             token: client.token,
             scopes: wanted.scope.clone(),
             resource: wanted.resource.clone(),
@@ -173,12 +199,33 @@ impl Surroundings {
         let mut settings = self.settings_with(&access.given).await?;
         access.login.apply(&mut settings, self);
         let client = Client::new(settings)?;
-        let session = self.waiting("connecting and getting a token", client.connect(sampler)).await?;
+        let answering = Arc::new(access.answers.read(access.login.asker(self), self).await?);
+        let host = Host {
+            sampler,
+            respondent: Some(Arc::clone(&answering) as _),
+            listener: Some(Arc::new(Hearing::new(self))),
+        };
+        let session = self.waiting("connecting and getting a token", client.connect(host)).await?;
         // Debug escapes what the server says of itself.
         tracing::debug!(server = ?session.server_name(), revision = ?session.protocol_version(), "connected");
-        let ended = talk(&session).await;
+        let ended = tokio::select! {
+            biased;
+            ended = talk(&session) => ended,
+            _ = tokio::signal::ctrl_c() => {
+                self.leaves.store(true, Ordering::Relaxed);
+                Err(interrupted())
+            }
+        };
         session.close().await;
+        for name in answering.unused() {
+            self.printer.warning(&format!("the server did not ask for `{name}`"));
+        }
         ended
+    }
+
+    /// Whether somebody sits at the terminal, and may be asked.
+    pub(super) fn has_somebody(&self) -> bool {
+        self.printer.faces_somebody() && std::io::stdin().is_terminal() && !self.environment.is_ci()
     }
 
     /// A client for documents.
@@ -216,6 +263,16 @@ impl Surroundings {
     }
 }
 
+fn voucher(by: VouchedBy) -> Voucher {
+    match by {
+        VouchedBy::Assertion(assertion) => Voucher::Assertion(assertion),
+        VouchedBy::Workload { url, token } => Voucher::Workload(WorkloadIdentity { url, token }),
+        VouchedBy::IdentityProvider { issuer, client_id, client_secret, id_token } => {
+            Voucher::IdentityProvider(IdentityProvider { issuer, client_id, client_secret, id_token })
+        }
+    }
+}
+
 /// Reads a secret from a file, or from standard input for `-`; the end of its line is not part of it.
 async fn secret(path: &Path) -> Result<Secret, Failure> {
     let text = input(path).await?;
@@ -226,6 +283,25 @@ async fn secret(path: &Path) -> Result<Secret, Failure> {
         return Err(Failure::message(Exit::Usage, problem).hint(hint.to_owned()));
     }
     Ok(Secret::new(secret))
+}
+
+fn interrupted() -> Failure {
+    Failure::message(Exit::Interrupted, "interrupted")
+}
+
+/// Reads a JSON object that was given to this flag: itself, or where it is to be read.
+pub(super) async fn json_object(flag: &str, given: &str) -> Result<Map<String, Value>, Failure> {
+    let text = match given.strip_prefix('@') {
+        Some(path) => input(path.as_ref()).await?,
+        None if given == "-" => input(given.as_ref()).await?,
+        None => given.to_owned(),
+    };
+    serde_json::from_str(&text).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("`{flag}` is not a JSON object"));
+        Failure::new(Exit::Usage, error).hint(format!(
+            "write it as `{flag} '{{\"name\": \"value\"}}'`, `{flag} @FILE`, or `{flag} -` for standard input"
+        ))
+    })
 }
 
 /// Reads a text from a file, or from standard input for `-`.

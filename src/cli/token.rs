@@ -12,6 +12,7 @@ use super::{
 use crate::{
     client::{AccessToken, Client, withheld_hint},
     clock::SystemClock,
+    oauth::token::token_type,
 };
 
 const GET_EXAMPLES: &str = "A kept token that is still good is used again.
@@ -23,6 +24,8 @@ Examples:
   securemcp token get --grant authorization_code     log in with a browser
   securemcp token get --no-browser                   log in with a browser on another machine
   securemcp token get --grant device_code            log in by a code that is typed elsewhere";
+const OF_NO_USE: &str = "this token is bound to a key of this account: it is of no use without a proof by that key for each \
+                         request (DPoP), as `securemcp call --dpop` makes it";
 const REVOKE_EXAMPLES: &str = "Examples:
   securemcp token revoke
   securemcp token revoke --server https://mcp.example/mcp";
@@ -47,7 +50,7 @@ pub(super) struct Get {
     wanted: Wanted,
     #[command(flatten)]
     login: Login,
-    /// Print a whole `Authorization: Bearer` header
+    /// Print a whole `Authorization` header
     #[arg(long)]
     header: bool,
     /// Get a new token although a good one is kept
@@ -105,8 +108,12 @@ async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure
     options.login.apply(&mut settings, surroundings);
     let client = Client::new(settings)?;
     let got = surroundings.waiting("getting a token", client.access_token(None)).await?;
-    let AccessToken { secret, scopes, withheld, expires_at, .. } = got;
+    let AccessToken { secret, scopes, withheld, expires_at, bound_to, .. } = got;
     let printer = surroundings.printer;
+    let scheme = token_type(bound_to.is_some());
+    if bound_to.is_some() {
+        printer.note(OF_NO_USE);
+    }
     if !withheld.is_empty() {
         printer.warning(&withheld_hint(&withheld));
     }
@@ -114,12 +121,12 @@ async fn get(options: &Get, surroundings: &Surroundings) -> Result<Exit, Failure
         let now = SystemClock::shared().since_epoch();
         printer.document(&json!({
             "access_token": secret.expose(),
-            "token_type": "Bearer",
+            "token_type": scheme,
             "expires_in": expires_at.map(|at| at.saturating_sub(now).as_secs()),
             "scope": scopes,
         }))?;
     } else if options.header {
-        printer.text(&format!("Authorization: Bearer {}", secret.expose()))?;
+        printer.text(&format!("Authorization: {scheme} {}", secret.expose()))?;
     } else {
         printer.text(secret.expose())?;
     }

@@ -9,20 +9,24 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::surroundings::Surroundings;
+use super::{hearing::in_words, surroundings::Surroundings};
+use crate::client::Progress;
 
 /// What takes less is not worth a word.
 const DELAY: Duration = Duration::from_millis(300);
 const TURN: Duration = Duration::from_millis(100);
+
+/// How finely a bar is divided.
+const STEPS: u32 = 1000;
 
 /// Takes the line away when it is dropped, however the work ended.
 struct Spinner<'s>(&'s Turning);
 
 impl Drop for Spinner<'_> {
     fn drop(&mut self) {
-        if let Some(bar) = self.0.state().bar.take() {
-            bar.finish_and_clear();
-        }
+        let mut state = self.0.state();
+        (state.work, state.progress) = (None, None);
+        state.draw();
     }
 }
 
@@ -33,10 +37,48 @@ pub(super) struct Turning(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     bar: Option<ProgressBar>,
+    /// What is waited for, if somebody is to see that.
+    work: Option<&'static str>,
     /// Instead of those that the work began with.
     words: Option<&'static str>,
+    progress: Option<Progress>,
     /// While somebody types.
     is_still: bool,
+}
+
+impl State {
+    /// Shows what is to be seen now, if anything.
+    fn draw(&mut self) {
+        let Some(work) = self.work.filter(|_| !self.is_still) else {
+            if let Some(bar) = self.bar.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        };
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(Some(STEPS.into()), ProgressDrawTarget::stderr());
+            bar.set_style(style(false));
+            bar.enable_steady_tick(TURN);
+            bar
+        });
+        let words = self.words.unwrap_or(work);
+        let Some(progress) = &self.progress else {
+            bar.set_message(words);
+            return;
+        };
+        let part = progress.total.map(|total| progress.done / total).filter(|part| part.is_finite());
+        bar.set_style(style(part.is_some()));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 1000")]
+        bar.set_position((part.unwrap_or_default().clamp(0.0, 1.0) * f64::from(STEPS)) as u64);
+        bar.set_message(in_words(progress));
+    }
+}
+
+/// A message that is longer than the line is cut off: it could not be taken away again.
+fn style(has_bar: bool) -> ProgressStyle {
+    let template = if has_bar { "{spinner} [{bar:24}] {wide_msg}" } else { "{spinner} {wide_msg}" };
+    let style = ProgressStyle::with_template(template).expect("a good template");
+    style.tick_chars("|/-\\ ").progress_chars("=> ")
 }
 
 impl Turning {
@@ -56,18 +98,21 @@ impl Turning {
     pub(super) fn says(&self, words: Option<&'static str>) {
         let mut state = self.state();
         state.words = words;
-        if let (Some(bar), Some(words)) = (&state.bar, words) {
-            bar.set_message(words);
-        }
+        state.draw();
+    }
+
+    /// Shows how far the work is.
+    pub(super) fn progresses(&self, progress: Progress) {
+        let mut state = self.state();
+        state.progress = Some(progress);
+        state.draw();
     }
 
     /// Takes the line away, and lets none begin: it would be drawn over what somebody types.
     pub(super) fn keeps_still(&self, is_still: bool) {
         let mut state = self.state();
         state.is_still = is_still;
-        if let Some(bar) = state.bar.take_if(|_| is_still) {
-            bar.finish_and_clear();
-        }
+        state.draw();
     }
 }
 
@@ -82,18 +127,12 @@ impl Surroundings {
         if let Ok(done) = tokio::time::timeout(DELAY, &mut work).await {
             return done;
         }
-        let _spinner = spinner(&self.turning, words);
+        let _spinner = Spinner(&self.turning);
+        {
+            let mut state = self.turning.state();
+            state.work = Some(words);
+            state.draw();
+        }
         work.await
     }
-}
-
-fn spinner<'t>(turning: &'t Turning, words: &'static str) -> Spinner<'t> {
-    let mut state = turning.state();
-    let target = if state.is_still { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    bar.set_style(ProgressStyle::default_spinner().tick_chars("|/-\\ "));
-    bar.set_message(state.words.unwrap_or(words));
-    bar.enable_steady_tick(TURN);
-    state.bar = Some(bar);
-    Spinner(turning)
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     net::status_in,
-    oauth::{Challenge, Scopes},
+    oauth::{Challenge, Scheme, Scopes},
 };
 
 /// The token of a session, renewed by one message at a time.
@@ -31,6 +31,8 @@ pub(super) struct Busy<'a>(&'a watch::Sender<usize>);
 pub(super) struct Refusal {
     forbidden: bool,
     challenge: Option<Challenge>,
+    /// How a token can be sent with a proof, if the server says so.
+    proof: Option<Challenge>,
 }
 
 /// What has been tried for one message already.
@@ -38,6 +40,7 @@ pub(super) struct Refusal {
 pub(super) struct Tried {
     renewal: bool,
     step_up: bool,
+    nonce: bool,
 }
 
 impl Bearer {
@@ -52,6 +55,10 @@ impl Bearer {
 
     pub(super) fn settings(&self) -> &Settings {
         self.client.settings()
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Marks that the server waits for us, not we for it.
@@ -100,7 +107,16 @@ impl Bearer {
             // Another message renewed it meanwhile.
             return Ok(());
         }
-        let challenge = refusal.challenge.as_ref();
+        if let Some(held) = used.as_ref().filter(|_| refusal.wants_nonce() && !tried.nonce) {
+            tried.nonce = true;
+            if self.client.learn_nonce(held).await? {
+                return Ok(());
+            }
+        }
+        if refusal.challenge.is_none() && refusal.proof.is_some() && !self.settings().dpop {
+            return Err(ClientError::ProofNeeded { server: self.settings().server.to_string() });
+        }
+        let challenge = refusal.challenge.as_ref().or(refusal.proof.as_ref());
         let scopes = if refusal.forbidden {
             Some(self.step_up(challenge, used.as_ref(), tried)?)
         } else {
@@ -176,20 +192,24 @@ impl Drop for Busy<'_> {
 impl Refusal {
     /// Whether it was a 401 or a 403, with or without a challenge.
     pub(super) fn of(error: &StreamableHttpError<reqwest::Error>) -> Option<Self> {
+        let refusal = |forbidden, header: &str| {
+            let proof = Challenge::parse_of(Scheme::Dpop, header);
+            Some(Self { forbidden, challenge: Challenge::parse(header), proof })
+        };
         match error {
-            StreamableHttpError::AuthRequired(error) => {
-                Some(Self { forbidden: false, challenge: Challenge::parse(&error.www_authenticate_header) })
-            }
-            StreamableHttpError::InsufficientScope(error) => {
-                Some(Self { forbidden: true, challenge: Challenge::parse(&error.www_authenticate_header) })
-            }
+            StreamableHttpError::AuthRequired(error) => refusal(false, &error.www_authenticate_header),
+            StreamableHttpError::InsufficientScope(error) => refusal(true, &error.www_authenticate_header),
             StreamableHttpError::UnexpectedServerResponse(text) => match status_in(text)? {
-                (401, _) => Some(Self { forbidden: false, challenge: None }),
-                (403, _) => Some(Self { forbidden: true, challenge: None }),
+                (401, _) => refusal(false, ""),
+                (403, _) => refusal(true, ""),
                 _ => None,
             },
             _ => None,
         }
+    }
+
+    fn wants_nonce(&self) -> bool {
+        self.proof.as_ref().is_some_and(|proof| proof.error.as_deref() == Some("use_dpop_nonce"))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::{Client, ClientError, Kind, error::said, reach::Reach};
+use super::{Client, ClientError, Kind, Settings, error::said, reach::Reach};
 use crate::{
     hint::Hint,
     oauth::{Challenge, Issuer, Resource, ResourceMetadata, ServerMetadata},
@@ -168,6 +168,14 @@ impl Hint for DiscoverError {
     }
 }
 
+impl Discovery {
+    /// What tokens are to be for: what somebody has named, else what the server calls itself.
+    pub(super) fn token_resource<'a>(&'a self, settings: &'a Settings) -> &'a Resource {
+        let found = self.resource.as_ref().map(|(metadata, _)| &metadata.resource);
+        settings.resource.as_ref().or(found).unwrap_or(&settings.server)
+    }
+}
+
 impl Client {
     /// Finds the issuer and checks every step of the way.
     ///
@@ -198,10 +206,8 @@ impl Client {
             let foreign = || DiscoverError::ForeignMetadata { server: server.clone(), pointed: said(pointed) };
             candidates.push(url.ok_or_else(foreign)?);
         }
-        let mut root = server.url();
-        root.set_path("/.well-known/oauth-protected-resource");
-        root.set_query(None);
-        for url in [server.metadata_url(), root] {
+        let origin = server.origin();
+        for url in [server.metadata_url(), origin.metadata_url()] {
             if !candidates.contains(&url) {
                 candidates.push(url);
             }
@@ -210,7 +216,10 @@ impl Client {
             let Some(metadata) = self.document::<ResourceMetadata>(&url, "protected resource metadata").await? else {
                 continue;
             };
-            if metadata.resource != *server && Some(&metadata.resource) != self.settings.resource.as_ref() {
+            // What stands where the origin's own metadata belongs may be that (RFC 9728 section 3.3).
+            let is_of_origin = metadata.resource == origin && url == origin.metadata_url();
+            let is_named = Some(&metadata.resource) == self.settings.resource.as_ref();
+            if metadata.resource != *server && !is_of_origin && !is_named {
                 let (url, found, expected) = (url.to_string(), metadata.resource, server.clone());
                 return Err(DiscoverError::OtherResource { url, found, expected }.into());
             }
@@ -261,7 +270,12 @@ impl Client {
 
     /// The metadata of this issuer, from where it is reached.
     pub(super) async fn issuer_metadata(&self, issuer: &Issuer) -> Result<ServerMetadata, ClientError> {
-        let tried = Issuer::metadata_urls(&self.reached_at(issuer));
+        self.metadata_at(issuer, &self.reached_at(issuer)).await
+    }
+
+    /// The metadata of whoever has this name and is reached there.
+    pub(super) async fn metadata_at(&self, issuer: &Issuer, reached_at: &Url) -> Result<ServerMetadata, ClientError> {
+        let tried = Issuer::metadata_urls(reached_at);
         for url in &tried {
             let Some(metadata) = self.document::<ServerMetadata>(url, "authorization server metadata").await? else {
                 continue;
@@ -323,7 +337,7 @@ fn listed(urls: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Settings, testing::World};
+    use crate::client::testing::{World, echo, field};
 
     const RESOURCE_PATH: &str = "/.well-known/oauth-protected-resource/mcp";
     const ISSUER_PATH: &str = "/.well-known/oauth-authorization-server";
@@ -391,6 +405,29 @@ mod tests {
         }
         world.lie_as_resource("resource", format!("{}/mcp", world.origin.to_uppercase().replace("HTTP", "http")));
         assert!(world.client().discover(None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn metadata_of_the_whole_origin_is_only_taken_from_the_origins_own_place() {
+        let world = World::new().await;
+        world.lie_as_resource("resource", world.origin.clone());
+        let error = refused(&world.client(), None).await;
+        assert!(matches!(error, DiscoverError::OtherResource { .. }), "at the place of `/mcp`: {error}");
+        world.change(|rules| {
+            let document = rules.documents.remove(RESOURCE_PATH).unwrap();
+            rules.documents.insert("/elsewhere".to_owned(), document);
+        });
+        let error = refused(&world.client(), Some(&pointing_to(format!("{}/elsewhere", world.origin)))).await;
+        assert!(matches!(error, DiscoverError::OtherResource { .. }), "where a challenge leads: {error}");
+        world.change(|rules| {
+            let document = rules.documents.remove("/elsewhere").unwrap();
+            rules.documents.insert("/.well-known/oauth-protected-resource".to_owned(), document);
+            rules.challenge = Some("Bearer".to_owned());
+        });
+        assert_eq!(echo(&world.client()).await.unwrap(), "hi");
+        assert_eq!(field(&world.token_requests()[0], "resource").unwrap(), world.origin);
+        echo(&world.client()).await.unwrap();
+        assert_eq!(world.whats(), ["POST /mcp tools/call"], "its token is kept");
     }
 
     #[tokio::test]

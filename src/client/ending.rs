@@ -15,7 +15,7 @@ use crate::{oauth::ServerMetadata, secret::Secret};
 impl Client {
     /// Revokes the kept token at its issuer and drops it here; `false` if there was none. Of a login everything is
     /// revoked that it led to for this server: it would only come back.
-    pub async fn revoke(&self) -> Result<bool, ClientError> {
+    pub(crate) async fn revoke(&self) -> Result<bool, ClientError> {
         let server = self.settings.server.clone();
         let kept = self
             .on_disk(move |state| {
@@ -31,7 +31,7 @@ impl Client {
         let issuer = self.issuer_metadata(&first.key.issuer).await?;
         // Whoever asks for another client's token is told that it is revoked, and it is not (RFC 7009 section 2.2).
         let identity = self.identity_as(&issuer.issuer, Some(first.key.client_id.clone())).await?;
-        if matches!(identity.proof, Proof::Nothing) && !first.key.login {
+        if matches!(identity.proof, Proof::Nothing) && !first.key.login && first.key.voucher.is_none() {
             return Err(ClientError::NoProof { client_id: identity.client_id });
         }
         for (name, kept) in kept {
@@ -63,7 +63,7 @@ impl Client {
 
     /// Removes every kept token of this server from this machine, and what is remembered of it; how many tokens there
     /// were. Nobody is told: they stay good until they expire.
-    pub async fn forget(&self) -> Result<usize, ClientError> {
+    pub(crate) async fn forget(&self) -> Result<usize, ClientError> {
         let server = self.settings.server.clone();
         self.on_disk(move |state| {
             let folder = folder(state)?;

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use super::{InitialTokenProblem, TokenSourceKind, discover::DiscoverError, login::LoginError, quirks};
+use super::{
+    InitialTokenProblem, SkillError, TokenSourceKind, discover::DiscoverError, elicitation::Unanswered,
+    login::LoginError, quirks, voucher::VoucherError,
+};
 pub(super) use crate::said::said;
 use crate::{
     hint::Hint,
     net::NetError,
     oauth::{ErrorCode, Scopes},
-    store::StoreError,
+    store::{RedisError, StoreError},
 };
 
 /// What Keycloak's admin is asked for, in messages.
@@ -16,6 +19,9 @@ pub(super) const ADMIN_LOGIN: &str = "the login as Keycloak's admin";
 pub(super) const ADMIN_REQUEST: &str = "the request to Keycloak's admin API";
 /// What a registration is called in messages.
 pub(super) const REGISTRATION: &str = "the registration";
+
+/// What a server of 2026-07-28 answers if it needs something that was not offered to it.
+const LACKS_CAPABILITY: i32 = -32021;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +32,12 @@ pub enum ClientError {
     /// Our own files.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What replicas share.
+    #[error("nobody can tell whether another replica has registered")]
+    NotShared(#[from] RedisError),
+    /// A registration in Redis that is none of this deployment's, or that somebody has changed.
+    #[error("the client in Redis was not sealed for this deployment with this `client.registration_key`")]
+    SealedByOther,
     /// The way from the server to its issuer is broken, or leads where it must not.
     #[error(transparent)]
     Discover(#[from] DiscoverError),
@@ -44,6 +56,12 @@ pub enum ClientError {
     /// Nobody is logged in.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// Nobody vouches for us, or not to this issuer.
+    #[error(transparent)]
+    Voucher(#[from] VoucherError),
+    /// A skill is not what the server says that it is.
+    #[error(transparent)]
+    Skill(#[from] SkillError),
     /// The issuer's metadata does not list what is needed.
     #[error("issuer `{issuer}` does not offer {what}")]
     NotOffered {
@@ -118,6 +136,23 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A token that anybody could use, where one was asked for that nobody else can.
+    #[error("issuer `{issuer}` did not bind the token to the key of the DPoP proof: {problem}")]
+    NotBound {
+        /// Who.
+        issuer: String,
+        /// What it answered.
+        problem: String,
+    },
+    /// A token from elsewhere is bound to a key elsewhere, or to none.
+    #[error("a token that was brought along cannot be proved to be ours (`client.dpop`)")]
+    NoKeyOfToken,
+    /// The server takes only tokens that are bound to a key.
+    #[error("`{server}` takes only access tokens that are bound to a key (DPoP)")]
+    ProofNeeded {
+        /// Who.
+        server: String,
+    },
     /// 401, and nothing is left to try.
     #[error("`{server}` refused the {}{}", .source_kind.words(), because(.reason.as_deref()))]
     TokenRefused {
@@ -170,6 +205,9 @@ pub enum ClientError {
         /// The server's words, escaped and capped.
         message: String,
     },
+    /// The server asked something on its way to the answer.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
     /// The server guards another one, and cannot say what that has.
     #[error("{message}")]
     UpstreamDown {
@@ -237,23 +275,27 @@ pub enum Kind {
 
 impl ClientError {
     /// Whether it must not be tried again unasked: a password that is wrong too often closes the account.
-    pub fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self, Self::Refused { action: ADMIN_LOGIN, code, .. } if !may_pass(code))
     }
 
     /// Which exit code it is.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } => Kind::Usage,
+            Self::Net(NetError::Setup(_)) | Self::IssuerNotNamed { .. } | Self::NoKeyOfToken | Self::SealedByOther => {
+                Kind::Usage
+            }
             Self::Net(NetError::TooLarge { .. }) => Kind::Server,
             Self::Net(_)
             | Self::TimedOut { .. }
             | Self::UpstreamDown { .. }
+            | Self::NotShared(_)
             | Self::Status { status: 502..=504, .. } => Kind::Unreachable,
             Self::Refused { code, .. } if may_pass(code) => Kind::Unreachable,
             Self::Store(_) => Kind::Local,
             Self::Login(error) => error.kind(),
             Self::Discover(error) => error.kind(),
+            Self::Unanswered(unanswered) => unanswered.kind,
             Self::NotPermitted { .. }
             | Self::Refused { code: ErrorCode::InvalidScope | ErrorCode::AccessDenied, .. } => Kind::NotPermitted,
             Self::Refused { code: ErrorCode::Other(code), action: REGISTRATION, .. }
@@ -267,15 +309,19 @@ impl ClientError {
             }
             Self::NoIdentity { .. }
             | Self::NoProof { .. }
+            | Self::Voucher(_)
             | Self::NotOffered { .. }
             | Self::Refused { .. }
             | Self::InitialTokenRefused { .. }
             | Self::NotKeycloak { .. }
             | Self::BadAnswer { .. }
+            | Self::NotBound { .. }
+            | Self::ProofNeeded { .. }
             | Self::TokenRefused { .. }
             | Self::NoRegistration { .. } => Kind::NotAuthenticated,
             Self::Status { .. }
             | Self::Rpc { .. }
+            | Self::Skill(_)
             | Self::NotMcp { .. }
             | Self::HasNone { .. }
             | Self::CannotTell { .. } => Kind::Server,
@@ -288,11 +334,32 @@ impl Hint for ClientError {
         let hint = match self {
             Self::Net(error) => return error.hint(),
             Self::Store(error) => return error.hint(),
+            Self::NotShared(error) => return error.hint(),
+            Self::SealedByOther => {
+                "give every replica the same key; after a change of it start the one first that has the client in its \
+                 `state_dir`, or remove it from Redis (docs/REDIS.md): then one is registered anew"
+            }
             Self::Discover(error) => return error.hint(),
             Self::Login(error) => return error.hint(),
+            Self::Unanswered(unanswered) => return Some(unanswered.hint.clone()),
+            Self::Rpc { code: LACKS_CAPABILITY, .. } => {
+                "it asks something on its way to the answer: run the command at a terminal, or give the answers with \
+                 `--answer NAME=VALUE`; a tool that asks for a model gets one with `call --sampling-command CMD`"
+            }
+            Self::Voucher(error) => return error.hint(),
+            Self::Skill(error) => return error.hint(),
             Self::NoIdentity { .. } => {
                 "log in at a terminal with `securemcp token get`, or register a machine with `securemcp dcr register`, \
                  or set `SECUREMCP_CLIENT_ID` and `SECUREMCP_CLIENT_SECRET`, or give a token in `SECUREMCP_TOKEN`"
+            }
+            Self::NotBound { .. } => {
+                "have the issuer bind tokens to keys (DPoP, RFC 9449); Keycloak 26.4 and later does unless it was switched off"
+            }
+            Self::NoKeyOfToken => {
+                "leave `--dpop` (`client.dpop`) out, or the token: then one is got that is bound to a key of this account"
+            }
+            Self::ProofNeeded { .. } => {
+                "add `--dpop`, or set `SECUREMCP_DPOP=true`: then tokens are bound to a key of this account"
             }
             Self::NoProof { .. } => {
                 "give its secret in `SECUREMCP_CLIENT_SECRET`, or register with `securemcp dcr register`, or log in with it \
@@ -368,7 +435,7 @@ impl Hint for ClientError {
 }
 
 /// What to do about an issuer that grants less than it was asked for, and says nothing.
-pub fn withheld_hint(withheld: &Scopes) -> String {
+pub(crate) fn withheld_hint(withheld: &Scopes) -> String {
     format!(
         "the issuer left `{withheld}` out of the token: have this client, or its user, permitted these scopes there \
          (Keycloak: the roles that the client scopes are mapped to, for the client's service account)"

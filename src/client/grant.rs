@@ -8,11 +8,13 @@ use super::{
     Client, ClientError,
     error::{RetryAfter, said},
     identity::{Identity, Proof},
+    possession::PROOF,
     quirks::{is_for, may_be_about_the_resource},
 };
 use crate::{
+    jose::dpop,
     net::{Document, Http},
-    oauth::{ErrorResponse, Resource, Scopes, ServerMetadata, TokenResponse},
+    oauth::{ErrorCode, ErrorResponse, Resource, Scopes, ServerMetadata, TokenResponse, token::token_type},
 };
 
 /// The grant of machines.
@@ -55,10 +57,26 @@ impl Client {
     ) -> Result<TokenResponse, ClientError> {
         const ACTION: &str = "the token request";
         let url = &self.endpoint(&issuer.issuer, "token", issuer.token_endpoint.as_ref())?;
-        let http = self.web.at(url)?;
-        let request = http.request(Method::POST, url).header("accept", "application/json");
-        let request = identity.prove(request, form, issuer, self.settings.clock.since_epoch())?;
-        let document = ask(http, ACTION, url, request).await?;
+        self.check_binds(issuer)?;
+        let key = self.key_at(&issuer.issuer, &identity.client_id).await?;
+        let mut is_second = false;
+        let document = loop {
+            let (http, now) = (self.web.at(url)?, self.settings.clock.since_epoch());
+            let mut request = http.request(Method::POST, url).header("accept", "application/json");
+            if let Some(key) = &key {
+                let proved = dpop::Request { method: "POST", url, access_token: None };
+                request = request.header(PROOF, self.proofs.proof(key, proved, now));
+            }
+            // Anew each time: an assertion is good once.
+            let document = http.send(identity.prove(request, form.clone(), issuer, now)?).await?;
+            let has_news = key.is_some() && self.proofs.learn(url, &document.headers);
+            match good(ACTION, url, document) {
+                Err(ClientError::Refused { code: ErrorCode::UseDpopNonce, .. }) if has_news && !is_second => {
+                    is_second = true;
+                }
+                answered => break answered?,
+            }
+        };
         // The parser's words would quote the answer, and with it perhaps the token.
         let bad = |problem: &str| ClientError::BadAnswer {
             action: ACTION,
@@ -66,8 +84,13 @@ impl Client {
             problem: problem.to_owned(),
         };
         let response: TokenResponse = document.json().map_err(|_| bad(misfit(&document)))?;
-        if !response.token_type.eq_ignore_ascii_case("bearer") {
-            return Err(bad(&format!("`token_type` is `{}`, expected `Bearer`", said(&response.token_type))));
+        let expected = token_type(key.is_some());
+        if !response.token_type.eq_ignore_ascii_case(expected) {
+            let problem = format!("`token_type` is `{}`, expected `{expected}`", said(&response.token_type));
+            return Err(match key {
+                Some(_) => ClientError::NotBound { issuer: issuer.issuer.to_string(), problem },
+                None => bad(&problem),
+            });
         }
         let token = response.access_token.expose();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -84,7 +107,10 @@ pub(super) async fn ask(
     url: &Url,
     request: RequestBuilder,
 ) -> Result<Document, ClientError> {
-    let document = http.send(request).await?;
+    good(action, url, http.send(request).await?)
+}
+
+fn good(action: &'static str, url: &Url, document: Document) -> Result<Document, ClientError> {
     if document.status.is_success() {
         return Ok(document);
     }
@@ -217,5 +243,38 @@ mod tests {
         let error = world.client().access_token(None).await.unwrap_err();
         assert!(error.to_string().contains("client_credentials"), "{error}");
         assert!(!world.whats().contains(&"POST /token".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_binds_nothing_is_told_as_such() {
+        let world = World::new().await;
+        let bound = || world.client_with(|settings| settings.dpop = true);
+        let error = bound().access_token(None).await.unwrap_err();
+        assert!(matches!(error, ClientError::NotBound { .. }), "{error}");
+        assert_eq!(error.kind(), Kind::NotAuthenticated);
+        assert!(error.to_string().contains("`token_type` is `Bearer`, expected `DPoP`"), "{error}");
+        assert!(world.files("tokens").is_empty());
+        world.lie_as_issuer("dpop_signing_alg_values_supported", json!(["RS256"]));
+        let error = bound().access_token(None).await.unwrap_err();
+        assert!(error.to_string().contains("bound to a key of ES256"), "{error}");
+        world.lie_as_issuer("dpop_signing_alg_values_supported", json!(["RS256", "ES256"]));
+        world.change(|rules| {
+            let good = json!({"access_token": "good", "token_type": "dpop", "expires_in": 60});
+            rules.answers.insert("/token".to_owned(), (200, good));
+        });
+        let token = bound().access_token(None).await.unwrap();
+        assert_eq!((token.secret.expose(), token.bound_to.map(|key| key.len())), ("good", Some(43)));
+    }
+
+    #[tokio::test]
+    async fn a_nonce_that_does_not_help_is_tried_once() {
+        let world = World::new().await;
+        world.change(|rules| {
+            let refusal = json!({"error": "use_dpop_nonce"});
+            rules.answers.insert("/token".to_owned(), (400, refusal));
+        });
+        let error = world.client_with(|settings| settings.dpop = true).access_token(None).await.unwrap_err();
+        assert!(matches!(error, ClientError::Refused { code: ErrorCode::UseDpopNonce, .. }), "{error}");
+        assert_eq!(world.whats().iter().filter(|what| *what == "POST /token").count(), 1, "no nonce came with it");
     }
 }

@@ -1,6 +1,6 @@
 //! As whom a token is asked for, and how that is proved: RFC 6749 section 2.3, RFC 7523.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::RequestBuilder;
 
@@ -8,7 +8,7 @@ use super::{
     Client, ClientError, Grant, grant::CLIENT_CREDENTIALS, login::is_document, register::SavedClient, tokens::TokenKey,
 };
 use crate::{
-    jose::SigningKey,
+    jose::{PrivateKey, SigningKey, algorithm_name},
     net::with_basic_auth,
     oauth::{
         AuthMethod, Issuer, Scopes, ServerMetadata,
@@ -40,7 +40,10 @@ pub(super) struct Identity {
 pub(super) enum Proof {
     Nothing,
     Secret(Secret),
+    /// A key of our own making.
     Key(Box<SigningKey>),
+    /// A key that was brought along.
+    Brought(Arc<PrivateKey>),
 }
 
 /// Whom a token is to speak for.
@@ -93,9 +96,10 @@ impl Client {
         match self.settings.grant {
             Some(Grant::ClientCredentials) => return self.identity(issuer).await.map(Whose::Client),
             Some(Grant::AuthorizationCode | Grant::DeviceCode) => return Ok(Whose::Person),
-            None if self.settings.client_id.is_some() && self.settings.client_secret.is_some() => {
-                return self.identity(issuer).await.map(Whose::Client);
+            None if self.settings.voucher.is_some() => {
+                return self.vouched_identity(issuer).await.map(Whose::Client);
             }
+            None if self.settings.has_proof() => return self.identity(issuer).await.map(Whose::Client),
             None => {}
         }
         let (client, here) = (self.clone(), issuer.clone());
@@ -128,6 +132,18 @@ impl Client {
         {
             self.may_show("a client secret", issuer)?;
             let proof = Proof::Secret(secret.clone());
+            return Ok(Identity {
+                client_id: client_id.clone(),
+                registered_method: None,
+                registered_scopes: None,
+                proof,
+            });
+        }
+        if let (Some(client_id), Some(key)) = (&wanted, &self.settings.private_key)
+            && wanted == self.settings.client_id
+        {
+            // It signs for this issuer only, and stays here.
+            let proof = Proof::Brought(Arc::clone(key));
             return Ok(Identity {
                 client_id: client_id.clone(),
                 registered_method: None,
@@ -178,8 +194,12 @@ impl Client {
     /// registered earlier, does not go on speaking for who names none, nor does a person for a machine.
     pub(super) fn is_another_by_now(&self, state: &PrivateDir, then: &TokenKey) -> Result<bool, StoreError> {
         let settings = &self.settings;
+        if settings.voucher().is_some() {
+            // The key names whose word it was.
+            return Ok(false);
+        }
         if let Some(name) = settings.client_id.as_deref() {
-            let is_machine = settings.client_secret.is_some()
+            let is_machine = settings.has_proof()
                 || self.kept(state, &then.issuer, Some(name))?.is_some_and(|kept| kept.is_machine());
             return Ok(settings.grant.is_none() && then.login && is_machine);
         }
@@ -207,24 +227,31 @@ impl Identity {
         issuer: &ServerMetadata,
         now: Duration,
     ) -> Result<RequestBuilder, ClientError> {
-        let request = match (&self.proof, self.method(issuer)?) {
-            (Proof::Secret(secret), AuthMethod::ClientSecretBasic) => with_basic_auth(request, &self.client_id, secret),
-            (Proof::Secret(secret), _) => {
-                form.push(("client_id", self.client_id.clone()));
+        let method = self.method(issuer)?;
+        if let (Proof::Secret(secret), AuthMethod::ClientSecretBasic) = (&self.proof, method) {
+            return Ok(with_basic_auth(request, &self.client_id, secret).form(&form));
+        }
+        // Some issuers give a secret to a public client too: it is not asked for.
+        let proof = if method == AuthMethod::None { &Proof::Nothing } else { &self.proof };
+        // Whoever is vouched for need not be a client of his own (RFC 7523 section 3.1).
+        form.extend((!self.client_id.is_empty()).then(|| ("client_id", self.client_id.clone())));
+        let assertion = match proof {
+            Proof::Nothing => None,
+            Proof::Secret(secret) => {
                 form.push(("client_secret", secret.expose().to_owned()));
-                request
+                None
             }
-            (Proof::Key(key), _) => {
-                form.push(("client_id", self.client_id.clone()));
-                form.push(("client_assertion_type", JWT_BEARER.to_owned()));
-                form.push(("client_assertion", self.assertion(key, &issuer.issuer, now).expose().to_owned()));
-                request
-            }
-            (Proof::Nothing, _) => {
-                form.push(("client_id", self.client_id.clone()));
-                request
+            Proof::Key(key) => Some(key.sign(ASSERTION_TYP, &self.assertion(&issuer.issuer, now))),
+            Proof::Brought(key) => {
+                let algorithm = key.algorithm_among(&issuer.token_endpoint_auth_signing_alg_values_supported);
+                let assertion = self.assertion(&issuer.issuer, now);
+                algorithm.and_then(|algorithm| key.sign(algorithm, ASSERTION_TYP, &assertion))
             }
         };
+        if let Some(assertion) = assertion {
+            form.push(("client_assertion_type", JWT_BEARER.to_owned()));
+            form.push(("client_assertion", assertion.expose().to_owned()));
+        }
         Ok(request.form(&form))
     }
 
@@ -233,14 +260,19 @@ impl Identity {
             issuer: issuer.issuer.to_string(),
             what: format!("{what}, the only way for client `{}` to prove itself", self.client_id),
         };
+        let algorithms = &issuer.token_endpoint_auth_signing_alg_values_supported;
+        let by_key = |signs: bool, names: &str| {
+            let offered = signs && issuer.supports_auth_method(AuthMethod::PrivateKeyJwt);
+            let what = || not_offered(&format!("`private_key_jwt` with {names}"));
+            offered.then_some(AuthMethod::PrivateKeyJwt).ok_or_else(what)
+        };
         match &self.proof {
             // Issuers that take public clients do not all list `none`: Keycloak 26.7 does not.
             Proof::Nothing => Ok(AuthMethod::None),
-            Proof::Key(_) => {
-                let algorithms = &issuer.token_endpoint_auth_signing_alg_values_supported;
-                let signs = algorithms.is_empty() || algorithms.iter().any(|name| name == "ES256");
-                let offered = signs && issuer.supports_auth_method(AuthMethod::PrivateKeyJwt);
-                offered.then_some(AuthMethod::PrivateKeyJwt).ok_or_else(|| not_offered("`private_key_jwt` with ES256"))
+            Proof::Key(_) => by_key(algorithms.is_empty() || algorithms.iter().any(|name| name == "ES256"), "ES256"),
+            Proof::Brought(key) => {
+                let names = key.algorithms().into_iter().map(algorithm_name).collect::<Vec<_>>();
+                by_key(key.algorithm_among(algorithms).is_some(), &names.join(" or "))
             }
             Proof::Secret(_) => [
                 self.registered_method.unwrap_or(AuthMethod::ClientSecretBasic),
@@ -254,16 +286,15 @@ impl Identity {
     }
 
     /// RFC 7523 section 3, for this issuer only: the audience is its name, exactly.
-    fn assertion(&self, key: &SigningKey, issuer: &Issuer, now: Duration) -> Secret {
-        let claims = AssertionClaims {
+    fn assertion(&self, issuer: &Issuer, now: Duration) -> AssertionClaims {
+        AssertionClaims {
             iss: self.client_id.clone(),
             sub: self.client_id.clone(),
             aud: Audience::One(issuer.to_string()),
             exp: (now + ASSERTION_LIFETIME).as_secs(),
             iat: Some(now.as_secs()),
             jti: Secret::random().expose().to_owned(),
-        };
-        key.sign(ASSERTION_TYP, &claims)
+        }
     }
 }
 
@@ -337,6 +368,36 @@ mod tests {
         let error = world.client_with(|settings| settings.force_new = true).access_token(None).await.unwrap_err();
         assert!(matches!(error, ClientError::NotOffered { .. }), "{error}");
         assert!(world.seen().iter().all(|seen| !seen.body.contains("s3cret")));
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_nobody_asked_for_is_not_shown_to_an_issuer_of_public_clients() {
+        let issuer = |methods: Value| -> ServerMetadata {
+            let issuer = "https://auth.example";
+            serde_json::from_value(json!({"issuer": issuer, "token_endpoint_auth_methods_supported": methods})).unwrap()
+        };
+        let registered = Identity {
+            client_id: "c".to_owned(),
+            registered_method: Some(AuthMethod::None),
+            registered_scopes: None,
+            proof: Proof::Secret(Secret::new("hush")),
+        };
+        let url = "https://auth.example/token";
+        for (methods, shows) in [
+            (json!(["none"]), false),
+            (json!(["none", "client_secret_post"]), false),
+            (json!(["client_secret_post"]), true),
+        ] {
+            let world = World::new().await;
+            let http = world.client().web.at(&url.parse().unwrap()).unwrap().clone();
+            let request = http.request(reqwest::Method::POST, &url.parse().unwrap());
+            let request = registered.prove(request, Vec::new(), &issuer(methods), Duration::ZERO).unwrap();
+            let request = request.build().unwrap();
+            let body = std::str::from_utf8(request.body().unwrap().as_bytes().unwrap()).unwrap();
+            assert_eq!(field(body, "client_secret").is_some(), shows, "{body}");
+            assert_eq!(field(body, "client_id").unwrap(), "c");
+            assert!(request.headers().get("authorization").is_none());
+        }
     }
 
     #[tokio::test]

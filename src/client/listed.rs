@@ -22,7 +22,7 @@ const MAX_SERVERS: usize = 200;
 
 /// A tool, as a server described it. Nothing in it is secret or trusted.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub struct ListedTool {
+pub(crate) struct ListedTool {
     /// Its name.
     pub name: String,
     /// What it takes.
@@ -39,7 +39,7 @@ struct ListedTools {
 
 impl ListedTool {
     /// What this server listed last; nothing if that is not known. Makes no directory, and waits for nobody.
-    pub fn of(state_dir: &Path, server: &Resource) -> Vec<Self> {
+    pub(crate) fn of(state_dir: &Path, server: &Resource) -> Vec<Self> {
         if !state_dir.join(FOLDER).exists() {
             return Vec::new();
         }
@@ -105,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::client::testing::World;
+    use crate::client::{Host, testing::World};
 
     fn tool(name: &str, schema: &Value) -> Tool {
         Tool::new(name.to_owned(), "", Arc::new(schema.as_object().unwrap().clone()))
@@ -113,7 +113,7 @@ mod tests {
 
     async fn listed(world: &World, change: impl FnOnce(&mut crate::client::Settings)) -> Vec<String> {
         let client = world.client_with(change);
-        let session = client.connect(None).await.unwrap();
+        let session = client.connect(Host::default()).await.unwrap();
         session.list_tools().await.unwrap();
         session.close().await;
         let settings = client.settings();

@@ -25,7 +25,7 @@ const KEPT_OUT: [&str; 4] =
 
 /// What is to become different in a registration; what is `None` or empty stays.
 #[derive(Clone, Debug, Default)]
-pub struct RegistrationChange {
+pub(crate) struct RegistrationChange {
     /// For people.
     pub name: Option<String>,
     /// The scopes it may ask for.
@@ -60,14 +60,17 @@ impl Client {
     /// # Errors
     /// [`ClientError::NoRegistration`] if none is kept for this issuer; [`ClientError::NotOffered`] if its issuer gave no
     /// way to ask.
-    pub async fn show_registration(&self) -> Result<RegisteredClient, ClientError> {
+    pub(crate) async fn show_registration(&self) -> Result<RegisteredClient, ClientError> {
         let saved = self.kept_registration().await?;
         Ok(self.look_at(saved).await?.client)
     }
 
     /// Changes the kept registration (RFC 7592 section 2.2). An update replaces everything, so all that the issuer
     /// has is sent back to it, members that mean nothing here too.
-    pub async fn update_registration(&self, change: &RegistrationChange) -> Result<RegisteredClient, ClientError> {
+    pub(crate) async fn update_registration(
+        &self,
+        change: &RegistrationChange,
+    ) -> Result<RegisteredClient, ClientError> {
         const ACTION: &str = "the change of the registration";
         let (saved, mut metadata) = self.look_closely(self.kept_registration().await?).await?;
         metadata.retain(|name, _| !KEPT_OUT.contains(&name.as_str()));
@@ -86,17 +89,21 @@ impl Client {
     }
 
     /// Ends the kept registration at its issuer (RFC 7592 section 2.3), then forgets it here with its tokens; its id.
-    pub async fn delete_registration(&self) -> Result<String, ClientError> {
-        const ACTION: &str = "the deletion of the registration";
+    pub(crate) async fn delete_registration(&self) -> Result<String, ClientError> {
         let saved = self.kept_registration().await?;
-        let (url, request) = self.management(&saved, Method::DELETE)?;
-        ask(self.web.at(&url)?, ACTION, &url, request).await?;
+        self.end(&saved).await?;
         self.forget_saved(&saved).await?;
         Ok(saved.client.client_id)
     }
 
+    /// Ends this registration at its issuer.
+    pub(super) async fn end(&self, saved: &SavedClient) -> Result<(), ClientError> {
+        let (url, request) = self.management(saved, Method::DELETE)?;
+        ask(self.web.at(&url)?, "the deletion of the registration", &url, request).await.map(drop)
+    }
+
     /// Forgets the kept registration and its tokens here; its id. The issuer is not told.
-    pub async fn forget_registration(&self) -> Result<String, ClientError> {
+    pub(crate) async fn forget_registration(&self) -> Result<String, ClientError> {
         let saved = self.kept_registration().await?;
         self.forget_saved(&saved).await?;
         Ok(saved.client.client_id)

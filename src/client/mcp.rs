@@ -8,13 +8,11 @@ use std::{
 
 use rmcp::{
     model::{
-        CallToolRequestParams, CallToolResult, DiscoverResult, ErrorCode, ErrorData, GetPromptRequestParams,
-        GetPromptResult, Implementation, Prompt, ProtocolVersion, ReadResourceRequestParams, ReadResourceResult,
-        Resource, ResourceTemplate, ServerCapabilities, ServerPeerInfo, Tool,
+        CallToolRequestParams, CallToolResult, ClientRequest, DiscoverResult, ErrorCode, ErrorData,
+        GetPromptRequestParams, GetPromptResult, Prompt, ProtocolVersion, ReadResourceRequestParams,
+        ReadResourceResult, Request, Resource, ResourceTemplate, ServerCapabilities, ServerResult, Tool,
     },
-    service::{
-        ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, RoleClient, RunningService, ServiceError,
-    },
+    service::{ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, ServiceError},
     transport::{
         StreamableHttpClientTransport,
         common::client_side_sse::ExponentialBackoff,
@@ -27,7 +25,8 @@ use super::{
     Client, ClientError,
     bearer::Bearer,
     error::said,
-    sampling::{Handler, Sampler},
+    host::{Handler, Host, server_name},
+    rounds::{Inputs, Open, unexpected},
     servers::Era,
     transport::Wire,
 };
@@ -46,16 +45,8 @@ pub struct Session {
     open: RwLock<Arc<Open>>,
 }
 
-/// One way of having begun the session.
-#[derive(Debug)]
-struct Open {
-    running: RunningService<RoleClient, Handler>,
-    /// Whether the server has not confirmed in this run that it still speaks this revision.
-    from_memory: bool,
-}
-
 /// A request under way.
-type Asked<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
+pub(super) type Asked<T> = Pin<Box<dyn Future<Output = Result<T, ServiceError>> + Send>>;
 
 /// How to begin.
 #[derive(Clone, Debug)]
@@ -75,13 +66,13 @@ enum NotBegun {
 impl Client {
     /// Opens a session; gets a token on the way if the server asks for one.
     ///
-    /// Without a sampler the server is not offered sampling. With a server that is known to speak 2026-07-28, nothing is
-    /// sent yet: the first request is the first message.
-    pub async fn connect(&self, sampler: Option<Arc<dyn Sampler>>) -> Result<Session, ClientError> {
+    /// The server is offered what the host can answer. With a server that is known to speak 2026-07-28, nothing is sent
+    /// yet: the first request is the first message.
+    pub async fn connect(&self, host: Host) -> Result<Session, ClientError> {
         let (held, era) = self.recall().await?;
         let bearer = Arc::new(Bearer::new(self.clone(), held));
-        let handler = Handler::new(sampler, bearer);
-        let open = RwLock::new(Arc::new(self.open(&handler, era).await?));
+        let handler = Handler::new(host, bearer);
+        let open = RwLock::new(Arc::new(Box::pin(self.open(&handler, era)).await?));
         Ok(Session { client: self.clone(), handler, open })
     }
 
@@ -131,7 +122,11 @@ impl Client {
         let begun =
             handler.bearer().within(patience, Box::pin(handler.clone().serve_with_lifecycle(transport, mode))).await;
         let error = match begun {
-            Ok(Ok(running)) => return Ok(Open { running, from_memory }),
+            Ok(Ok(running)) => {
+                let open = Open::new(running, from_memory);
+                handler.bearer().within(patience, open.ask_for_log()).await.map_err(NotBegun::Failed)?;
+                return Ok(open);
+            }
             Ok(Err(error)) => self.initialize_error(error),
             Err(error) => error,
         };
@@ -191,7 +186,15 @@ impl Session {
     /// Calls a tool. An error that the tool itself reports is a result with `is_error`.
     pub async fn call_tool(&self, name: &str, arguments: Map<String, Value>) -> Result<CallToolResult, ClientError> {
         let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
-        self.ask(params, |open, params| Box::pin(async move { open.running.call_tool(params).await })).await
+        let result = self.converse(move |inputs| {
+            let mut params = params.clone();
+            (params.input_responses, params.request_state) = inputs;
+            ClientRequest::CallToolRequest(Request::new(params))
+        });
+        match result.await? {
+            ServerResult::CallToolResult(result) => Ok(result),
+            _ => Err(self.client.service_error(unexpected())),
+        }
     }
 
     /// Every resource of the server, page by page.
@@ -210,7 +213,15 @@ impl Session {
     pub async fn read_resource(&self, uri: &str) -> Result<ReadResourceResult, ClientError> {
         self.offers("resources", |capabilities| capabilities.resources.is_some()).await?;
         let params = ReadResourceRequestParams::new(uri);
-        self.ask(params, |open, params| Box::pin(async move { open.running.read_resource(params).await })).await
+        let result = self.converse(move |inputs| {
+            let mut params = params.clone();
+            (params.input_responses, params.request_state) = inputs;
+            ClientRequest::ReadResourceRequest(Request::new(params))
+        });
+        match result.await? {
+            ServerResult::ReadResourceResult(result) => Ok(result),
+            _ => Err(self.client.service_error(unexpected())),
+        }
     }
 
     /// Every prompt of the server, page by page.
@@ -223,7 +234,15 @@ impl Session {
     pub async fn get_prompt(&self, name: &str, arguments: Map<String, Value>) -> Result<GetPromptResult, ClientError> {
         self.offers("prompts", |capabilities| capabilities.prompts.is_some()).await?;
         let params = GetPromptRequestParams::new(name).with_arguments(arguments);
-        self.ask(params, |open, params| Box::pin(async move { open.running.get_prompt(params).await })).await
+        let result = self.converse(move |inputs| {
+            let mut params = params.clone();
+            (params.input_responses, params.request_state) = inputs;
+            ClientRequest::GetPromptRequest(Request::new(params))
+        });
+        match result.await? {
+            ServerResult::GetPromptResult(result) => Ok(result),
+            _ => Err(self.client.service_error(unexpected())),
+        }
     }
 
     /// The revision that is spoken.
@@ -233,14 +252,14 @@ impl Session {
 
     /// How the server calls itself, unescaped; empty if it does not say.
     pub fn server_name(&self) -> String {
-        let info = self.current().peer_info();
-        info.and_then(|info| info.server_info.as_ref().map(|server| server.name.clone())).unwrap_or_default()
+        server_name(self.current().running.peer())
     }
 
-    /// Ends the session at the server too.
+    /// Ends the session at the server too; a request that was given up while under way is cancelled there.
     pub async fn close(self) {
         let open = self.open.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(open) = Arc::into_inner(open) {
+            open.cancel_what_is_under_way().await;
             // What is left to go wrong concerns nobody any more.
             let _ = open.running.cancel().await;
         }
@@ -251,7 +270,11 @@ impl Session {
     }
 
     /// The answer to a request; if the server turns out to speak another generation, to the request in that one.
-    async fn ask<P: Clone, T>(&self, params: P, request: impl Fn(Arc<Open>, P) -> Asked<T>) -> Result<T, ClientError> {
+    pub(super) async fn ask<P: Clone, T>(
+        &self,
+        params: P,
+        request: impl Fn(Arc<Open>, P) -> Asked<T>,
+    ) -> Result<T, ClientError> {
         let open = self.current();
         match self.ask_once(request(Arc::clone(&open), params.clone())).await {
             Err(error) if self.begins_otherwise(&open, &error).await? => {
@@ -261,13 +284,30 @@ impl Session {
         }
     }
 
+    /// The last result of a request whose answer may be a question, `input_required`: asked again with the answers.
+    async fn converse(
+        &self,
+        request: impl Fn(Inputs) -> ClientRequest + Send + Sync + 'static,
+    ) -> Result<ServerResult, ClientError> {
+        let request = Arc::new(request);
+        let result = self.ask(request, |open, request| Box::pin(async move { open.rounds(&*request).await })).await;
+        match self.handler.unanswered() {
+            Some(unanswered) => Err(unanswered.into()),
+            None => result,
+        }
+    }
+
     async fn ask_once<T>(&self, asked: Asked<T>) -> Result<T, ClientError> {
         let answered = self.handler.bearer().in_time(asked).await?;
         answered.map_err(|error| self.client.service_error(error))
     }
 
     /// Whether the server says that it has any; many answer nothing useful when asked for what they do not have.
-    async fn offers(&self, what: &'static str, has: impl Fn(&ServerCapabilities) -> bool) -> Result<(), ClientError> {
+    pub(super) async fn offers(
+        &self,
+        what: &'static str,
+        has: impl Fn(&ServerCapabilities) -> bool,
+    ) -> Result<(), ClientError> {
         let lacks = |open: &Open| open.peer_info().is_some_and(|info| !has(&info.capabilities));
         let open = self.current();
         // What it had in an earlier run is not what it has.
@@ -306,25 +346,6 @@ const WRONG_ERA: [ErrorCode; 4] = [
     ErrorCode::INVALID_REQUEST,
     ErrorCode(-32000),
 ];
-
-impl Open {
-    fn peer_info(&self) -> Option<Arc<ServerPeerInfo>> {
-        self.running.peer().peer_info()
-    }
-
-    /// What to remember of the way it began.
-    fn era(&self) -> Option<Era> {
-        let info = self.peer_info()?;
-        if info.protocol_version.has_initialize() {
-            return Some(Era::Legacy);
-        }
-        let mut discovered = DiscoverResult::new(vec![info.protocol_version.clone()], info.capabilities.clone());
-        if let Some(server) = &info.server_info {
-            discovered.set_server_info(Implementation::new(server.name.clone(), server.version.clone()));
-        }
-        Some(Era::Modern(Box::new(discovered)))
-    }
-}
 
 /// In an error's `data`, as `reason`: the server guards another one, which does not answer.
 const UPSTREAM_DOWN: &str = "upstream_down";
@@ -379,7 +400,7 @@ mod tests {
     async fn a_server_of_2025_is_initialized_and_the_next_time_at_once() {
         let world = World::new().await;
         world.change(|rules| rules.modern = false);
-        let session = world.client().connect(None).await.unwrap();
+        let session = world.client().connect(Host::default()).await.unwrap();
         assert_eq!((session.protocol_version(), session.server_name()), ("2025-11-25".into(), "world".into()));
         assert_eq!(session.list_tools().await.unwrap()[0].name, "echo");
         session.close().await;
@@ -413,7 +434,7 @@ mod tests {
     #[tokio::test]
     async fn a_servers_error_keeps_its_code_and_loses_its_escapes() {
         let world = World::new().await;
-        let session = world.client().connect(None).await.unwrap();
+        let session = world.client().connect(Host::default()).await.unwrap();
         let error = session.call_tool("fail", Map::new()).await.unwrap_err();
         let ClientError::Rpc { code, message } = &error else { panic!("{error:?}") };
         assert_eq!((*code, message.as_str()), (-32602, "no \\u{1b}[31mtool\\nhere"));

@@ -1,48 +1,91 @@
 //! Getting a token for an MCP server, and calling it: discovery, registration, grants, token keeping, the session.
 //!
-//! Knows no axum and prints nothing. What a server or an issuer says is data, and escaped where it becomes a message.
+//! This is what `securemcp call` runs. A program of its own says in [`Settings`] which server it means and who it is,
+//! and opens a [`Session`]:
+//!
+//! ```no_run
+//! # async fn call() -> Result<(), Box<dyn std::error::Error>> {
+//! use securemcp::{
+//!     client::{Client, Host, Settings},
+//!     oauth::Resource,
+//!     secret::Secret,
+//! };
+//!
+//! let mut settings = Settings::new(Resource::parse("https://mcp.example/mcp")?, "/var/lib/caller".into());
+//! (settings.client_id, settings.client_secret) = (Some("caller".into()), Some(Secret::new("..")));
+//! let session = Client::new(settings)?.connect(Host::default()).await?;
+//! let result = session.call_tool("echo", serde_json::Map::from_iter([("message".to_owned(), "Hello!".into())])).await?;
+//! assert_ne!(result.is_error, Some(true));
+//! session.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It knows no axum and prints nothing. What a server or an issuer says is data, and escaped where it becomes a message.
 
 mod bearer;
 mod discover;
+mod elicitation;
 mod ending;
 mod error;
+mod form;
 mod grant;
+mod host;
 mod identity;
 mod initial_token;
 mod keycloak;
+mod legacy;
 mod listed;
+mod listener;
 mod login;
 mod manage;
 mod mcp;
+mod possession;
 mod prune;
 mod quirks;
 mod reach;
 mod register;
+mod rounds;
 mod sampling;
 mod servers;
 mod settings;
+mod shared_client;
+mod skills;
 #[cfg(test)]
 mod testing;
 mod tokens;
 mod transport;
+mod voucher;
 
 use std::sync::{Arc, OnceLock};
 
 use url::Url;
 
 pub use discover::Discovery;
-pub use error::{ClientError, Kind, withheld_hint};
-pub use initial_token::InitialTokenProblem;
+pub use elicitation::{Asked, Question, Reply, Respondent, Unanswered};
+pub use error::{ClientError, Kind};
+pub use form::{Choice, Field, Form, FormProblem, Input};
+pub use host::Host;
 pub use keycloak::KeycloakAdmin;
-pub use listed::ListedTool;
+pub use listener::{Level, Listener, LogLine, Progress};
 pub use login::{DeviceCode, Grant, Person};
-pub use manage::RegistrationChange;
 pub use mcp::Session;
-pub use prune::{StaleClient, day};
-pub use register::RegistrationRequest;
+pub use prune::StaleClient;
 pub use sampling::{BoxFuture, Sampler};
 pub use settings::Settings;
+pub use skills::SkillError;
 pub use tokens::{AccessToken, TokenSourceKind};
+pub use voucher::{IdentityProvider, Voucher, WorkloadIdentity};
+
+// Of the command line only.
+pub(crate) use error::withheld_hint;
+pub(crate) use initial_token::InitialTokenProblem;
+pub(crate) use listed::ListedTool;
+pub(crate) use manage::RegistrationChange;
+pub(crate) use prune::day;
+pub(crate) use register::{Registered, RegistrationRequest};
+pub(crate) use rmcp::model::Skill;
+pub(crate) use shared_client::SharedClient;
 
 use crate::{
     net::{Http, NetError, Options},
@@ -54,6 +97,7 @@ use crate::{
 pub struct Client {
     settings: Arc<Settings>,
     web: Arc<Web>,
+    proofs: Arc<possession::Proofs>,
 }
 
 /// The HTTP clients, each made when it is first needed.
@@ -70,7 +114,7 @@ impl Client {
         let options = Options { timeout: settings.timeout, extra_roots: settings.extra_roots.clone() };
         let web = Arc::new(Web { options, plain: OnceLock::new(), secure: OnceLock::new() });
         web.at(&settings.server.url())?;
-        Ok(Self { settings: Arc::new(settings), web })
+        Ok(Self { settings: Arc::new(settings), web, proofs: Arc::default() })
     }
 
     /// What it was told.

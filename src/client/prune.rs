@@ -196,7 +196,7 @@ async fn last_seen(realm: &Realm<'_>, client_id: &str) -> Result<Option<Duration
 }
 
 /// The day of a time since the epoch, as people write it.
-pub fn day(time: Duration) -> Option<String> {
+pub(crate) fn day(time: Duration) -> Option<String> {
     let date = DateTime::from_timestamp(i64::try_from(time.as_secs()).ok()?, 0)?;
     Some(date.format("%Y-%m-%d").to_string())
 }

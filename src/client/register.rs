@@ -35,7 +35,7 @@ const ROOM_BYTES: usize = 64 * 1024;
 
 /// What to register.
 #[derive(Clone, Debug)]
-pub struct RegistrationRequest {
+pub(crate) struct RegistrationRequest {
     /// For people, and to tell several registrations at one issuer apart.
     pub name: String,
     /// The grants it will use.
@@ -56,7 +56,7 @@ pub struct RegistrationRequest {
 
 /// A registration that is safe on disk.
 #[derive(Clone, Debug)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// Where.
     pub issuer: Issuer,
     /// What the issuer answered.
@@ -85,6 +85,34 @@ pub(super) struct SavedClient {
     /// PKCS#8 PEM, of `private_key_jwt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) private_key: Option<Secret>,
+    /// Whether it is meant for all replicas, and none of the others knows it yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_untold: bool,
+}
+
+/// Whose client a registration is to be.
+pub(super) enum For {
+    /// That of this state directory.
+    Here,
+    /// That of all replicas, who have told each other of this one.
+    Replicas(Option<Box<SavedClient>>),
+}
+
+impl For {
+    /// What may be used again, the better one first.
+    ///
+    /// What replicas have told each other counts for more than one that nobody was told of, and else the newer one: who
+    /// brings back what was told once takes nothing away.
+    fn best_first(self, kept: Option<&SavedClient>) -> Vec<SavedClient> {
+        let mut found: Vec<_> = kept.cloned().into_iter().collect();
+        if let Self::Replicas(Some(told)) = self {
+            let is_better = |kept: &SavedClient| kept.is_untold || kept.registered_at <= told.registered_at;
+            let order = kept.map_or(0, |kept| kept.order);
+            let at = usize::from(!kept.is_none_or(is_better));
+            found.insert(at, SavedClient { order, ..*told });
+        }
+        found
+    }
 }
 
 impl SavedClient {
@@ -144,7 +172,9 @@ impl SavedClient {
             (None, Some(secret)) => Proof::Secret(secret),
             (None, None) => Proof::Nothing,
         };
-        let registered_method = self.client.metadata.token_endpoint_auth_method;
+        // An issuer that answers without it has taken what was asked for.
+        let answered = self.client.metadata.token_endpoint_auth_method;
+        let registered_method = answered.or(self.requested.token_endpoint_auth_method);
         Identity { client_id: self.client.client_id, registered_method, registered_scopes, proof }
     }
 
@@ -207,22 +237,38 @@ impl Client {
     /// [`force_new`](super::Settings::force_new).
     ///
     /// It is on the disk before it is returned: the secret is shown once, and whoever loses it leaves a dead client behind.
-    pub async fn register(&self, request: RegistrationRequest) -> Result<Registered, ClientError> {
+    pub(crate) async fn register(&self, request: RegistrationRequest) -> Result<Registered, ClientError> {
         let issuer = self.issuer_to_register_at().await?;
+        let (saved, reused) = Box::pin(self.register_at(issuer, request, For::Here)).await?;
+        Ok(self.registered(saved, reused))
+    }
+
+    /// The same at this issuer; with whether it was there before.
+    pub(super) async fn register_at(
+        &self,
+        issuer: ServerMetadata,
+        request: RegistrationRequest,
+        whom: For,
+    ) -> Result<(SavedClient, bool), ClientError> {
+        let is_untold = matches!(whom, For::Replicas(_));
         let key = (request.auth_method == AuthMethod::PrivateKeyJwt).then(SigningKey::generate);
         let now_seconds = self.settings.clock.since_epoch().as_secs();
         let (reached_at, requested) = (self.reached_at(&issuer.issuer), request.metadata(key.as_ref()));
         // Held to the end: a second process of the same request then finds the first one's client.
         let (_lock, kept) = self.lock_registration(&issuer.issuer, &reached_at, &request.name).await?;
-        if let Some(kept) = kept.filter(|kept| !self.settings.force_new && kept.is_for(&requested, now_seconds))
-            && let Some(kept) = self.still_works(kept).await?
-        {
+        let fits = |saved: &SavedClient| !self.settings.force_new && saved.is_for(&requested, now_seconds);
+        for found in whom.best_first(kept.as_ref()).into_iter().filter(fits) {
+            let Some(found) = self.still_works(found).await? else { continue };
             if let Some(admin) = &request.keycloak_admin {
                 let realm = Realm::open(self, &issuer.issuer, admin).await?;
-                grant_roles(&realm, &requested, &kept.client).await?;
+                grant_roles(&realm, &requested, &found.client).await?;
             }
-            let kept = if request.takes_over { self.make_newest(kept).await? } else { kept };
-            return Ok(self.registered(kept, true));
+            let is_first = found.order == 0;
+            let found = if request.takes_over || is_first { self.make_newest(found).await? } else { found };
+            if let Some(kept) = kept.filter(|kept| kept.is_untold && !kept.is(&found.client.client_id)) {
+                self.end(&kept).await?;
+            }
+            return Ok((found, true));
         }
         let realm = match &request.keycloak_admin {
             Some(admin) => Some(Realm::open(self, &issuer.issuer, admin).await?),
@@ -246,13 +292,14 @@ impl Client {
             requested,
             client,
             private_key: key.as_ref().map(SigningKey::to_pem),
+            is_untold,
         };
         let saved = self.make_newest(saved).await?;
         // After it was saved: whoever runs this again finds the client, and only the roles are missing.
         if let Some(realm) = &realm {
             grant_roles(realm, &saved.requested, &saved.client).await?;
         }
-        Ok(self.registered(saved, false))
+        Ok((saved, false))
     }
 
     /// Waits for the lock of a registration, then reads it.
@@ -392,7 +439,7 @@ impl Client {
         self.on_disk(move |state| state.child(FOLDER)?.remove(&name).map(drop)).await
     }
 
-    fn registered(&self, saved: SavedClient, reused: bool) -> Registered {
+    pub(super) fn registered(&self, saved: SavedClient, reused: bool) -> Registered {
         let file = self.settings.state_dir.join(FOLDER).join(saved.file_name());
         Registered { issuer: saved.issuer, client: saved.client, reused, file }
     }

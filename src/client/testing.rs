@@ -18,11 +18,16 @@ use axum::{
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use super::{BoxFuture, Client, ClientError, DeviceCode, Person, Settings};
+use super::{BoxFuture, Client, ClientError, DeviceCode, Host, Person, Settings};
 use crate::{
     clock::TestClock,
     jose::SigningKey,
-    oauth::{Resource, Scopes, device::DEVICE_CODE, pkce::Verifier},
+    oauth::{
+        Resource, Scopes,
+        assertion::{ID_JAG, ID_JAG_TYP, JWT_BEARER_GRANT, TOKEN_EXCHANGE},
+        device::DEVICE_CODE,
+        pkce::Verifier,
+    },
     secret::Secret,
 };
 
@@ -34,6 +39,7 @@ pub(super) struct Seen {
     /// `POST /mcp tools/call`, `GET /metadata`, ..
     pub(super) what: String,
     pub(super) authorization: Option<String>,
+    pub(super) query: String,
     pub(super) body: String,
 }
 
@@ -60,6 +66,10 @@ pub(super) struct Rules {
     pub(super) audience: Option<Value>,
     /// `tools/call` asks for the model first: over an event stream, or by `input_required`.
     pub(super) samples: bool,
+    /// `tools/call` asks these questions first: in 2026 one object of them in each round. The result tells the answers.
+    pub(super) asks: Vec<Value>,
+    /// What `tools/call` tells before its result.
+    pub(super) tells: Vec<Value>,
     /// This method is never answered.
     pub(super) hangs_on: &'static str,
     /// What is changed in the answer to a login; `None` leaves the parameter out.
@@ -72,6 +82,12 @@ pub(super) struct Rules {
     pub(super) forgotten: Vec<String>,
     /// Whether a refresh brings a new refresh token.
     pub(super) rotates: bool,
+    /// What a token exchange is answered instead of an identity assertion.
+    pub(super) exchanged: Option<Value>,
+    /// What `skills/list` answers; `None`: the server has none.
+    pub(super) skills: Option<Value>,
+    /// What `resources/read` has, by URI.
+    pub(super) resources: HashMap<String, Value>,
     /// `tools/call` gets an event stream that ends at once and wants to be taken up again at once.
     pub(super) circles: bool,
 }
@@ -93,8 +109,8 @@ struct Inner {
     codes: Mutex<HashMap<String, HashMap<String, String>>>,
     /// Scopes by token.
     refresh_tokens: Mutex<HashMap<String, String>>,
-    /// Where the client's answer to a sampling goes.
-    sampled: Mutex<Option<mpsc::Sender<Value>>>,
+    /// Where the client's answer to a question goes.
+    answers: Mutex<Option<mpsc::Sender<Value>>>,
 }
 
 impl World {
@@ -108,7 +124,9 @@ impl World {
             "revocation_endpoint": format!("{origin}/revoke"),
             "authorization_endpoint": format!("{origin}/authorize"),
             "device_authorization_endpoint": format!("{origin}/device_authorization"),
-            "grant_types_supported": ["client_credentials", "authorization_code", "refresh_token", DEVICE_CODE],
+            "grant_types_supported": [
+                "client_credentials", "authorization_code", "refresh_token", DEVICE_CODE, JWT_BEARER_GRANT, TOKEN_EXCHANGE,
+            ],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": true,
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
@@ -135,8 +153,13 @@ impl World {
             refuses_resource: None,
             audience: None,
             samples: false,
+            asks: Vec::new(),
+            tells: Vec::new(),
             hangs_on: "",
             circles: false,
+            exchanged: None,
+            skills: None,
+            resources: HashMap::new(),
             tampered: Vec::new(),
             polls: Vec::new(),
             grants: None,
@@ -150,7 +173,7 @@ impl World {
             tokens: Mutex::default(),
             codes: Mutex::default(),
             refresh_tokens: Mutex::default(),
-            sampled: Mutex::default(),
+            answers: Mutex::default(),
         });
         let router = Router::new().fallback(answer).with_state(inner.clone());
         let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
@@ -186,7 +209,10 @@ impl World {
             issuer_backchannel_url: None,
             client_id: Some("cli".to_owned()),
             client_secret: Some(Secret::new("s3cret")),
+            private_key: None,
+            voucher: None,
             client_metadata_url: None,
+            dpop: false,
             grant: None,
             person: None,
             login_timeout: Duration::from_mins(1),
@@ -259,7 +285,7 @@ impl World {
 
 /// Calls `echo` in a session of its own.
 pub(super) async fn echo(client: &Client) -> Result<String, ClientError> {
-    let session = client.connect(None).await?;
+    let session = client.connect(Host::default()).await?;
     let arguments = Map::from_iter([("message".to_owned(), json!("hi"))]);
     let result = session.call_tool("echo", arguments).await;
     session.close().await;
@@ -284,7 +310,12 @@ async fn answer(State(world): State<Arc<Inner>>, request: Request) -> Response {
         what = format!("{what} {method}");
     }
     let authorization = header("authorization");
-    world.seen.lock().unwrap().push(Seen { what, authorization: authorization.clone(), body: body.clone() });
+    world.seen.lock().unwrap().push(Seen {
+        what,
+        authorization: authorization.clone(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        body: body.clone(),
+    });
     let rules = world.rules.lock().unwrap().clone();
     if let Some((status, value)) = rules.answers.get(&path) {
         return reply(*status, value);
@@ -328,7 +359,10 @@ fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
         return reply(401, &json!({"error": "invalid_client"}));
     }
     let grant = field(body, "grant_type").unwrap_or_default();
-    let is_login = grant != "client_credentials";
+    if grant == TOKEN_EXCHANGE {
+        return reply(200, rules.exchanged.as_ref().unwrap_or(&exchanged(world, body)));
+    }
+    let is_login = grant != "client_credentials" && grant != JWT_BEARER_GRANT;
     match grant.as_str() {
         "authorization_code" => {
             let asked = world.codes.lock().unwrap().remove(&field(body, "code").unwrap_or_default());
@@ -389,6 +423,14 @@ fn token(world: &Inner, rules: &Rules, body: &str) -> Response {
         answer["expires_in"] = seconds.into();
     }
     reply(200, &answer)
+}
+
+/// An identity provider's word to the audience that was named.
+fn exchanged(world: &Inner, body: &str) -> Value {
+    let audience = field(body, "audience");
+    let claims = json!({"iss": world.origin, "aud": audience, "sub": "alice", "exp": NOW + 300, "iat": NOW});
+    let assertion = SigningKey::generate().sign(ID_JAG_TYP, &claims);
+    json!({"access_token": assertion, "issued_token_type": ID_JAG, "token_type": "N_A"})
 }
 
 /// What the page of an issuer does when somebody has logged in there: the way back, with the answer in it.
@@ -549,15 +591,20 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
     let result = |result: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}));
     let unknown = json!({"code": -32601, "message": "no such method"});
     let error = |error: Value| reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "error": error}));
+    let mut capabilities = json!({"tools": {}});
+    if rules.skills.is_some() {
+        capabilities["resources"] = json!({});
+        capabilities["extensions"] = json!({"io.modelcontextprotocol/skills": {}});
+    }
     match message["method"].as_str() {
         Some(method) if method == rules.hangs_on => std::future::pending().await,
         Some("server/discover") if rules.modern => result(json!({
-            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
+            "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": capabilities,
             "ttlMs": 0, "cacheScope": "private",
             "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "world", "version": "1"}},
         })),
         Some("initialize") if !rules.modern => result(json!({
-            "protocolVersion": "2025-11-25", "capabilities": {"tools": {}},
+            "protocolVersion": "2025-11-25", "capabilities": capabilities,
             "serverInfo": {"name": "world", "version": "1"},
         })),
         Some("tools/list" | "tools/call")
@@ -569,12 +616,29 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
             "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
         })),
+        Some("skills/list") if rules.skills.is_some() => result(json!({
+            "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "skills": rules.skills,
+        })),
+        Some("resources/read") => match rules.resources.get(message["params"]["uri"].as_str().unwrap()) {
+            Some(content) => result(json!({
+                "resultType": "complete", "ttlMs": 0, "cacheScope": "private", "contents": [content],
+            })),
+            None => error(json!({"code": -32602, "message": "no such resource"})),
+        },
         Some("tools/call") if rules.circles => circle(),
         Some("tools/call") if rules.samples && rules.modern => match &message["params"]["inputResponses"]["q"] {
             Value::Null => result(json!({"resultType": "input_required", "inputRequests": {"q": sampling()}})),
             sampled => result(told(&sampled["content"]["text"])),
         },
-        Some("tools/call") if rules.samples => ask_over_stream(world, message["id"].clone()).await,
+        Some("tools/call") if rules.samples => {
+            let questions = vec![("q".to_owned(), sampling())];
+            over_stream(world, rules, message, questions, |answers| told(&answers["q"]["content"]["text"]))
+        }
+        Some("tools/call") if !rules.asks.is_empty() && rules.modern => result(next_round(rules, &message["params"])),
+        Some("tools/call") if !rules.asks.is_empty() || !rules.tells.is_empty() => {
+            let questions = rules.asks.iter().flat_map(|round| round.as_object().unwrap().clone()).collect();
+            over_stream(world, rules, message, questions, |answers| told(&answers.to_string().into()))
+        }
         Some("tools/call") if message["params"]["name"] == "fail" => {
             error(json!({"code": -32602, "message": "no \u{1b}[31mtool\nhere"}))
         }
@@ -582,12 +646,28 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
         Some(notification) if notification.starts_with("notifications/") => reply(202, &Value::Null),
         Some(_) => error(unknown),
         None => {
-            let sampled = world.sampled.lock().unwrap().take();
-            if let Some(sampled) = sampled {
-                sampled.send(message["result"]["content"]["text"].clone()).await.unwrap();
+            let answers = world.answers.lock().unwrap().clone();
+            if let Some(answers) = answers {
+                let answer = message.get("result").or(message.get("error")).cloned();
+                answers.send(answer.unwrap()).await.unwrap();
             }
             reply(202, &Value::Null)
         }
+    }
+}
+
+/// What a server of 2026 answers to a call that has these answers with it: its state counts the rounds, and keeps them.
+fn next_round(rules: &Rules, params: &Value) -> Value {
+    let mut answers: Map<String, Value> = match params["requestState"].as_str() {
+        Some(state) => serde_json::from_str(state).unwrap(),
+        None => Map::new(),
+    };
+    answers.extend(params["inputResponses"].as_object().cloned().unwrap_or_default());
+    let is_open = |round: &&Value| round.as_object().unwrap().keys().any(|key| !answers.contains_key(key));
+    let state = Value::Object(answers.clone()).to_string();
+    match rules.asks.iter().find(is_open) {
+        Some(round) => json!({"resultType": "input_required", "inputRequests": round, "requestState": state}),
+        None => told(&state.into()),
     }
 }
 
@@ -605,19 +685,39 @@ fn sampling() -> Value {
     json!({"method": "sampling/createMessage", "params": {"messages": [question], "maxTokens": 10}})
 }
 
-/// A server of 2025: its question comes over the stream that will carry the result.
-async fn ask_over_stream(world: &Inner, id: Value) -> Response {
+/// What is told and asked comes over the stream that will carry the result.
+fn over_stream(
+    world: &Inner,
+    rules: &Rules,
+    message: &Value,
+    questions: Vec<(String, Value)>,
+    result: impl FnOnce(Value) -> Value + Send + 'static,
+) -> Response {
     let (events, receiver) = mpsc::channel(4);
-    let (sender, mut sampled) = mpsc::channel(1);
-    *world.sampled.lock().unwrap() = Some(sender);
+    let (sender, mut answered) = mpsc::channel(1);
+    *world.answers.lock().unwrap() = Some(sender);
     let event = |value: &Value| Bytes::from(format!("data: {value}\n\n"));
-    let mut question = sampling();
-    (question["jsonrpc"], question["id"]) = ("2.0".into(), "s1".into());
-    events.send(event(&question)).await.unwrap();
-    tokio::spawn(async move {
-        if let Some(text) = sampled.recv().await {
-            let _ = events.send(event(&json!({"jsonrpc": "2.0", "id": id, "result": told(&text)}))).await;
+    let (id, token) = (message["id"].clone(), message["params"]["_meta"]["progressToken"].clone());
+    let mut tells = rules.tells.clone();
+    for told in &mut tells {
+        told["jsonrpc"] = "2.0".into();
+        if told["method"] == "notifications/progress" {
+            told["params"]["progressToken"] = token.clone();
         }
+    }
+    tokio::spawn(async move {
+        for told in tells {
+            events.send(event(&told)).await.unwrap();
+        }
+        let mut answers = Map::new();
+        for (key, mut question) in questions {
+            (question["jsonrpc"], question["id"]) = ("2.0".into(), key.clone().into());
+            events.send(event(&question)).await.unwrap();
+            let Some(answer) = answered.recv().await else { return };
+            answers.insert(key, answer);
+        }
+        let result = result(Value::Object(answers));
+        let _ = events.send(event(&json!({"jsonrpc": "2.0", "id": id, "result": result}))).await;
     });
     let response = Response::builder().header("content-type", "text/event-stream");
     response.body(Body::new(Events(receiver))).unwrap()

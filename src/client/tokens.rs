@@ -1,16 +1,18 @@
 //! Tokens that are kept: one file each, one writer at a time, and one request even if twenty processes ask at once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    Client, ClientError, Discovery, Grant,
+    Client, ClientError, Discovery, Grant, Voucher,
+    discover::DiscoverError,
     identity::{Identity, Whose},
     servers::{Era, KnownServer},
 };
 use crate::{
+    jose::SigningKey,
     oauth::{Challenge, ErrorCode, Issuer, Resource, Scopes},
     secret::{Secret, sha256_base64url},
     store::{PrivateDir, StoreError},
@@ -34,6 +36,8 @@ pub struct AccessToken {
     pub expires_at: Option<Duration>,
     /// Where it came from.
     pub source: TokenSourceKind,
+    /// The thumbprint of the key that it works with; `None` for a bearer token.
+    pub bound_to: Option<String>,
 }
 
 /// Where a token came from.
@@ -60,6 +64,12 @@ pub(super) struct TokenKey {
     /// Whether a person has logged in for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) login: bool,
+    /// On whose word it was got, as [`Voucher::fingerprint`](super::Voucher) has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) voucher: Option<String>,
+    /// The thumbprint of the key that it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bound_to: Option<String>,
 }
 
 /// A token in its file.
@@ -82,6 +92,8 @@ pub(super) struct KeptToken {
 pub(super) struct Held {
     pub(super) token: AccessToken,
     pub(super) asked: Option<Scopes>,
+    /// What it is bound to.
+    pub(super) key: Option<Arc<SigningKey>>,
 }
 
 /// Why a token is needed that the cache alone did not give.
@@ -116,7 +128,10 @@ impl TokenKey {
         });
         let parts = (&self.server, &self.issuer, &self.reached_at, &self.client_id, &self.resource, scopes);
         let parts = serde_json::to_vec(&parts).expect("strings and lists of strings");
-        sha256_base64url(&[parts.as_slice(), if self.login { b"login" } else { b"" }].concat())
+        let voucher = self.voucher.as_deref().unwrap_or_default();
+        let bound_to = self.bound_to.as_ref().map(|key| format!("dpop {key}")).unwrap_or_default();
+        let login: &[u8] = if self.login { b"login" } else { b"" };
+        sha256_base64url(&[parts.as_slice(), login, voucher.as_bytes(), bound_to.as_bytes()].concat())
     }
 
     /// Whether it differs from another one in its scopes only.
@@ -167,15 +182,16 @@ impl KeptToken {
         Duration::from_secs(self.expires_at_seconds)
     }
 
-    pub(super) fn held(self, source: TokenSourceKind) -> Held {
+    pub(super) fn held(self, source: TokenSourceKind, key: Option<Arc<SigningKey>>) -> Held {
         let token = AccessToken {
             expires_at: Some(self.expires_at()),
             withheld: withheld(self.key.scopes.as_ref(), self.granted.as_ref()),
             scopes: self.granted.or_else(|| self.key.scopes.clone()),
             secret: self.access_token,
             source,
+            bound_to: self.key.bound_to,
         };
-        Held { token, asked: self.key.scopes }
+        Held { token, asked: self.key.scopes, key }
     }
 }
 
@@ -202,7 +218,7 @@ impl Client {
     }
 
     /// The token that is given or was got last and is still good; nobody is asked for a new one.
-    pub async fn kept_token(&self) -> Result<Option<AccessToken>, ClientError> {
+    pub(crate) async fn kept_token(&self) -> Result<Option<AccessToken>, ClientError> {
         let last = |client: &Self, _: &PrivateDir, known: &KnownServer| {
             Ok(client.kept_key(known).or_else(|| known.token.clone()))
         };
@@ -214,7 +230,7 @@ impl Client {
         let ours = |client: &Self, state: &PrivateDir, known: &KnownServer| {
             let Some(key) = client.kept_key(known) else { return Ok(None) };
             let is_of_another = client.is_another_by_now(state, &key)?;
-            Ok(Some(key).filter(|_| !is_of_another))
+            Ok(Some(key).filter(|key| !is_of_another && key.bound_to.is_some() == client.settings.dpop))
         };
         self.recall_by(ours).await
     }
@@ -234,26 +250,31 @@ impl Client {
         choose: impl FnOnce(&Self, &PrivateDir, &KnownServer) -> Result<Option<TokenKey>, StoreError> + Send + 'static,
     ) -> Result<(Option<Held>, Option<Era>), ClientError> {
         if let Some(secret) = self.settings.token.clone() {
-            let withheld = Scopes::none();
-            let token =
-                AccessToken { secret, scopes: None, withheld, expires_at: None, source: TokenSourceKind::Given };
-            return Ok((Some(Held { token, asked: None }), None));
+            if self.settings.dpop {
+                return Err(ClientError::NoKeyOfToken);
+            }
+            let (withheld, source) = (Scopes::none(), TokenSourceKind::Given);
+            let token = AccessToken { secret, scopes: None, withheld, expires_at: None, source, bound_to: None };
+            return Ok((Some(Held { token, asked: None, key: None }), None));
         }
         if !self.settings.keeps() {
             return Ok((None, None));
         }
         let client = self.clone();
-        self.on_disk(move |state| {
+        let recalled = self.on_disk(move |state| {
             let Some(known) = KnownServer::load(state, &client.settings.server)? else {
                 return Ok((None, None));
             };
-            let held = match choose(&client, state, &known)?.filter(|key| client.fits(key)) {
+            let kept = match choose(&client, state, &known)?.filter(|key| client.fits(key)) {
                 Some(key) => key.read(&folder(state)?)?.filter(|kept| client.is_fresh(kept)),
                 None => None,
             };
-            Ok((held.map(|kept| kept.held(TokenSourceKind::Cached)), known.era))
-        })
-        .await
+            Ok((kept, known.era))
+        });
+        let (kept, era) = recalled.await?;
+        let Some(kept) = kept else { return Ok((None, era)) };
+        let key = self.key_at(&kept.key.issuer, &kept.key.client_id).await?;
+        Ok((Some(kept.held(TokenSourceKind::Cached, key)), era))
     }
 
     /// Whether the settings of this run would lead to this token.
@@ -263,8 +284,9 @@ impl Client {
             && settings.issuer.as_ref().is_none_or(|issuer| *issuer == key.issuer)
             && self.reached_at(&key.issuer) == key.reached_at
             && settings.client_id.as_ref().is_none_or(|client_id| *client_id == key.client_id)
+            && settings.voucher().map(Voucher::fingerprint) == key.voucher
             && settings.grant.is_none_or(|grant| key.login == (grant != Grant::ClientCredentials))
-            && *settings.resource() == key.resource
+            && settings.may_ask_for(&key.resource)
     }
 
     pub(super) fn is_fresh(&self, kept: &KeptToken) -> bool {
@@ -273,28 +295,36 @@ impl Client {
 
     /// Finds the issuer, then takes a token that somebody got meanwhile, or asks for one.
     pub(super) async fn obtain(&self, need: Need<'_>) -> Result<Held, ClientError> {
-        let discovery = self.discover(need.challenge).await?;
+        let discovery = match self.discover(need.challenge).await {
+            Err(ClientError::Discover(DiscoverError::NoResourceMetadata(_))) if self.settings.person.is_some() => {
+                return Box::pin(self.obtain_as_of_2025_03_26(&need)).await;
+            }
+            found => found?,
+        };
         match self.whose(&discovery.issuer.issuer).await? {
-            Whose::Client(identity) => self.obtain_as_machine(&need, &discovery, &identity).await,
+            Whose::Client(identity) => Box::pin(self.obtain_as_machine(&need, &discovery, &identity)).await,
             Whose::Person => Box::pin(self.obtain_by_login(&need, &discovery)).await,
         }
     }
 
-    async fn obtain_as_machine(
+    pub(super) async fn obtain_as_machine(
         &self,
         need: &Need<'_>,
         discovery: &Discovery,
         identity: &Identity,
     ) -> Result<Held, ClientError> {
         let issuer = &discovery.issuer.issuer;
+        let bound_to = self.key_at(issuer, &identity.client_id).await?;
         let key = TokenKey {
             server: self.settings.server.clone(),
             issuer: issuer.clone(),
             reached_at: self.reached_at(issuer),
             client_id: identity.client_id.clone(),
-            resource: self.settings.resource().clone(),
+            resource: discovery.token_resource(&self.settings).clone(),
             scopes: self.choose_scopes(need, discovery, identity.registered_scopes.as_ref()),
             login: false,
+            voucher: self.settings.voucher().map(Voucher::fingerprint),
+            bound_to: bound_to.as_ref().map(|key| key.kid().to_owned()),
         };
         // Held until the new token is on the disk, so that whoever waits for it finds it there.
         let (_lock, kept) = if self.settings.keeps() {
@@ -305,26 +335,39 @@ impl Client {
         };
         if let Some(kept) = kept.filter(|kept| self.is_fresh(kept) && !self.settings.force_new) {
             self.note_token(key).await?;
-            return Ok(kept.held(TokenSourceKind::Cached));
+            return Ok(kept.held(TokenSourceKind::Cached, bound_to));
         }
         let now = self.settings.clock.since_epoch();
-        let asked = self.client_credentials(&discovery.issuer, identity, &key.resource, key.scopes.as_ref()).await;
-        let response = match asked {
+        let (issuer, scopes) = (&discovery.issuer, key.scopes.as_ref());
+        let response = match self.settings.voucher() {
+            Some(voucher) => self.token_by_voucher(voucher, issuer, identity, &key.resource, scopes).await,
+            None => self.client_credentials(issuer, identity, &key.resource, scopes).await,
+        };
+        let response = match response {
             // The server names what its tools need, which may be more than this client has: then what it has is asked
             // for.
             Err(ClientError::Refused { code: ErrorCode::InvalidScope, .. })
-                if need.scopes.is_none() && self.settings.scopes.is_none() && key.scopes.is_some() =>
+                if need.scopes.is_none()
+                    && self.settings.scopes.is_none()
+                    && key.scopes.is_some()
+                    && key.voucher.is_none() =>
             {
-                self.client_credentials(&discovery.issuer, identity, &key.resource, None).await?
+                self.client_credentials(issuer, identity, &key.resource, None).await?
             }
             asked => asked?,
         };
         let Some(life) = response.expires_in else {
             let withheld = withheld(key.scopes.as_ref(), response.scope.as_ref());
             let scopes = response.scope.or_else(|| key.scopes.clone());
-            let source = TokenSourceKind::Fetched;
-            let token = AccessToken { secret: response.access_token, scopes, withheld, expires_at: None, source };
-            return Ok(Held { token, asked: key.scopes });
+            let token = AccessToken {
+                secret: response.access_token,
+                scopes,
+                withheld,
+                expires_at: None,
+                source: TokenSourceKind::Fetched,
+                bound_to: key.bound_to,
+            };
+            return Ok(Held { token, asked: key.scopes, key: bound_to });
         };
         let kept = KeptToken {
             key: key.clone(),
@@ -338,7 +381,7 @@ impl Client {
             self.on_disk(move |state| file.key.write(&folder(state)?, &file)).await?;
             self.note_token(key).await?;
         }
-        Ok(kept.held(TokenSourceKind::Fetched))
+        Ok(kept.held(TokenSourceKind::Fetched, bound_to))
     }
 
     /// What the settings say, else the challenge, else the resource's own list (MCP 2026-07-28, scope selection), and

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, DiscoverResult, JsonRpcMessage, ServerJsonRpcMessage, ServerResult},
     transport::{
@@ -37,8 +37,9 @@ impl Wire {
         Self { http: Streamable::new(http), remembered, bearer }
     }
 
-    async fn token(&self) -> Option<String> {
-        self.bearer.held().await.map(|held| held.token.secret.expose().to_owned())
+    /// What to send as the token, and how, to the one URL of the server.
+    async fn token(&self, method: &Method, headers: &mut HashMap<HeaderName, HeaderValue>) -> Option<String> {
+        self.bearer.client().presented(&self.bearer.held().await?, method, headers)
     }
 
     fn failed(&self, error: StreamableHttpError<reqwest::Error>) -> StreamableHttpError<ClientError> {
@@ -76,9 +77,10 @@ impl StreamableHttpClient for Wire {
         let mut tried = Tried::default();
         loop {
             let held = self.bearer.held().await;
-            let token = held.as_ref().map(|held| held.token.secret.expose().to_owned());
-            let (uri, message, session, headers) =
+            let (uri, message, session, mut headers) =
                 (uri.clone(), message.clone(), session_id.clone(), custom_headers.clone());
+            let token =
+                held.as_ref().and_then(|held| self.bearer.client().presented(held, &Method::POST, &mut headers));
             let sent = self.http.post_message_with_response_limits(uri, message, session, token, headers, limits).await;
             let error = match sent {
                 Ok(response) => return Ok(response),
@@ -94,9 +96,9 @@ impl StreamableHttpClient for Wire {
         uri: Arc<str>,
         session_id: Arc<str>,
         _auth_header: Option<String>,
-        custom_headers: HashMap<HeaderName, HeaderValue>,
+        mut custom_headers: HashMap<HeaderName, HeaderValue>,
     ) -> Outcome<()> {
-        let token = self.token().await;
+        let token = self.token(&Method::DELETE, &mut custom_headers).await;
         self.http.delete_session(uri, session_id, token, custom_headers).await.map_err(|error| self.failed(error))
     }
 
@@ -118,10 +120,10 @@ impl StreamableHttpClient for Wire {
         session_id: Option<Arc<str>>,
         last_event_id: Option<String>,
         _auth_header: Option<String>,
-        custom_headers: HashMap<HeaderName, HeaderValue>,
+        mut custom_headers: HashMap<HeaderName, HeaderValue>,
         max_sse_event_size: usize,
     ) -> Outcome<BoxedSseResponse> {
-        let (token, max) = (self.token().await, max_sse_event_size);
+        let (token, max) = (self.token(&Method::GET, &mut custom_headers).await, max_sse_event_size);
         let opened =
             self.http.get_stream_with_max_sse_event_size(uri, session_id, last_event_id, token, custom_headers, max);
         opened.await.map_err(|error| self.failed(error))

@@ -58,7 +58,7 @@ impl Key {
 impl Key {
     /// Whether its flag takes the path of a file with the value. A URL is only a secret when it has a password in it.
     pub fn flag_names_file(&self) -> bool {
-        self.secret && self.flag.is_none_or(|flag| flag.ends_with("-file"))
+        self.secret && self.flag.is_none_or(|flag| !flag.ends_with("-url"))
     }
 
     /// Whether commands of this kind read it.
@@ -136,6 +136,11 @@ mod tests {
             "UPSTREAM_TOKEN",
             "AUDIT_KEY",
             "CLIENT_SECRET",
+            "CLIENT_PRIVATE_KEY",
+            "ASSERTION",
+            "ID_TOKEN",
+            "IDENTITY_PROVIDER_CLIENT_SECRET",
+            "REGISTRATION_KEY",
             "INITIAL_ACCESS_TOKEN",
             "KEYCLOAK_ADMIN_PASSWORD",
         ];

@@ -22,8 +22,9 @@ mod tls;
 mod upstream;
 mod validate;
 mod values;
+mod vouched;
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use url::Url;
@@ -36,6 +37,7 @@ pub use network::{IpNetwork, NotANetwork};
 pub use problem::{Invalid, Problem};
 
 use crate::{
+    jose::PrivateKey,
     oauth::{Issuer, Resource, Scopes},
     secret::Secret,
     tls::Certificate,
@@ -54,6 +56,8 @@ pub struct Config {
     pub redis: Option<Redis>,
     /// The scopes that the metadata lists; `None`: those of the tools.
     pub scopes_supported: Option<Scopes>,
+    /// Which access tokens must be bound to a key.
+    pub dpop: Dpop,
     /// The MCP server that is guarded, if the server is to have its tools.
     pub upstream: Option<Upstream>,
     /// Bounds on requests and sessions.
@@ -95,6 +99,15 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Where metrics are read; `None`: nowhere, and nothing is counted.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// The policy on proofs of possession (RFC 9449).
+#[derive(Debug, Clone)]
+pub struct Dpop {
+    /// What needs one of these scopes takes only tokens that are bound to a key.
+    pub required_for: Scopes,
+    /// Whether proofs must have a nonce of this server, and of its embedded issuer.
+    pub nonce: bool,
 }
 
 /// Where the server's certificate comes from.
@@ -252,8 +265,14 @@ pub struct ClientSettings {
     pub id: Option<String>,
     /// Its secret.
     pub secret: Option<Secret>,
+    /// Its private key, where it has no secret.
+    pub private_key: Option<Arc<PrivateKey>>,
+    /// Who vouches for it, or instead of it.
+    pub vouched_by: Option<VouchedBy>,
     /// Where a document describes this client (CIMD).
     pub metadata_url: Option<Url>,
+    /// Whether tokens are bound to a key of this account (RFC 9449).
+    pub dpop: bool,
     /// An access token from elsewhere, `SECUREMCP_TOKEN`; never read by `serve`.
     pub token: Option<Secret>,
     /// Whether tokens are kept on disk for the next command.
@@ -262,6 +281,8 @@ pub struct ClientSettings {
     pub initial_access_token: Option<Secret>,
     /// Whether the server registers a client for its deployment.
     pub use_dcr: bool,
+    /// What that client is sealed with, for replicas to find it in Redis.
+    pub registration_key: Option<Secret>,
     /// Who administers a Keycloak.
     pub keycloak_admin: Option<String>,
     /// The password of a Keycloak's administrator.
@@ -270,6 +291,31 @@ pub struct ClientSettings {
     pub issuer: Option<Issuer>,
     /// Where that issuer is reached, if not at its name.
     pub issuer_backchannel_url: Option<Url>,
+}
+
+/// Who tells an issuer who we are, in place of a client's own proof.
+#[derive(Debug, Clone)]
+pub enum VouchedBy {
+    /// A JWT that is there already.
+    Assertion(Secret),
+    /// The CI provider of this job.
+    Workload {
+        /// Where it signs.
+        url: Url,
+        /// What it wants to see there.
+        token: Secret,
+    },
+    /// The identity provider that a person is logged in at.
+    IdentityProvider {
+        /// Its name.
+        issuer: Issuer,
+        /// Our client there.
+        client_id: String,
+        /// That client's secret.
+        client_secret: Option<Secret>,
+        /// What the person got.
+        id_token: Secret,
+    },
 }
 
 /// For whom the settings are read.

@@ -54,6 +54,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "server.dpop_nonce",
+        variable: Some("SECUREMCP_DPOP_NONCE"),
+        default: Fallback::Value("false"),
+        doc: "whether DPoP proofs must have a nonce that this server, or its embedded issuer, gave minutes ago",
+        ..PLAIN
+    },
+    Key {
         path: "server.tls_cert",
         variable: Some("SECUREMCP_TLS_CERT"),
         flag: Some("--tls-cert"),
@@ -284,6 +291,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "scopes.require_dpop",
+        variable: Some("SECUREMCP_REQUIRE_DPOP"),
+        doc: "list: what needs one of these scopes takes only access tokens that are bound to a key (DPoP)",
+        reloads: true,
+        ..PLAIN
+    },
+    Key {
         path: "upstream.url",
         variable: Some("SECUREMCP_UPSTREAM_URL"),
         flag: Some("--upstream"),
@@ -447,11 +461,91 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "client.private_key",
+        variable: Some("SECUREMCP_CLIENT_PRIVATE_KEY"),
+        flag: Some("--private-key"),
+        doc: "the private key of `client.id` in PEM, instead of a secret (`private_key_jwt`, RFC 7523)",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.private_key_id",
+        variable: Some("SECUREMCP_CLIENT_PRIVATE_KEY_ID"),
+        flag: Some("--private-key-id"),
+        default: Fallback::Unset("the key's RFC 7638 thumbprint"),
+        doc: "the `kid` by which the issuer knows `client.private_key`",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.assertion",
+        variable: Some("SECUREMCP_ASSERTION"),
+        flag: Some("--assertion-file"),
+        doc: "a JWT by which a cluster or CI provider tells the issuer who this workload is (RFC 7523)",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.workload_identity",
+        variable: Some("SECUREMCP_WORKLOAD_IDENTITY"),
+        flag: Some("--workload-identity"),
+        doc: "`github-actions`: have the CI provider that runs this job make such a JWT for the issuer",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.id_token",
+        variable: Some("SECUREMCP_ID_TOKEN"),
+        flag: Some("--id-token-file"),
+        doc: "the ID token of `client.identity_provider`: it vouches for its person (enterprise-managed authorization)",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.identity_provider",
+        variable: Some("SECUREMCP_IDENTITY_PROVIDER"),
+        flag: Some("--identity-provider"),
+        doc: "the issuer of `client.id_token`",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.identity_provider_client_id",
+        variable: Some("SECUREMCP_IDENTITY_PROVIDER_CLIENT_ID"),
+        flag: Some("--identity-provider-client-id"),
+        default: Fallback::Unset("`client.id`"),
+        doc: "the client that `client.id_token` was issued to",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.identity_provider_client_secret",
+        variable: Some("SECUREMCP_IDENTITY_PROVIDER_CLIENT_SECRET"),
+        flag: Some("--identity-provider-client-secret-file"),
+        default: Fallback::Unset("none: it is a public client"),
+        doc: "that client's secret",
+        for_clients: true,
+        secret: true,
+        ..PLAIN
+    },
+    Key {
         path: "client.metadata_url",
         variable: Some("SECUREMCP_CLIENT_METADATA_URL"),
         flag: Some("--client-metadata-url"),
         default: Fallback::Unset("none: a client is registered for logins"),
         doc: "the https URL of a document that describes this client (CIMD), for issuers that read such documents",
+        for_clients: true,
+        ..PLAIN
+    },
+    Key {
+        path: "client.dpop",
+        variable: Some("SECUREMCP_DPOP"),
+        flag: Some("--dpop"),
+        default: Fallback::Value("false"),
+        doc: "bind access tokens to a key of this account (DPoP), so that nobody else can use them",
         for_clients: true,
         ..PLAIN
     },
@@ -468,7 +562,15 @@ pub(super) const KEYS: &[Key] = &[
         variable: Some("SECUREMCP_USE_DCR"),
         original: &["USE_DCR"],
         default: Fallback::Value("false"),
-        doc: "have the server register this deployment's client, once, and keep it in a `state_dir` that replicas share",
+        doc: "have the server register this deployment's client, once, and keep it in `state_dir`",
+        ..PLAIN
+    },
+    Key {
+        path: "client.registration_key",
+        variable: Some("SECUREMCP_REGISTRATION_KEY"),
+        default: Fallback::Unset("none: only replicas that share `state_dir` share that client"),
+        doc: "a secret of at least 32 characters, the same for all replicas: it seals that client for them in Redis",
+        secret: true,
         ..PLAIN
     },
     Key {

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use super::{
-    ClientSettings, Config, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose, Redis,
-    Server, embedded, keys,
+    ClientSettings, Config, Dpop, Environment, Introspection, IssuerChoice, IssuerSettings, Limits, Log, Purpose,
+    Redis, Server, embedded, keys,
     problem::{Report, quoted},
     raw::Values,
     reader::Reader,
     tls, upstream,
     values::{self, refused},
+    vouched,
 };
 use crate::{
     oauth::{Resource, Scopes, is_loopback},
@@ -26,11 +27,15 @@ pub(super) fn validate(purpose: Purpose, values: &Values, environment: &Environm
         server: server(&mut reader, environment),
         issuer: issuer(&mut reader),
         redis: redis(&mut reader),
-        scopes_supported: scopes(&mut reader),
+        scopes_supported: scopes(&mut reader, "scopes.supported"),
+        dpop: Dpop {
+            required_for: scopes(&mut reader, "scopes.require_dpop").unwrap_or_else(Scopes::none),
+            nonce: reader.required("server.dpop_nonce", values::switch),
+        },
         upstream: upstream::read(&mut reader, environment),
         limits: limits(&mut reader),
         log: log(&mut reader, environment),
-        client: client(&mut reader, values.token.clone()),
+        client: client(&mut reader, environment, values.token.clone()),
         effective: Vec::new(),
         warnings: Vec::new(),
     };
@@ -152,8 +157,8 @@ fn redis(reader: &mut Reader<'_>) -> Option<Redis> {
     Some(Redis { url: url?, ttl })
 }
 
-fn scopes(reader: &mut Reader<'_>) -> Option<Scopes> {
-    let scopes = reader.filled_list("scopes.supported", |text| Scopes::parse(text).map_err(refused))?;
+fn scopes(reader: &mut Reader<'_>, path: &'static str) -> Option<Scopes> {
+    let scopes = reader.filled_list(path, |text| Scopes::parse(text).map_err(refused))?;
     Some(scopes.iter().fold(Scopes::none(), |all, more| all.union(more)))
 }
 
@@ -180,17 +185,21 @@ fn log(reader: &mut Reader<'_>, environment: &Environment) -> Log {
     }
 }
 
-fn client(reader: &mut Reader<'_>, token: Option<Secret>) -> ClientSettings {
+fn client(reader: &mut Reader<'_>, environment: &Environment, token: Option<Secret>) -> ClientSettings {
     let secret = |text: &str| values::text(text).map(Secret::new);
     ClientSettings {
         server: reader.required("client.server", values::resource),
         id: reader.optional("client.id", values::text),
         secret: reader.optional("client.secret", secret),
+        private_key: vouched::private_key(reader),
+        vouched_by: vouched::vouched_by(reader, environment),
         metadata_url: reader.optional("client.metadata_url", values::document_url),
+        dpop: reader.required("client.dpop", values::switch),
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
         initial_access_token: reader.optional("client.initial_access_token", secret),
         use_dcr: reader.required("client.use_dcr", values::switch),
+        registration_key: reader.optional("client.registration_key", values::registration_key),
         keycloak_admin: reader.optional("client.keycloak_admin", values::text),
         keycloak_admin_password: reader.optional("client.keycloak_admin_password", secret),
         issuer: reader.quietly("issuer.url", values::issuer),
@@ -218,6 +227,15 @@ fn is_remote(resource: &Resource) -> bool {
 
 /// What the server needs to register a client for itself; nobody is there to be asked for a password.
 fn check_registration(client: &ClientSettings, reader: &mut Reader<'_>) {
+    if let Some(key) = reader.values.get("client.registration_key") {
+        let missing = ["client.use_dcr", "redis.url"].into_iter().find(|path| match *path {
+            "client.use_dcr" => !client.use_dcr,
+            path => reader.is_unset(path),
+        });
+        if let Some(missing) = missing {
+            reader.report.warn(format!("{}: `client.registration_key` has no effect without `{missing}`", key.origin));
+        }
+    }
     if !client.use_dcr {
         return;
     }

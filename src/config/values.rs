@@ -42,6 +42,11 @@ pub(super) fn audit_key(text: &str) -> Result<Secret, Refusal> {
     if text.len() < 16 { Err("is shorter than 16 characters".to_owned()) } else { Ok(Secret::new(text)) }
 }
 
+/// What seals for replicas. Whoever reads what it sealed can try guesses. It is a secret, and never quoted.
+pub(super) fn registration_key(text: &str) -> Result<Secret, Refusal> {
+    if text.len() < 32 { Err("is shorter than 32 characters".to_owned()) } else { Ok(Secret::new(text)) }
+}
+
 pub(super) fn switch(text: &str) -> Result<bool, Refusal> {
     // `True` is how the original's settings were often written.
     text.to_ascii_lowercase().parse().map_err(|_| expected(text, "`true` or `false`"))

@@ -17,6 +17,7 @@ use super::{
     status::{GuardedTool, Status},
 };
 use crate::{
+    call::registry::Item as _,
     config::Upstream,
     oauth::Scopes,
     said::{said, without_deception},

@@ -39,9 +39,10 @@ impl<'a> Questions<'a> {
         })?;
         let mut responses = InputResponses::new();
         for (key, request) in requests {
-            if let InputRequest::CreateMessage(request) = request {
-                let answer = self.caller.create_message(passed_on(request.params)).await?;
-                responses.insert(key, serde_json::to_value(answer).expect("it came as JSON"));
+            if let InputRequest::CreateMessage(mut request) = request {
+                request.params = passed_on(request.params);
+                let answer = self.caller.put(&key, InputRequest::CreateMessage(request)).await?;
+                responses.insert(key, answer);
             }
         }
         Ok(responses)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Embedded, client::Client, grants::Grant};
 use crate::{
-    oauth::{Resource, Scopes},
+    oauth::{Resource, Scopes, token::Confirmation},
     secret::Secret,
 };
 
@@ -32,31 +32,44 @@ pub(super) struct AccessToken {
     pub(super) client_id: String,
     #[serde(default, skip_serializing_if = "Scopes::is_empty")]
     pub(super) scope: Scopes,
+    /// The key that it works with (RFC 9449 section 6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cnf: Option<Confirmation>,
+}
+
+/// Whom a token speaks for, and its own name.
+struct Who<'a> {
+    subject: &'a str,
+    client_id: &'a str,
+    token_id: String,
 }
 
 impl Embedded {
-    /// A new token for the client itself.
-    pub(super) fn mint(&self, client: &Client, resource: &Resource, scope: &Scopes) -> Secret {
-        self.sign(&client.id, &client.id, Secret::random().expose().to_owned(), resource, scope)
+    /// A new token for the client itself, bound to the key of this thumbprint.
+    pub(super) fn mint(&self, client: &Client, resource: &Resource, scope: &Scopes, key: Option<String>) -> Secret {
+        let who = Who { subject: &client.id, client_id: &client.id, token_id: Secret::random().expose().to_owned() };
+        self.sign(who, resource, scope, key)
     }
 
     /// A new token for the person of a grant. It dies with the grant.
-    pub(super) fn mint_for(&self, grant: &Grant, scope: &Scopes) -> Secret {
+    pub(super) fn mint_for(&self, grant: &Grant, scope: &Scopes, key: Option<String>) -> Secret {
         let token_id = format!("{}.{}", grant.id, Secret::random().expose());
-        self.sign(&grant.user, &grant.client_id, token_id, &grant.resource, scope)
+        let who = Who { subject: &grant.user, client_id: &grant.client_id, token_id };
+        self.sign(who, &grant.resource, scope, key)
     }
 
-    fn sign(&self, subject: &str, client_id: &str, token_id: String, resource: &Resource, scope: &Scopes) -> Secret {
+    fn sign(&self, who: Who<'_>, resource: &Resource, scope: &Scopes, key: Option<String>) -> Secret {
         let now = self.settings.clock.since_epoch();
         let claims = AccessToken {
             iss: self.settings.issuer.to_string(),
-            sub: subject.to_owned(),
+            sub: who.subject.to_owned(),
             aud: resource.to_string(),
             exp: (now + ACCESS_TOKEN_LIFETIME).as_secs(),
             iat: now.as_secs(),
-            jti: token_id,
-            client_id: client_id.to_owned(),
+            jti: who.token_id,
+            client_id: who.client_id.to_owned(),
             scope: scope.clone(),
+            cnf: key.map(|jkt| Confirmation { jkt }),
         };
         self.keys.sign(TYP, &claims)
     }

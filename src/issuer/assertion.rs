@@ -10,6 +10,7 @@ use crate::{
     jose::{ALGORITHMS, Jws},
     oauth::{Issuer, client_auth::AssertionClaims},
     secret::{Secret, sha256_base64url},
+    store::NotUsable,
 };
 
 /// How far ahead `exp` may be, and so how long a used assertion is remembered.
@@ -58,15 +59,12 @@ impl Embedded {
     fn use_up(&self, claims: &AssertionClaims, now: Duration) -> Result<(), RouteError> {
         let name = sha256_base64url(format!("{}\n{}", claims.iss, claims.jti).as_bytes());
         let mut used = self.used_assertions.lock().unwrap_or_else(PoisonError::into_inner);
-        used.prune(now.as_secs());
-        if used.contains(&name) {
-            return Err(RouteError::invalid_client("the assertion was used before; make a new one with a new jti"));
-        }
-        if used.len() >= MAX_REMEMBERED {
-            return Err(RouteError::Full("too many assertions are in use; try again in some minutes"));
-        }
-        used.insert(&name, claims.exp);
-        Ok(())
+        used.use_up(&name, claims.exp, now.as_secs(), MAX_REMEMBERED).map_err(|not| match not {
+            NotUsable::Used => {
+                RouteError::invalid_client("the assertion was used before; make a new one with a new jti")
+            }
+            NotUsable::Full => RouteError::Full("too many assertions are in use; try again in some minutes"),
+        })
     }
 }
 
@@ -292,7 +290,7 @@ mod tests {
         issuer.with_assertion("/token", &used, &[]).await.is_refused(401, "invalid_client");
         issuer.advance(60);
         issuer.local_token().await;
-        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().len(), 1);
+        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().count(), 1);
     }
 
     #[tokio::test]

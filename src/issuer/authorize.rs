@@ -18,7 +18,7 @@ use super::{
     call::Form,
     cimd::{CimdError, is_document_id},
     client::{Client, GrantType},
-    grants::Granted,
+    grants::{CodeFor, Granted},
     pages::{self, Asking, Hidden, Login, Page},
     person::record_decision,
     token::resource_named,
@@ -31,7 +31,7 @@ use crate::{
         pkce::{CodeChallenge, S256},
     },
     said::said,
-    secret::Secret,
+    secret::{Secret, is_sha256_base64url},
     telemetry::audit::{Event, record},
 };
 
@@ -55,6 +55,7 @@ pub(super) struct Asked {
     pub(super) redirect_uri: RedirectUri,
     state: Option<String>,
     challenge: CodeChallenge,
+    dpop_jkt: Option<String>,
     pub(super) resource: Resource,
     pub(super) scope: Scopes,
 }
@@ -216,11 +217,16 @@ impl Embedded {
         let challenge = parameters.get("code_challenge").and_then(CodeChallenge::parse).ok_or_else(|| {
             refuse(ErrorCode::InvalidRequest, "code_challenge must be a SHA-256 in base64url, 43 characters (PKCE)")
         })?;
+        let dpop_jkt = parameters.get("dpop_jkt").map(str::to_owned);
+        if dpop_jkt.as_ref().is_some_and(|jkt| !is_sha256_base64url(jkt)) {
+            let words = "dpop_jkt must be the SHA-256 thumbprint of a key in base64url, 43 characters";
+            return Err(refuse(ErrorCode::InvalidRequest, words));
+        }
         let resource = resource_named(&mut parameters.all("resource"), &self.settings.resources);
         let resource = resource.map_err(|error| refuse(error.code(), &error.to_string()))?.clone();
         let scope = asked_scope(parameters.get("scope"), &client.scope, &self.settings.scopes)
             .map_err(|words| refuse(ErrorCode::InvalidScope, &words))?;
-        Ok(Asked { client, redirect_uri, state, challenge, resource, scope })
+        Ok(Asked { client, redirect_uri, state, challenge, dpop_jkt, resource, scope })
     }
 
     /// The way back with a refusal.
@@ -244,11 +250,12 @@ impl Embedded {
 
     /// Sends the person back with a code.
     pub(super) async fn allow(self: &Arc<Self>, asked: Asked, user: String) -> Response {
-        let Asked { client, redirect_uri, state, challenge, resource, scope } = asked;
-        let granted =
-            Granted { client_id: client.id.clone(), user, resource, scope, lasts: client.may(GrantType::RefreshToken) };
-        let (to, now) = (redirect_uri.as_str().to_owned(), self.settings.clock.since_epoch());
-        let code = self.on_disk(move |issuer| issuer.grants.begin(granted, to, challenge, now)).await;
+        let Asked { client, redirect_uri, state, challenge, dpop_jkt, resource, scope } = asked;
+        let lasts = client.may(GrantType::RefreshToken);
+        let granted = Granted { client_id: client.id.clone(), user, resource, scope, lasts, bound_to: None };
+        let code_for = CodeFor { redirect_uri: redirect_uri.as_str().to_owned(), challenge, dpop_jkt };
+        let now = self.settings.clock.since_epoch();
+        let code = self.on_disk(move |issuer| issuer.grants.begin(granted, code_for, now)).await;
         let to = match code.as_ref().map(Secret::expose) {
             Ok(code) => self.url_back(&redirect_uri, state.as_deref(), &[("code", code)]),
             Err(error) => self.error_url(&redirect_uri, state.as_deref(), &error.code(), &error.to_string()),

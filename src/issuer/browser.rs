@@ -11,8 +11,8 @@ use std::{
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{expiring::Expiring, seal::Seal};
-use crate::{clock::SharedClock, oauth::Issuer, secret::Secret};
+use super::seal::Seal;
+use crate::{clock::SharedClock, oauth::Issuer, secret::Secret, store::Expiring};
 
 /// How long a person is remembered, from the login on.
 const LOGIN_LIFETIME: Duration = Duration::from_hours(12);

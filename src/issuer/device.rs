@@ -21,7 +21,7 @@ use super::{
     authorize::{Again, see_other, with_cookie},
     browser::Browser,
     call::{Call, Form},
-    client::{Client, GrantType},
+    client::{Client, GrantType, Proof},
     client_auth::Credentials,
     grants::{Granted, InUse},
     metadata::endpoint,
@@ -241,12 +241,14 @@ impl Embedded {
         self: &Arc<Self>,
         form: &Form,
         client: &Client,
+        key: Option<&str>,
     ) -> Result<InUse, RouteError> {
         let code = form.get("device_code").ok_or(RouteError::InvalidRequest("device_code is missing"))?;
         let (device, user) = self.devices.poll(code, &client.id, self.settings.clock.monotonic())?;
         let lasts = client.may(GrantType::RefreshToken);
         let Waiting { resource, scope, .. } = device.clone();
-        let granted = Granted { client_id: client.id.clone(), user, resource, scope, lasts };
+        let bound_to = key.filter(|_| client.proof == Proof::None).map(str::to_owned);
+        let granted = Granted { client_id: client.id.clone(), user, resource, scope, lasts, bound_to };
         let now = self.settings.clock.since_epoch();
         let begun = self.on_disk(move |issuer| issuer.grants.begin_in_use(granted, now)).await;
         // A person has allowed it, and need not do so again because the disk was full.

@@ -36,6 +36,12 @@ pub(super) enum RouteError {
     /// A code or refresh token that is not good, or not this client's.
     #[error("{0}")]
     InvalidGrant(&'static str),
+    /// The proof of possession is not good for this request.
+    #[error("{0}")]
+    InvalidDpopProof(Cow<'static, str>),
+    /// It needs the nonce in the answer's header.
+    #[error("put the nonce of the DPoP-Nonce header into the DPoP proof, and ask again")]
+    UseDpopNonce,
     /// The client may not use this grant.
     #[error("{0}")]
     UnauthorizedClient(&'static str),
@@ -93,6 +99,8 @@ impl RouteError {
             Self::InvalidRequest(_) | Self::TooLarge => ErrorCode::InvalidRequest,
             Self::InvalidClient { .. } => ErrorCode::InvalidClient,
             Self::InvalidGrant(_) => ErrorCode::InvalidGrant,
+            Self::InvalidDpopProof(_) => ErrorCode::InvalidDpopProof,
+            Self::UseDpopNonce => ErrorCode::UseDpopNonce,
             Self::UnauthorizedClient(_) => ErrorCode::UnauthorizedClient,
             Self::UnsupportedGrantType(_) => ErrorCode::UnsupportedGrantType,
             Self::InvalidScope(_) => ErrorCode::InvalidScope,

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ACCESS_TOKEN_LIFETIME, RouteError, seal::Seal, users::Users};
+use super::{ACCESS_TOKEN_LIFETIME, RouteError, possession::check_key, seal::Seal, users::Users};
 use crate::{
     oauth::{Resource, Scopes, pkce::CodeChallenge},
     secret::Secret,
@@ -44,6 +44,10 @@ pub(super) struct Grant {
     granted_at: u64,
     /// Whether the client gets refresh tokens.
     lasts: bool,
+    /// The thumbprint of the key that refresh tokens work with. Only public clients' are bound: others prove themselves each
+    /// time (RFC 9449 section 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bound_to: Option<String>,
     stage: Stage,
 }
 
@@ -51,7 +55,13 @@ pub(super) struct Grant {
 #[serde(tag = "stage", rename_all = "snake_case")]
 enum Stage {
     /// The client has a code, and no token yet.
-    Code { redirect_uri: String, challenge: CodeChallenge },
+    Code {
+        redirect_uri: String,
+        challenge: CodeChallenge,
+        /// The thumbprint of the key that the code works with (`dpop_jkt`, RFC 9449 section 10).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dpop_jkt: Option<String>,
+    },
     /// The client has tokens. Which refresh token is the next, and since when, in milliseconds since the epoch.
     Tokens { generation: u64, renewed_at_ms: u64 },
 }
@@ -64,6 +74,16 @@ pub(super) struct Granted {
     pub(super) scope: Scopes,
     /// Whether the client gets refresh tokens.
     pub(super) lasts: bool,
+    /// The thumbprint of the key that they work with.
+    pub(super) bound_to: Option<String>,
+}
+
+/// Where a code goes, and who may trade it.
+pub(super) struct CodeFor {
+    pub(super) redirect_uri: String,
+    pub(super) challenge: CodeChallenge,
+    /// The thumbprint of the key that it works with.
+    pub(super) dpop_jkt: Option<String>,
 }
 
 /// What a client shows with a code, which nothing else can take its place for.
@@ -73,6 +93,10 @@ pub(super) struct Shown<'a> {
     pub(super) redirect_uri: Option<&'a str>,
     /// The challenge of its verifier.
     pub(super) challenge: &'a CodeChallenge,
+    /// The thumbprint of the key that it holds.
+    pub(super) key: Option<&'a str>,
+    /// Whether refresh tokens are to work with that key only.
+    pub(super) binds: bool,
 }
 
 /// A grant in use, and the refresh token that comes with it.
@@ -83,9 +107,9 @@ pub(super) struct InUse {
 
 impl Grant {
     fn new(granted: Granted, stage: Stage, now: Duration) -> Self {
-        let Granted { client_id, user, resource, scope, lasts } = granted;
+        let Granted { client_id, user, resource, scope, lasts, bound_to } = granted;
         let id = Secret::random().expose().to_owned();
-        Self { id, client_id, user, resource, scope, granted_at: now.as_secs(), lasts, stage }
+        Self { id, client_id, user, resource, scope, granted_at: now.as_secs(), lasts, bound_to, stage }
     }
 
     /// Until when it can be used, in seconds since the epoch.
@@ -145,15 +169,10 @@ impl Grants {
     }
 
     /// A new grant, and the code for it. Blocks on the disk.
-    pub(super) fn begin(
-        &self,
-        granted: Granted,
-        redirect_uri: String,
-        challenge: CodeChallenge,
-        now: Duration,
-    ) -> Result<Secret, RouteError> {
+    pub(super) fn begin(&self, granted: Granted, code_for: CodeFor, now: Duration) -> Result<Secret, RouteError> {
         let _turn = self.turn();
-        let grant = Grant::new(granted, Stage::Code { redirect_uri, challenge }, now);
+        let CodeFor { redirect_uri, challenge, dpop_jkt } = code_for;
+        let grant = Grant::new(granted, Stage::Code { redirect_uri, challenge, dpop_jkt }, now);
         let code = Secret::new(format!("{}.{}", grant.id, self.seal.of(&["code", &grant.id])));
         self.add(grant, now)?;
         Ok(code)
@@ -184,7 +203,7 @@ impl Grants {
         if grant.client_id != shown.client_id {
             return Err(RouteError::InvalidGrant("the code was given to another client"));
         }
-        let Stage::Code { redirect_uri, challenge } = &grant.stage else {
+        let Stage::Code { redirect_uri, challenge, dpop_jkt } = &grant.stage else {
             self.remove(id)?;
             record(Event::GrantEnded { client: &grant.client_id, user: &grant.user, reason: "a code came twice" });
             return Err(RouteError::InvalidGrant(GONE));
@@ -199,8 +218,10 @@ impl Grants {
         if shown.challenge != challenge {
             return Err(RouteError::InvalidGrant("code_verifier is not the one of the code's code_challenge"));
         }
+        check_key(dpop_jkt.as_deref(), shown.key)?;
         check(&grant)?;
-        self.go_on(&grant, 0, now)
+        let bound_to = shown.key.filter(|_| shown.binds).map(str::to_owned);
+        self.go_on(&Grant { bound_to, ..(*grant).clone() }, 0, now)
     }
 
     /// Takes a refresh token for the next tokens. One that was replaced was stolen, now or then: the whole login ends

@@ -6,7 +6,10 @@ use axum::{Json, extract::State};
 
 use super::{Embedded, RouteError, call::Call, client::Proof, client_auth::Credentials};
 use crate::{
-    oauth::{client_auth::Audience, token::Introspection},
+    oauth::{
+        client_auth::Audience,
+        token::{Introspection, token_type},
+    },
     telemetry::audit::{Event, record},
 };
 
@@ -36,7 +39,8 @@ fn introspect(issuer: &Embedded, call: &Call) -> Result<Introspection, RouteErro
         exp: Some(token.exp),
         iat: Some(token.iat),
         jti: Some(token.jti),
-        token_type: Some("Bearer".to_owned()),
+        token_type: Some(token_type(token.cnf.is_some()).to_owned()),
+        cnf: token.cnf,
     })
 }
 

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Embedded, Settings, authorize, client::GrantType};
 use crate::{
-    jose::{ALGORITHMS, algorithm_name},
+    jose::{ALGORITHMS, algorithm_name, dpop},
     oauth::{AuthMethod, Issuer, ServerMetadata, pkce::S256},
 };
 
@@ -53,6 +53,7 @@ fn describe(settings: &Settings) -> ServerMetadata {
         revocation_endpoint_auth_signing_alg_values_supported: algorithms.clone(),
         introspection_endpoint_auth_methods_supported: proofs,
         introspection_endpoint_auth_signing_alg_values_supported: algorithms,
+        dpop_signing_alg_values_supported: dpop::algorithm_names().map(str::to_owned).collect(),
         code_challenge_methods_supported: vec![S256.to_owned()],
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: true,
@@ -152,6 +153,7 @@ mod tests {
         for endpoint in ["revocation", "introspection"] {
             assert_eq!(take(&format!("{endpoint}_endpoint_auth_signing_alg_values_supported")), algorithms);
         }
+        assert_eq!(take("dpop_signing_alg_values_supported"), algorithms);
         assert!(!algorithms.to_string().contains("HS") && !algorithms.to_string().contains("none"));
         for name in ["token", "registration", "revocation", "introspection", "device_authorization"] {
             let path = take(&format!("{name}_endpoint")).as_str().unwrap().replace(ISSUER, "");

@@ -9,10 +9,11 @@
 //! | `authorize`, `device` | where clients send people, and where devices do |
 //! | `person`, `pages`, `browser`, `users` | what people answer and see, where they have logged in, and who they are |
 //! | `token`, `access_token`, `grants` | the token endpoint, what it issues, and what people granted |
+//! | `possession` | the key that a token is asked for with |
 //! | `register`, `manage`, `client`, `clients` | registration, its later life, and what is kept of a client |
 //! | `cimd` | clients that nobody registered: their id is the URL of what they say of themselves |
 //! | `revoke`, `introspect`, `revoked` | what became of a token |
-//! | `keys`, `seal`, `expiring` | the signing key; texts that only we can have written; names that matter until a time |
+//! | `keys`, `seal` | the signing key; texts that only we can have written |
 //! | `error` | every way to say no |
 //!
 //! It is one process with its state in files below `issuer/` in the state directory. An answer is given when what it
@@ -32,7 +33,6 @@ mod client_auth;
 mod clients;
 mod device;
 mod error;
-mod expiring;
 #[cfg(feature = "internals")]
 pub mod fuzz;
 mod grants;
@@ -42,6 +42,7 @@ mod manage;
 mod metadata;
 mod pages;
 mod person;
+mod possession;
 mod register;
 mod revoke;
 mod revoked;
@@ -77,7 +78,6 @@ pub use client::PAGE_CLIENT;
 use clients::Clients;
 use device::Devices;
 use error::RouteError;
-use expiring::Expiring;
 use grants::Grants;
 use keys::Keys;
 use revoked::Revoked;
@@ -88,10 +88,10 @@ use users::Users;
 use crate::{
     clock::SharedClock,
     hint::Hint,
-    jose::sign::NotAKey,
+    jose::{Nonces, sign::NotAKey},
     oauth::{Issuer, RedirectUri, Resource, Scopes},
     secret::Secret,
-    store::{Lock, PrivateDir, StoreError, initial_access_token},
+    store::{Expiring, Lock, PrivateDir, StoreError, initial_access_token},
     telemetry::request::Ids,
 };
 
@@ -112,6 +112,8 @@ pub struct Settings {
     pub users: PasswordHashes,
     /// What programs on this machine get as `dev` without asking anybody.
     pub auto_approve: Option<Scopes>,
+    /// Whether DPoP proofs must have a nonce of this issuer.
+    pub dpop_nonce: bool,
     /// Tells the time.
     pub clock: SharedClock,
 }
@@ -179,6 +181,8 @@ pub struct Embedded {
     devices: Devices,
     documents: Documents,
     used_assertions: Mutex<Expiring>,
+    used_proofs: Mutex<Expiring>,
+    nonces: Nonces,
     failures: Mutex<Attempts>,
     registrations: Mutex<BySender>,
     initial_access_token: Secret,
@@ -241,6 +245,8 @@ impl Embedded {
             devices: Devices::default(),
             documents: Documents::new(&settings),
             used_assertions: Mutex::default(),
+            used_proofs: Mutex::default(),
+            nonces: Nonces::new(&Secret::random()),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
             registrations: Mutex::new(register::registrations()),
             initial_access_token: initial_access_token(state)?,

@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use super::{ACCESS_TOKEN_LIFETIME, RouteError, expiring::Expiring};
+use super::{ACCESS_TOKEN_LIFETIME, RouteError};
 use crate::{
     secret::sha256_base64url,
-    store::{PrivateDir, StoreError},
+    store::{Expiring, PrivateDir, StoreError},
 };
 
 /// How many revocations are kept. When there are as many, new ones are refused rather than old ones forgotten.
@@ -37,14 +37,14 @@ impl Revoked {
     /// Whether the token of this `jti` is revoked.
     pub(super) fn contains(&self, token_id: &str) -> bool {
         let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        names.len() > 0 && names.contains(&sha256_base64url(token_id.as_bytes()))
+        !names.is_empty() && names.contains(&sha256_base64url(token_id.as_bytes()))
     }
 
     /// Revokes until `until`. Blocks on the disk; when it returns, the revocation is there and in force.
     pub(super) fn add(&self, token_id: &str, until: u64, now: u64) -> Result<(), RouteError> {
         let _turn = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.forget_expired(now);
-        if self.names.read().unwrap_or_else(PoisonError::into_inner).len() >= MAX_REVOKED {
+        if self.names.read().unwrap_or_else(PoisonError::into_inner).count() >= MAX_REVOKED {
             return Err(RouteError::Full("too many revoked tokens are kept; try again in some minutes"));
         }
         let name = sha256_base64url(token_id.as_bytes());

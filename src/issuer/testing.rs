@@ -250,6 +250,7 @@ fn settings(clock: &Arc<TestClock>) -> Settings {
         cimd_allow_loopback: false,
         users: super::PasswordHashes::new(),
         auto_approve: None,
+        dpop_nonce: false,
         clock: Arc::clone(clock) as _,
     }
 }

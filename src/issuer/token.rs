@@ -1,25 +1,33 @@
-//! `POST /token`: RFC 6749 sections 4.1.3, 4.4 and 6, RFC 7636, RFC 8628 section 3.4, RFC 8707.
+//! `POST /token`: RFC 6749 sections 4.1.3, 4.4 and 6, RFC 7636, RFC 8628 section 3.4, RFC 8707, RFC 9449 section 5.
 
 use std::{slice, sync::Arc};
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use tracing::info;
 
 use super::{
     ACCESS_TOKEN_LIFETIME, Embedded, RouteError,
     call::{Call, Form},
-    client::{Client, GrantType},
+    client::{Client, GrantType, Proof},
     client_auth::Credentials,
     grants::{Grant, InUse, Shown},
+    possession::check_key,
 };
 use crate::{
-    oauth::{Resource, Scopes, TokenResponse, pkce::Verifier},
+    oauth::{Resource, Scopes, TokenResponse, pkce::Verifier, token::token_type},
     secret::Secret,
     telemetry::audit::{Event, record},
 };
 
-pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Result<Json<TokenResponse>, RouteError> {
-    issue(&issuer, &call).await.map(Json).map_err(|error| call.refused("token", error))
+const PATH: &str = "/token";
+
+pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Response {
+    let answer = issue(&issuer, &call).await.map(Json).map_err(|error| call.refused("token", error));
+    issuer.tell_nonce(&call, answer.into_response())
 }
 
 async fn issue(issuer: &Arc<Embedded>, call: &Call) -> Result<TokenResponse, RouteError> {
@@ -35,37 +43,38 @@ async fn issue(issuer: &Arc<Embedded>, call: &Call) -> Result<TokenResponse, Rou
     if !client.may(grant) {
         return Err(RouteError::UnauthorizedClient("the client did not register for this grant_type"));
     }
+    let key = issuer.proved_key(call, PATH)?;
     let response = match grant {
         GrantType::ClientCredentials => {
             let resource = resource_named(&mut form.all("resource"), &issuer.settings.resources)?;
             let scope = asked_scope(&form, &client.scope)?;
-            let access_token = issuer.mint(&client, resource, &scope);
+            let access_token = issuer.mint(&client, resource, &scope, key.clone());
             record(Event::TokenIssued { client: &client.id, scope: &scope.to_string(), resource: resource.as_str() });
-            answer(access_token, scope, None)
+            answer(access_token, key.is_some(), scope, None)
         }
         GrantType::DeviceCode => {
-            let in_use = issuer.redeem_device_code(&form, &client).await?;
+            let in_use = issuer.redeem_device_code(&form, &client, key.as_deref()).await?;
             let scope = in_use.grant.scope.clone();
-            issuer.speak_for(in_use, scope)
+            issuer.speak_for(in_use, scope, key)
         }
         GrantType::AuthorizationCode | GrantType::RefreshToken => {
-            let for_client = Arc::clone(&client);
+            let (for_client, with_key) = (Arc::clone(&client), key.clone());
             let done = issuer.on_disk(move |issuer| match grant {
-                GrantType::AuthorizationCode => issuer.redeem_code(&form, &for_client),
-                _ => issuer.renew(&form, &for_client),
+                GrantType::AuthorizationCode => issuer.redeem_code(&form, &for_client, with_key.as_deref()),
+                _ => issuer.renew(&form, &for_client, with_key.as_deref()),
             });
             let (in_use, scope) = done.await?;
-            issuer.speak_for(in_use, scope)
+            issuer.speak_for(in_use, scope, key)
         }
     };
     issuer.note_use(&client).await;
     Ok(response)
 }
 
-fn answer(access_token: Secret, scope: Scopes, refresh_token: Option<Secret>) -> TokenResponse {
+fn answer(access_token: Secret, is_bound: bool, scope: Scopes, refresh_token: Option<Secret>) -> TokenResponse {
     TokenResponse {
         access_token,
-        token_type: "Bearer".to_owned(),
+        token_type: token_type(is_bound).to_owned(),
         expires_in: Some(ACCESS_TOKEN_LIFETIME.as_secs()),
         scope: Some(scope),
         refresh_token,
@@ -73,23 +82,29 @@ fn answer(access_token: Secret, scope: Scopes, refresh_token: Option<Secret>) ->
 }
 
 impl Embedded {
-    fn speak_for(&self, in_use: InUse, scope: Scopes) -> TokenResponse {
+    fn speak_for(&self, in_use: InUse, scope: Scopes, key: Option<String>) -> TokenResponse {
         let InUse { grant, refresh_token } = in_use;
-        let access_token = self.mint_for(&grant, &scope);
+        let is_bound = key.is_some();
+        let access_token = self.mint_for(&grant, &scope, key);
         let (client, resource) = (grant.client_id.as_str(), grant.resource.as_str());
         record(Event::TokenIssued { client, scope: &scope.to_string(), resource });
-        answer(access_token, scope, refresh_token)
+        answer(access_token, is_bound, scope, refresh_token)
     }
 
     /// Blocks on the disk.
-    fn redeem_code(&self, form: &Form, client: &Client) -> Result<(InUse, Scopes), RouteError> {
+    fn redeem_code(&self, form: &Form, client: &Client, key: Option<&str>) -> Result<(InUse, Scopes), RouteError> {
         let code = form.get("code").ok_or(RouteError::InvalidRequest("code is missing"))?;
         let verifier =
             form.get("code_verifier").ok_or(RouteError::InvalidRequest("code_verifier is missing (PKCE)"))?;
         let verifier = Verifier::parse(verifier)
             .ok_or(RouteError::InvalidGrant("code_verifier must have 43 to 128 unreserved characters"))?;
-        let shown =
-            Shown { client_id: &client.id, redirect_uri: form.get("redirect_uri"), challenge: &verifier.challenge() };
+        let shown = Shown {
+            client_id: &client.id,
+            redirect_uri: form.get("redirect_uri"),
+            challenge: &verifier.challenge(),
+            key,
+            binds: client.proof == Proof::None,
+        };
         let now = self.settings.clock.since_epoch();
         let in_use = self.grants.redeem(code, &shown, |grant| self.check_use(grant, form), now)?;
         let scope = in_use.grant.scope.clone();
@@ -97,10 +112,11 @@ impl Embedded {
     }
 
     /// Blocks on the disk. Scopes can be left out, and are there again the next time (RFC 6749 section 6).
-    fn renew(&self, form: &Form, client: &Client) -> Result<(InUse, Scopes), RouteError> {
+    fn renew(&self, form: &Form, client: &Client, key: Option<&str>) -> Result<(InUse, Scopes), RouteError> {
         let token = form.get("refresh_token").ok_or(RouteError::InvalidRequest("refresh_token is missing"))?;
         let mut scope = Scopes::none();
         let check = |grant: &Grant| {
+            check_key(grant.bound_to.as_deref(), key)?;
             scope = asked_scope(form, &grant.scope)?;
             self.check_use(grant, form)
         };

@@ -30,6 +30,8 @@ pub struct Claims {
     pub expires_at: Option<Duration>,
     /// `jti`.
     pub token_id: Option<String>,
+    /// `cnf.jkt`: the thumbprint of the key that the token works with (RFC 9449 section 6.1).
+    pub bound_to: Option<String>,
 }
 
 /// Claims as they were read, not yet believed.
@@ -61,7 +63,18 @@ pub(super) struct RawClaims {
     at_hash: Option<serde::de::IgnoredAny>,
     events: Option<serde::de::IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    cnf: Option<serde::de::IgnoredAny>,
+    cnf: Option<Confirmation>,
+}
+
+/// What whoever sends the token has to prove (RFC 7800 section 3.1).
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
+struct Confirmation {
+    #[serde(default, deserialize_with = "present")]
+    jkt: Option<String>,
+    /// A certificate, which nobody shows here (RFC 8705 section 3.1): one of two conditions is not enough.
+    #[serde(rename = "x5t#S256")]
+    certificate: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -101,6 +114,8 @@ impl RawClaims {
             Some("at+jwt") => Ok(()),
             None | Some("jwt") => match self.typ.as_deref() {
                 Some("Bearer") => Ok(()),
+                // What Keycloak 26 calls a bound one.
+                Some("DPoP") if self.cnf.is_some() => Ok(()),
                 Some(other) => Err(Refused::NotAnAccessToken(format!("its `typ` is `{}`", printable(other)))),
                 None if self.nonce.is_some() || self.at_hash.is_some() => {
                     Err(Refused::NotAnAccessToken("it looks like an ID token".to_owned()))
@@ -151,11 +166,13 @@ impl RawClaims {
     /// What the token says, after every check that needs to know who asks.
     ///
     /// # Errors
-    /// It is bound to a key, or speaks for nobody.
+    /// It is bound to something that cannot be proved here, or speaks for nobody.
     pub(super) fn into_claims(self) -> Result<Claims, Refused> {
-        if self.cnf.is_some() {
-            return Err(Refused::SenderConstrained);
-        }
+        let bound_to = match self.cnf {
+            None => None,
+            Some(Confirmation { jkt: Some(jkt), certificate: None }) => Some(jkt),
+            Some(_) => return Err(Refused::UnknownConfirmation),
+        };
         Ok(Claims {
             subject: subject(self.sub)?,
             client_id: self.client_id.or(self.azp),
@@ -163,6 +180,7 @@ impl RawClaims {
             scopes: scopes([self.scope.as_ref(), self.scp.as_ref()]),
             expires_at: self.exp.map(|exp| Duration::try_from_secs_f64(exp).unwrap_or(Duration::MAX)),
             token_id: self.jti,
+            bound_to,
         })
     }
 }

@@ -1,10 +1,15 @@
-//! An issuer's public keys: RFC 7517.
+//! An issuer's public keys, and a single one beside what it signed: RFC 7517.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::algorithm_named;
+use crate::secret::sha256_base64url;
+
+/// What only the holder of a key may know: RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The keys of one issuer that can verify a signature, in its order.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +69,37 @@ struct RawKey {
     y: Option<String>,
 }
 
+/// Why a key that came with a signature is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAPublicKey {
+    /// Not an object with the members of a key that can verify signatures here.
+    #[error("is not a public key of RSA (2048 bits or more), P-256, P-384 or Ed25519")]
+    Unusable,
+    /// Whoever sends it has told its secret to everybody on the way.
+    #[error("has a private member")]
+    Private,
+}
+
+impl RawKey {
+    fn thumbprint(&self) -> Option<String> {
+        let crv = || Some(("crv", self.crv.as_deref()?));
+        let kty = ("kty", self.kty.as_str());
+        Some(match self.kty.as_str() {
+            "RSA" => thumbprint(&[("e", self.e.as_deref()?), kty, ("n", self.n.as_deref()?)]),
+            "OKP" => thumbprint(&[crv()?, kty, ("x", self.x.as_deref()?)]),
+            _ => thumbprint(&[crv()?, kty, ("x", self.x.as_deref()?), ("y", self.y.as_deref()?)]),
+        })
+    }
+}
+
+/// RFC 7638 section 3: SHA-256 over the required members only, in the order of their names, without spaces.
+///
+/// The values are base64url and names of types and curves, which need no escapes.
+pub(super) fn thumbprint(members: &[(&str, &str)]) -> String {
+    let members: Vec<_> = members.iter().map(|(name, value)| format!(r#""{name}":"{value}""#)).collect();
+    sha256_base64url(format!("{{{}}}", members.join(",")).as_bytes())
+}
+
 impl KeySet {
     /// Reads a key set, leaving out every key that cannot verify signatures here.
     ///
@@ -112,6 +148,26 @@ impl KeySet {
 }
 
 impl VerifyingKey {
+    /// Reads the single key of a `jwk` header (RFC 7515 section 4.1.3), and finds its SHA-256 thumbprint (RFC 7638).
+    ///
+    /// # Errors
+    /// See [`NotAPublicKey`]. A member that occurs twice makes a key unusable: two parsers could read two keys.
+    pub(super) fn embedded(jwk: &str) -> Result<(Self, String), NotAPublicKey> {
+        let unusable = |_| NotAPublicKey::Unusable;
+        let members: Map<String, Value> = serde_json::from_str(jwk).map_err(unusable)?;
+        if PRIVATE_MEMBERS.iter().any(|member| members.contains_key(*member)) {
+            return Err(NotAPublicKey::Private);
+        }
+        let raw: RawKey = serde_json::from_str(jwk).map_err(unusable)?;
+        let thumbprint = raw.thumbprint();
+        Self::from_raw(raw).zip(thumbprint).ok_or(NotAPublicKey::Unusable)
+    }
+
+    /// Whether a signature of this algorithm can be this key's.
+    pub(super) fn allows(&self, algorithm: Algorithm) -> bool {
+        self.algorithms.contains(&algorithm)
+    }
+
     fn from_raw(raw: RawKey) -> Option<Self> {
         let signs = raw.usage.as_deref().is_none_or(|usage| usage == "sig")
             && raw.key_ops.as_deref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
@@ -236,6 +292,46 @@ mod tests {
         assert!(set(&[good("a")]).find(None, Algorithm::ES256).is_ok());
         assert_eq!(set(&[good("a"), good("b")]).find(None, Algorithm::ES256).unwrap_err(), NoKey::Ambiguous);
         assert_eq!(set(&[]).find(None, Algorithm::ES256).unwrap_err(), NoKey::Ambiguous);
+    }
+
+    #[test]
+    fn thumbprints_are_those_of_the_rfcs() {
+        // RFC 7638 section 3.1.
+        let rsa = json!({"kty": "RSA", "alg": "RS256", "kid": "2011-04-29", "e": "AQAB", "n":
+            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3ok\
+             njhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu\
+             6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8a\
+             wapJzKnqDKgw"});
+        // RFC 8037 appendix A.3.
+        let ed25519 = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+        // RFC 9449 figures 4 and 9.
+        let p256 = json!({"kty": "EC", "x": "l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs",
+            "y": "9VE4jf_Ok_o64zbTTlcuNJajHmt6v9TDVrU0CdvGRDA", "crv": "P-256"});
+        for (jwk, expected) in [
+            (rsa, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"),
+            (ed25519, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"),
+            (p256, "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"),
+        ] {
+            assert_eq!(VerifyingKey::embedded(&jwk.to_string()).unwrap().1, expected);
+        }
+        let own = SigningKey::generate();
+        assert_eq!(VerifyingKey::embedded(&own.public_jwk().to_string()).unwrap().1, own.kid());
+    }
+
+    #[test]
+    fn a_key_beside_what_it_signed_is_public_and_one() {
+        let jwk = good("a");
+        assert!(VerifyingKey::embedded(&jwk.to_string()).is_ok());
+        for member in PRIVATE_MEMBERS {
+            let mut told = jwk.clone();
+            told[member] = json!(null);
+            assert_eq!(VerifyingKey::embedded(&told.to_string()).unwrap_err(), NotAPublicKey::Private, "{member}");
+        }
+        let doubled = jwk.to_string().replacen('{', r#"{"kty":"EC","#, 1);
+        let symmetric = json!({"kty": "oct"}).to_string();
+        for odd in [doubled.as_str(), symmetric.as_str(), "null", "[]", "\"\"", "{}", "7"] {
+            assert_eq!(VerifyingKey::embedded(odd).unwrap_err(), NotAPublicKey::Unusable, "{odd}");
+        }
     }
 
     #[test]

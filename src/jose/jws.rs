@@ -1,10 +1,15 @@
-//! Compact signed messages (RFC 7515) with JSON claims, whatever they claim: access tokens, client assertions.
+//! Compact signed messages (RFC 7515) with JSON claims, whatever they claim: access tokens, client assertions, DPoP proofs.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
-use super::{KeySet, Refused, algorithm_named, jwk::NoKey, verify::printable};
+use super::{
+    KeySet, Refused, algorithm_named,
+    jwk::{NoKey, VerifyingKey},
+    verify::printable,
+};
 use crate::json::{is_deeper_than, present};
 
 /// Longest token that is looked at, in bytes. Real ones have 1 to 4 KiB.
@@ -30,6 +35,8 @@ struct RawHeader {
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    jwk: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
     cty: Option<serde::de::IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
@@ -81,6 +88,11 @@ impl<'a> Jws<'a> {
         self.header.typ.as_deref()
     }
 
+    /// The key that the header says it is signed with, as JSON. Nobody vouches for it.
+    pub(super) fn jwk(&self) -> Option<&str> {
+        self.header.jwk.as_deref().map(RawValue::get)
+    }
+
     /// The claims, believed or not.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, Refused> {
         read("claims", self.payload)
@@ -100,8 +112,13 @@ impl<'a> Jws<'a> {
             NoKey::WrongAlgorithm => Refused::Algorithm(printable(&self.header.alg)),
             NoKey::Ambiguous => Refused::AmbiguousKey,
         })?;
+        if self.is_signed_by(key, algorithm) { Ok(()) } else { Err(Refused::Signature) }
+    }
+
+    /// Whether this key made the signature, with this algorithm.
+    pub(super) fn is_signed_by(&self, key: &VerifyingKey, algorithm: Algorithm) -> bool {
         let fits = jsonwebtoken::crypto::verify(self.signature, self.signing_input.as_bytes(), &key.key, algorithm);
-        if fits.unwrap_or(false) { Ok(()) } else { Err(Refused::Signature) }
+        key.allows(algorithm) && fits.unwrap_or(false)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Keys and signed tokens: JWK (RFC 7517), JWS (RFC 7515), JWT (RFC 7519) under the rules of RFC 8725.
 
 mod claims;
+pub mod dpop;
 pub mod jwk;
 pub mod jws;
+pub mod nonce;
+pub mod private_key;
 pub mod sign;
 mod told;
 pub mod verify;
@@ -10,6 +13,8 @@ pub mod verify;
 pub use claims::Claims;
 pub use jwk::KeySet;
 pub use jws::Jws;
+pub use nonce::Nonces;
+pub use private_key::PrivateKey;
 pub use sign::SigningKey;
 pub use told::{Active, Told};
 pub use verify::{Expect, Refused, Unverified};

@@ -1,7 +1,6 @@
 //! Our own keys: ES256, made here, kept as PKCS#8 PEM.
 
 use aws_lc_rs::{
-    digest,
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
 };
@@ -10,8 +9,9 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::jwk::thumbprint;
 use crate::secret::Secret;
 
 const PEM_BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
@@ -53,9 +53,7 @@ impl SigningKey {
     fn from_pkcs8(pkcs8: Vec<u8>) -> Result<Self, NotAKey> {
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).map_err(|_| NotAKey)?;
         let (x, y) = coordinates(&pair);
-        // RFC 7638 section 3.2: required members only, in this order, without spaces.
-        let canonical = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        let kid = URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, canonical.as_bytes()));
+        let kid = thumbprint(&[("crv", "P-256"), ("kty", "EC"), ("x", &x), ("y", &y)]);
         Ok(Self { pair, pkcs8, kid })
     }
 
@@ -78,14 +76,24 @@ impl SigningKey {
     }
 
     /// The public half, for a key set: no private member.
-    pub fn public_jwk(&self) -> serde_json::Value {
+    pub fn public_jwk(&self) -> Value {
         let (x, y) = coordinates(&self.pair);
         json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": self.kid, "alg": "ES256", "use": "sig"})
     }
 
+    /// The public half, beside what the key signed: what it takes to verify that, and no more.
+    pub(super) fn embedded_jwk(&self) -> Value {
+        let (x, y) = coordinates(&self.pair);
+        json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})
+    }
+
     /// Signs `claims` as a compact JWS whose header has this `typ` (RFC 8725 section 3.11: always an explicit one).
     pub fn sign(&self, typ: &str, claims: &impl Serialize) -> Secret {
-        let header = json!({"typ": typ, "alg": "ES256", "kid": self.kid});
+        self.sign_under(&json!({"typ": typ, "alg": "ES256", "kid": self.kid}), claims)
+    }
+
+    /// The same, under this header.
+    pub(super) fn sign_under(&self, header: &Value, claims: &impl Serialize) -> Secret {
         let claims = serde_json::to_vec(claims).expect("claims have string keys and no failing serialisers");
         let input = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
         let signature = self

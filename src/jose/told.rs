@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     claims::{Claims, RawClaims},
-    verify::{Expect, Refused},
+    verify::{Expect, Refused, printable},
 };
 use crate::json::is_deeper_than;
 
@@ -64,10 +64,16 @@ impl Told {
         claims.check_kind(None)?;
         claims.check_audience(expect)?;
         claims.check_times(expect.leeway, now)?;
-        if token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
-            return Err(Refused::SenderConstrained);
+        let claims = claims.into_claims()?;
+        match token_type {
+            Some(kind) if kind.eq_ignore_ascii_case("dpop") && claims.bound_to.is_none() => {
+                Err(Refused::UnknownConfirmation)
+            }
+            Some(kind) if !["bearer", "dpop"].iter().any(|known| kind.eq_ignore_ascii_case(known)) => {
+                Err(Refused::NotAnAccessToken(format!("its `token_type` is `{}`", printable(&kind))))
+            }
+            _ => Ok(claims),
         }
-        claims.into_claims()
     }
 }
 
@@ -127,8 +133,18 @@ mod tests {
         assert!(refused("nbf", json!(NOW + 31)).starts_with("token is not valid for another"));
         assert!(refused("sub", Value::Null).starts_with("not an access token"));
         assert!(refused("typ", json!("Refresh")).starts_with("not an access token"), "Keycloak introspects these too");
-        assert!(refused("cnf", json!({"jkt": "x"})).starts_with("token is bound to a key"));
-        assert!(refused("token_type", json!("DPoP")).starts_with("token is bound to a key"));
+        assert!(refused("cnf", json!({"x5t#S256": "x"})).starts_with("token is bound to something"));
+        assert!(refused("token_type", json!("DPoP")).starts_with("token is bound to something"), "to what?");
+        assert!(refused("token_type", json!("N_A")).starts_with("not an access token"));
+    }
+
+    #[test]
+    fn a_bound_token_says_to_which_key() {
+        for kind in [json!("DPoP"), json!("dpop"), json!("Bearer"), Value::Null] {
+            let claims = judge(&[("cnf", json!({"jkt": "x"})), ("token_type", kind.clone())]).unwrap();
+            assert_eq!(claims.bound_to.as_deref(), Some("x"), "{kind}");
+        }
+        assert_eq!(judge(&[]).unwrap().bound_to, None);
     }
 
     #[test]

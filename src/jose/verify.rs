@@ -82,9 +82,23 @@ pub enum Refused {
     /// An ID token, a refresh token, a logout token, a client assertion.
     #[error("not an access token: {0}")]
     NotAnAccessToken(String),
-    /// `cnf`: the token works only with a proof of possession (RFC 9449, RFC 8705) and came without one.
+    /// `cnf.jkt`: the token works only with a proof of possession (RFC 9449) and came without one.
     #[error("token is bound to a key (`cnf`) and was presented as a plain bearer token")]
     SenderConstrained,
+    /// The proof beside the token is by somebody else.
+    #[error("token is bound to key `{bound_to}`, and its DPoP proof is by key `{shown}`")]
+    OtherKey {
+        /// The thumbprint in the token.
+        bound_to: String,
+        /// That of the proof's key.
+        shown: String,
+    },
+    /// A proof makes no bound token of another one.
+    #[error("token is bound to no key and was presented with a DPoP proof")]
+    NotBound,
+    /// `cnf` without `jkt`, or with more than that: a certificate (RFC 8705), or a method of another RFC.
+    #[error("token is bound to something (`cnf`) that cannot be proved here")]
+    UnknownConfirmation,
 }
 
 impl Hint for Refused {
@@ -114,7 +128,14 @@ impl Hint for Refused {
             Self::NotAnAccessToken(_) => {
                 "send the `access_token` of the token response, not the ID or refresh token".to_owned()
             }
-            Self::SenderConstrained => "have the issuer issue a plain bearer token to this client".to_owned(),
+            Self::SenderConstrained => {
+                "send it as `Authorization: DPoP` with a proof by its key, as `securemcp call --dpop` does".to_owned()
+            }
+            Self::OtherKey { .. } => "make the proof with the key that the token was asked for with".to_owned(),
+            Self::NotBound => {
+                "ask for the token with a DPoP proof, or send this one as `Authorization: Bearer`".to_owned()
+            }
+            Self::UnknownConfirmation => "have the issuer bind tokens by DPoP (`cnf.jkt`) and nothing else".to_owned(),
         })
     }
 }
@@ -168,7 +189,7 @@ impl<'a> Unverified<'a> {
 }
 
 /// A stranger's text, safe to put into a log line: short, and without what could draw or hide.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     said(&text.chars().take(200).collect::<String>())
 }
 
@@ -305,8 +326,25 @@ mod tests {
     }
 
     #[test]
-    fn bound_tokens_are_not_bearer_tokens() {
-        assert_eq!(judge("at+jwt", &with("cnf", json!({"jkt": "x"}))).unwrap_err(), Refused::SenderConstrained);
+    fn a_bound_token_says_to_which_key_and_to_nothing_else() {
+        let bound = |cnf: Value| judge("at+jwt", &with("cnf", cnf)).map(|claims| claims.bound_to);
+        assert_eq!(bound(json!({"jkt": "x"})), Ok(Some("x".to_owned())));
+        assert_eq!(bound(json!({"jkt": "x", "kc-jkt-type": "DPOP"})), Ok(Some("x".to_owned())), "Keycloak's");
+        for cnf in [json!({}), json!({"x5t#S256": "x"}), json!({"jkt": "x", "x5t#S256": "x"}), json!({"kid": "x"})] {
+            assert_eq!(bound(cnf.clone()), Err(Refused::UnknownConfirmation), "{cnf}");
+        }
+        for cnf in [json!(null), json!("x"), json!([]), json!({"jkt": 1}), json!({"jkt": null})] {
+            assert!(matches!(bound(cnf.clone()), Err(Refused::Malformed(_))), "{cnf}");
+        }
+        assert_eq!(judge("at+jwt", &good_claims()).unwrap().bound_to, None);
+    }
+
+    #[test]
+    fn what_keycloak_calls_a_bound_token_is_bound() {
+        let mut claims = with("typ", json!("DPoP"));
+        assert!(matches!(judge("JWT", &claims), Err(Refused::NotAnAccessToken(_))));
+        claims["cnf"] = json!({"jkt": "x"});
+        assert_eq!(judge("JWT", &claims).unwrap().bound_to.as_deref(), Some("x"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use futures_util::Stream;
 use http::{HeaderName, HeaderValue};
 use rmcp::{
-    model::{ClientJsonRpcMessage, JsonRpcMessage},
+    model::{ClientJsonRpcMessage, JsonRpcMessage, RequestId, ServerJsonRpcMessage},
     transport::{
         common::client_side_sse::BoxedSseResponse,
         streamable_http_client::{
@@ -65,9 +65,14 @@ impl StreamableHttpClient for Streamable {
             self.0.post_message_with_response_limits(uri, message, session_id, auth_header, custom_headers, limits);
         Ok(match sent.await? {
             // A server that did not read so far as the id leaves it out; rmcp would wait for another answer.
-            StreamableHttpPostResponse::Json(JsonRpcMessage::Error(mut error), session) => {
-                error.id = error.id.or(asked);
+            StreamableHttpPostResponse::Json(JsonRpcMessage::Error(mut error), session) if error.id.is_none() => {
+                error.id = asked;
                 StreamableHttpPostResponse::Json(JsonRpcMessage::Error(error), session)
+            }
+            // And for ever for the answer to a request that got another one.
+            StreamableHttpPostResponse::Json(message, _) if asked.is_some() && answered(&message) != asked.as_ref() => {
+                let problem = "what came back is no answer to the request that was sent: its `id` is another";
+                return Err(StreamableHttpError::UnexpectedServerResponse(problem.into()));
             }
             StreamableHttpPostResponse::Sse(events, session) => {
                 StreamableHttpPostResponse::Sse(Box::pin(Tamed(events)), session)
@@ -111,6 +116,15 @@ impl StreamableHttpClient for Streamable {
         let opened =
             self.0.get_stream_with_max_sse_event_size(uri, session_id, last_event_id, auth_header, custom_headers, max);
         Ok(Box::pin(Tamed(opened.await?)))
+    }
+}
+
+/// Which request this is the answer to.
+fn answered(message: &ServerJsonRpcMessage) -> Option<&RequestId> {
+    match message {
+        JsonRpcMessage::Response(response) => Some(&response.id),
+        JsonRpcMessage::Error(error) => error.id.as_ref(),
+        JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
     }
 }
 

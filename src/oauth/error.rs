@@ -57,6 +57,10 @@ pub enum ErrorCode {
     SlowDown,
     /// The person did not decide in time (RFC 8628 section 3.5).
     ExpiredToken,
+    /// The DPoP proof is not good for the request (RFC 9449 section 5).
+    InvalidDpopProof,
+    /// It needs the nonce in the answer (RFC 9449 section 8).
+    UseDpopNonce,
     /// The server broke.
     ServerError,
     /// The server is busy, or something it needs is away.

@@ -1,5 +1,6 @@
 //! The vocabulary that both sides of every wire share: one file for each noun of the RFCs, no I/O.
 
+pub mod assertion;
 pub mod challenge;
 pub mod client_auth;
 pub mod device;
@@ -13,7 +14,7 @@ pub mod resource;
 pub mod scope;
 pub mod token;
 
-pub use challenge::Challenge;
+pub use challenge::{Challenge, Scheme};
 pub use client_auth::AuthMethod;
 pub use error::{ErrorCode, ErrorResponse};
 pub use issuer::Issuer;

@@ -1,6 +1,6 @@
 //! Proof Key for Code Exchange: RFC 7636, method `S256` only.
 
-use crate::secret::{Secret, constant_time_eq, sha256_base64url};
+use crate::secret::{Secret, constant_time_eq, is_sha256_base64url, sha256_base64url};
 
 /// The one method: `plain` proves nothing to whoever reads the request.
 pub const S256: &str = "S256";
@@ -40,8 +40,7 @@ impl Verifier {
 impl CodeChallenge {
     /// Reads what a client sent: a SHA-256 in base64url has 43 characters, whatever RFC 7636 allows for other methods.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (text.len() == 43 && text.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
+        is_sha256_base64url(text).then(|| Self(text.to_owned()))
     }
 
     /// As it goes over the wire.

@@ -58,6 +58,15 @@ impl Resource {
         Url::parse(&self.0).expect("parsed once already")
     }
 
+    /// The resource that is all of this one's origin.
+    #[must_use]
+    pub fn origin(&self) -> Self {
+        let mut url = self.url();
+        url.set_path("");
+        url.set_query(None);
+        Self::from_url(&url).expect("the beginning of a resource is one")
+    }
+
     /// Where this resource publishes its metadata.
     ///
     /// The well-known segment goes between host and path (RFC 9728 section 3.1):

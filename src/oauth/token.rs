@@ -10,7 +10,7 @@ use crate::secret::Secret;
 pub struct TokenResponse {
     /// The token.
     pub access_token: Secret,
-    /// `Bearer`, in any case.
+    /// `Bearer`, or `DPoP` for a token that works with a proof only; in any case.
     pub token_type: String,
     /// Seconds from now; absent when the server does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,22 @@ pub struct Introspection {
     /// Its own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
-    /// `Bearer`.
+    /// `Bearer` or `DPoP`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
+    /// What it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
+}
+
+/// `cnf`: the key that a token works with (RFC 9449 section 6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirmation {
+    /// Its SHA-256 thumbprint (RFC 7638).
+    pub jkt: String,
+}
+
+/// The `token_type` of a token that is bound to a key, or is not.
+pub fn token_type(is_bound: bool) -> &'static str {
+    if is_bound { "DPoP" } else { "Bearer" }
 }

@@ -11,7 +11,10 @@ use axum::{
 use serde_json::json;
 
 use super::{App, docs, layers::ResourceIndex, names::Names};
-use crate::oauth::{Issuer, Resource, ResourceMetadata, Scopes};
+use crate::{
+    jose::dpop,
+    oauth::{Issuer, Resource, ResourceMetadata, Scopes},
+};
 
 /// Documents made once at start, one for each name of the server.
 #[derive(Debug)]
@@ -28,9 +31,15 @@ struct ResourceDocuments {
 }
 
 impl Documents {
-    /// `page_client` is the client as which the page at `/docs` logs in.
-    pub(super) fn new(names: &Names, issuer: &Issuer, scopes: &Scopes, page_client: Option<&str>) -> Self {
-        let documents = |resource| ResourceDocuments::new(resource, issuer, scopes, page_client);
+    /// `page_client` is the client as which the page at `/docs` logs in; `needs_proof`, whether only bound tokens are taken.
+    pub(super) fn new(
+        names: &Names,
+        issuer: &Issuer,
+        scopes: &Scopes,
+        page_client: Option<&str>,
+        needs_proof: bool,
+    ) -> Self {
+        let documents = |resource| ResourceDocuments::new(resource, issuer, scopes, page_client, needs_proof);
         Self { resources: names.resources().map(documents).collect() }
     }
 
@@ -46,12 +55,20 @@ impl Documents {
 }
 
 impl ResourceDocuments {
-    fn new(resource: &Resource, issuer: &Issuer, scopes: &Scopes, page_client: Option<&str>) -> Self {
+    fn new(
+        resource: &Resource,
+        issuer: &Issuer,
+        scopes: &Scopes,
+        page_client: Option<&str>,
+        needs_proof: bool,
+    ) -> Self {
         let metadata = ResourceMetadata {
             resource: resource.clone(),
             authorization_servers: vec![issuer.clone()],
             scopes_supported: scopes.iter().map(str::to_owned).collect(),
             bearer_methods_supported: vec!["header".to_owned()],
+            dpop_signing_alg_values_supported: dpop::algorithm_names().map(str::to_owned).collect(),
+            dpop_bound_access_tokens_required: needs_proof,
             resource_name: Some("securemcp".to_owned()),
             resource_documentation: None,
         };

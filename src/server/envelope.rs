@@ -27,10 +27,24 @@ pub(super) struct Envelope<'a> {
     pub(super) id: Option<&'a RawValue>,
     /// `None` for an answer to something the server asked.
     pub(super) method: Option<Cow<'a, str>>,
-    /// For `tools/call`: the tool.
-    pub(super) tool: Option<Cow<'a, str>>,
+    /// What it wants to use.
+    pub(super) target: Target<'a>,
     /// Whether it is a message of 2026-07-28 or later: it carries its protocol version itself and has no session.
     pub(super) is_stateless: bool,
+}
+
+/// What a message wants to use, by name or URI.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// Nothing that scopes are asked for, or nothing that has a name: rmcp says what is missing.
+    #[default]
+    None,
+    /// `tools/call`.
+    Tool(Cow<'a, str>),
+    /// `prompts/get`, and completion for one.
+    Prompt(Cow<'a, str>),
+    /// `resources/read`, subscriptions, and completion for a template.
+    Resources(Vec<Cow<'a, str>>),
 }
 
 #[derive(Deserialize)]
@@ -53,6 +67,14 @@ struct RawMessage<'a> {
 struct RawParams<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     name: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    uri: Option<&'a RawValue>,
+    /// Of `completion/complete`.
+    #[serde(borrow, default, rename = "ref", deserialize_with = "present")]
+    reference: Option<&'a RawValue>,
+    /// Of `subscriptions/listen`.
+    #[serde(borrow, default, deserialize_with = "present")]
+    notifications: Option<&'a RawValue>,
     #[serde(default, rename = "_meta")]
     meta: Option<RawMeta>,
 }
@@ -92,13 +114,57 @@ impl<'a> Envelope<'a> {
         if message.method.is_none() && !is_answer {
             return Err(bad(INVALID_REQUEST, "the message has no `method`"));
         }
-        let tool = match (message.method.as_deref(), message.params.name) {
-            (Some("tools/call"), Some(name)) => Some(tool_name(name)?),
-            (Some("tools/call"), None) => return Err(bad(INVALID_REQUEST, "`tools/call` needs a `name`")),
-            _ => None,
-        };
+        let target =
+            message.method.as_deref().map_or(Ok(Target::None), |method| Target::of(method, &message.params))?;
         let is_stateless = message.params.meta.is_some_and(|meta| meta.protocol_version.is_some());
-        Ok(Self { id: message.id, method: message.method, tool, is_stateless })
+        Ok(Self { id: message.id, method: message.method, target, is_stateless })
+    }
+}
+
+#[derive(Deserialize)]
+struct RawReference {
+    name: Option<String>,
+    uri: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawNotifications {
+    resource_subscriptions: Option<Vec<String>>,
+}
+
+impl<'a> Target<'a> {
+    fn of(method: &str, params: &RawParams<'a>) -> Result<Self, Refusal> {
+        Ok(match method {
+            "tools/call" => {
+                let name = params.name.ok_or_else(|| bad(INVALID_REQUEST, "`tools/call` needs a `name`"))?;
+                Self::Tool(named("name", name)?)
+            }
+            "prompts/get" => match params.name {
+                Some(name) => Self::Prompt(named("name", name)?),
+                None => Self::None,
+            },
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => match params.uri {
+                Some(uri) => Self::Resources(vec![named("uri", uri)?]),
+                None => Self::None,
+            },
+            "completion/complete" => match params.reference.map(|raw| serde_json::from_str(raw.get())) {
+                Some(Ok(RawReference { uri: Some(uri), name: None })) => Self::Resources(vec![uri.into()]),
+                Some(Ok(RawReference { name: Some(name), uri: None })) => Self::Prompt(name.into()),
+                Some(_) => {
+                    return Err(bad(INVALID_REQUEST, "`ref` must name a prompt by `name` or a resource by `uri`"));
+                }
+                None => Self::None,
+            },
+            "subscriptions/listen" => match params.notifications.map(|raw| serde_json::from_str(raw.get())) {
+                Some(Ok(RawNotifications { resource_subscriptions })) => {
+                    Self::Resources(resource_subscriptions.into_iter().flatten().map(Cow::Owned).collect())
+                }
+                Some(Err(_)) => return Err(bad(INVALID_REQUEST, "`notifications` is no filter of subscriptions")),
+                None => Self::None,
+            },
+            _ => Self::None,
+        })
     }
 }
 
@@ -130,13 +196,13 @@ fn of_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RawParams<
     deserializer.deserialize_any(Members)
 }
 
-fn tool_name(raw: &RawValue) -> Result<Cow<'_, str>, Refusal> {
-    let name: Cow<'_, str> =
-        serde_json::from_str(raw.get()).map_err(|_| bad(INVALID_REQUEST, "`name` must be a string"))?;
-    if name.chars().any(char::is_control) {
-        return Err(bad(INVALID_REQUEST, "`name` has control characters"));
+fn named<'a>(member: &str, raw: &'a RawValue) -> Result<Cow<'a, str>, Refusal> {
+    let text: Cow<'a, str> =
+        serde_json::from_str(raw.get()).map_err(|_| bad(INVALID_REQUEST, &format!("`{member}` must be a string")))?;
+    if text.chars().any(char::is_control) {
+        return Err(bad(INVALID_REQUEST, &format!("`{member}` has control characters")));
     }
-    Ok(name)
+    Ok(text)
 }
 
 fn check_id(id: &RawValue) -> Result<(), Refusal> {
@@ -166,7 +232,7 @@ mod tests {
         let body =
             br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"ech\u006f","arguments":{"name":"x"}}}"#;
         let envelope = Envelope::parse(body).unwrap();
-        assert_eq!(envelope.tool.as_deref(), Some("echo"));
+        assert_eq!(envelope.target, Target::Tool("echo".into()));
         assert_eq!(envelope.id.unwrap().get(), "1");
         assert!(!envelope.is_stateless);
     }
@@ -181,7 +247,7 @@ mod tests {
     fn notifications_and_answers_have_no_id_or_method() {
         assert!(Envelope::parse(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).unwrap().id.is_none());
         let answer = Envelope::parse(br#"{"jsonrpc":"2.0","id":7,"result":{"method":"x"}}"#).unwrap();
-        assert!(answer.method.is_none() && answer.tool.is_none());
+        assert!(answer.method.is_none() && answer.target == Target::None);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::names::MCP_PATH;
 use crate::{
     auth::Denied,
     issuer,
-    oauth::{Challenge, ErrorCode, ErrorResponse, Scopes},
+    jose::dpop,
+    oauth::{Challenge, ErrorCode, ErrorResponse, Scheme, Scopes},
     tools::Violation,
 };
 
@@ -26,13 +27,48 @@ pub(super) const METHOD_NOT_FOUND: i64 = -32601;
 /// For refusals that JSON-RPC has no code for (first of the range left to implementations).
 pub(super) const REFUSED: i64 = -32000;
 
+/// What a caller without a good token is told to get, and how to send it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) scope: &'a Scopes,
+    pub(super) resource_metadata: &'a str,
+    /// How the refused token was sent, if there was one.
+    pub(super) sent_by: Option<Scheme>,
+    /// Whether nothing is taken without a proof of possession.
+    pub(super) needs_proof: bool,
+}
+
+impl Wanted<'_> {
+    /// Whoever has sent a proof, or must, is told of nothing else; others hear that they may (RFC 9449 section 7.1).
+    fn challenges(&self, error: Option<&str>, description: Option<&str>) -> Vec<Challenge> {
+        let challenge = |scheme| Challenge {
+            scheme,
+            error: error.map(str::to_owned),
+            error_description: description.map(str::to_owned),
+            scope: Some(self.scope.clone()),
+            resource_metadata: Some(self.resource_metadata.to_owned()),
+            algs: None,
+        };
+        if self.needs_proof || self.sent_by == Some(Scheme::Dpop) {
+            return vec![Challenge { algs: Some(algorithms()), ..challenge(Scheme::Dpop) }];
+        }
+        let offer = Challenge { scheme: Scheme::Dpop, algs: Some(algorithms()), ..Challenge::default() };
+        vec![challenge(Scheme::Bearer), offer]
+    }
+}
+
+/// Those of proofs.
+fn algorithms() -> String {
+    dpop::algorithm_names().collect::<Vec<_>>().join(" ")
+}
+
 /// A refusal: an HTTP status whose body is a JSON-RPC error at `/mcp` and a problem document over REST.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
     code: i64,
     message: String,
-    challenge: Option<String>,
+    challenges: Vec<Challenge>,
     retry_after_seconds: Option<u64>,
     violations: Vec<Violation>,
 }
@@ -44,26 +80,33 @@ impl Refusal {
             status,
             code,
             message: message.into(),
-            challenge: None,
+            challenges: Vec::new(),
             retry_after_seconds: None,
             violations: Vec::new(),
         }
     }
 
     /// 401: no token came, or none that is good (`invalid_token`).
-    pub(super) fn unauthorized(was_sent: bool, scope: &Scopes, resource_metadata: &str) -> Self {
-        let message = if was_sent {
-            "the access token is missing, expired, or not for this server"
-        } else {
-            "an access token is needed; the WWW-Authenticate header says where to get one"
+    pub(super) fn unauthorized(wanted: Wanted<'_>) -> Self {
+        let (error, message) = match wanted.sent_by {
+            Some(_) => (Some("invalid_token"), "the access token is missing, expired, or not for this server"),
+            None => (None, "an access token is needed; the WWW-Authenticate header says where to get one"),
         };
-        let challenge = Challenge {
-            error: was_sent.then(|| "invalid_token".to_owned()),
-            error_description: None,
-            scope: Some(scope.clone()),
-            resource_metadata: Some(resource_metadata.to_owned()),
-        };
-        Self::new(StatusCode::UNAUTHORIZED, REFUSED, message).with_challenge(&challenge)
+        Self::new(StatusCode::UNAUTHORIZED, REFUSED, message).with_challenges(wanted.challenges(error, None))
+    }
+
+    /// 401: the token is sent by itself, and this takes one that is bound to a key.
+    pub(super) fn proof_needed(operation: &str, wanted: Wanted<'_>) -> Self {
+        let message = format!("{operation} takes an access token that is bound to a key, with a proof of it (DPoP)");
+        let wanted = Wanted { needs_proof: true, ..wanted };
+        let challenges = wanted.challenges(Some("invalid_token"), Some(&message));
+        Self::new(StatusCode::UNAUTHORIZED, REFUSED, message).with_challenges(challenges)
+    }
+
+    /// 401: of token and proof it is the proof (RFC 9449 section 7.1).
+    fn bad_proof(error: &str, message: &'static str, wanted: Wanted<'_>) -> Self {
+        let challenges = wanted.challenges(Some(error), Some(message));
+        Self::new(StatusCode::UNAUTHORIZED, REFUSED, message).with_challenges(challenges)
     }
 
     /// 400: more than one token, or one in the query (RFC 6750 section 3.1).
@@ -74,29 +117,35 @@ impl Refusal {
             ..Challenge::default()
         };
         Self::new(StatusCode::BAD_REQUEST, REFUSED, "send one access token, in one Authorization header")
-            .with_challenge(&challenge)
+            .with_challenges(vec![challenge])
     }
 
     /// 403: a good token without the scopes of this operation. Names all that it needs, not only those missing.
-    pub(super) fn insufficient_scope(operation: &str, needed: &Scopes, resource_metadata: &str) -> Self {
-        let message = format!("`{operation}` needs scope `{needed}`");
-        let challenge = Challenge {
-            error: Some("insufficient_scope".to_owned()),
-            error_description: Some(message.clone()),
-            scope: Some(needed.clone()),
-            resource_metadata: Some(resource_metadata.to_owned()),
-        };
-        Self::new(StatusCode::FORBIDDEN, REFUSED, message).with_challenge(&challenge)
+    pub(super) fn insufficient_scope(operation: &str, wanted: Wanted<'_>) -> Self {
+        let message = format!("`{operation}` needs scope `{}`", wanted.scope);
+        let mut challenges = wanted.challenges(Some("insufficient_scope"), Some(&message));
+        // The token is good as it was sent.
+        challenges.truncate(1);
+        Self::new(StatusCode::FORBIDDEN, REFUSED, message).with_challenges(challenges)
     }
 
     /// What a refused token becomes.
-    pub(super) fn denied(denied: &Denied, scope: &Scopes, resource_metadata: &str) -> Self {
+    pub(super) fn denied(denied: &Denied, wanted: Wanted<'_>) -> Self {
         match denied {
-            Denied::Refused(_) | Denied::Revoked => Self::unauthorized(true, scope, resource_metadata),
+            Denied::Refused(_) | Denied::Revoked => Self::unauthorized(wanted),
+            Denied::ProofNeeded => Self::proof_needed("this server", wanted),
+            Denied::BadProof(_) | Denied::ProofReplayed => {
+                let message = "the DPoP proof is not good for this request; each request needs one of its own";
+                Self::bad_proof("invalid_dpop_proof", message, wanted)
+            }
+            Denied::NonceNeeded => {
+                let message = "the DPoP proof needs the nonce in the DPoP-Nonce header";
+                Self::bad_proof("use_dpop_nonce", message, wanted)
+            }
             Denied::ClientNotAllowed(_) => {
                 Self::new(StatusCode::FORBIDDEN, REFUSED, "this client is not allowed at this server")
             }
-            Denied::KeysUnavailable | Denied::IntrospectionUnavailable => Self {
+            Denied::KeysUnavailable | Denied::IntrospectionUnavailable | Denied::ProofsUnavailable => Self {
                 retry_after_seconds: Some(5),
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -132,9 +181,8 @@ impl Refusal {
         Self { violations, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message) }
     }
 
-    fn with_challenge(mut self, challenge: &Challenge) -> Self {
-        self.challenge = Some(challenge.to_string());
-        self
+    fn with_challenges(self, challenges: Vec<Challenge>) -> Self {
+        Self { challenges, ..self }
     }
 
     /// The answer at `/mcp`, correlated with the request's `id` if that is known.
@@ -176,8 +224,9 @@ impl Refusal {
     fn with_headers(self, mut response: Response<Body>) -> Response<Body> {
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        // A line for each: some clients read the first one only.
+        for challenge in self.challenges.iter().filter_map(|one| HeaderValue::try_from(one.to_string()).ok()) {
+            headers.append(header::WWW_AUTHENTICATE, challenge);
         }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, seconds.into());

@@ -1,6 +1,6 @@
 //! What is read of a body before anybody is let in, for fuzzers.
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Target};
 
 /// What was read of a JSON-RPC message.
 #[derive(Debug)]
@@ -9,15 +9,20 @@ pub struct Read {
     pub id: Option<String>,
     /// `None` for an answer.
     pub method: Option<String>,
-    /// For `tools/call`.
-    pub tool: Option<String>,
+    /// The tool, prompt or resources that it wants to use, by name or URI.
+    pub uses: Vec<String>,
     /// Whether it carries its protocol version itself.
     pub is_stateless: bool,
 }
 
 /// Reads a body as `POST /mcp` does; `None` if it is refused.
 pub fn read_envelope(body: &[u8]) -> Option<Read> {
-    let Envelope { id, method, tool, is_stateless } = Envelope::parse(body).ok()?;
-    let owned = |text: Option<std::borrow::Cow<'_, str>>| text.map(std::borrow::Cow::into_owned);
-    Some(Read { id: id.map(|id| id.get().to_owned()), method: owned(method), tool: owned(tool), is_stateless })
+    let Envelope { id, method, target, is_stateless } = Envelope::parse(body).ok()?;
+    let uses = match target {
+        Target::None => Vec::new(),
+        Target::Tool(name) | Target::Prompt(name) => vec![name.into_owned()],
+        Target::Resources(uris) => uris.into_iter().map(std::borrow::Cow::into_owned).collect(),
+    };
+    let (id, method) = (id.map(|id| id.get().to_owned()), method.map(std::borrow::Cow::into_owned));
+    Some(Read { id, method, uses, is_stateless })
 }

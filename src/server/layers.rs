@@ -12,7 +12,9 @@ use futures_util::FutureExt as _;
 use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{App, address::Address, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, route};
+use super::{
+    App, address::Address, authn::DPOP, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, rest, route,
+};
 use crate::{
     issuer,
     telemetry::{
@@ -21,6 +23,8 @@ use crate::{
     },
 };
 
+/// What to put into the next proof (RFC 9449 section 8).
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// Headers that decide something, besides `Host` and `Authorization`, which have answers of their own.
 static DECIDING: [HeaderName; 4] = [
@@ -70,6 +74,7 @@ impl Layered {
         let asked = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned(), Peer::of(&request)));
         let hsts = self.app.hsts.clone();
+        let gets_nonce = self.gets_nonce(&request).then(|| Arc::clone(&self.app));
         let counted = self.app.metrics.is_on().then(|| {
             let app = Arc::clone(&self.app);
             (route::of(request.uri().path()), app.clock.monotonic(), app)
@@ -83,6 +88,11 @@ impl Layered {
                 let took = app.clock.monotonic().saturating_sub(began);
                 app.metrics.request(route, response.status().as_u16(), took);
             }
+            if let Some(app) = gets_nonce
+                && let Some(nonce) = app.proofs.nonce().await.and_then(|nonce| HeaderValue::try_from(nonce).ok())
+            {
+                response.headers_mut().insert(DPOP_NONCE, nonce);
+            }
             let headers = response.headers_mut();
             add_security_headers(headers, hsts);
             headers.insert(request_id::HEADER, id);
@@ -92,6 +102,11 @@ impl Layered {
             response
         })
         .await
+    }
+
+    /// Whoever sends proofs that need a nonce is told which, with every answer. The embedded issuer has its own.
+    fn gets_nonce(&self, request: &Request) -> bool {
+        self.app.dpop.needs_nonce && request.headers().contains_key(DPOP) && !issuer::is_endpoint(request.uri().path())
     }
 
     async fn admit(self, mut request: Request) -> Response<Body> {
@@ -120,8 +135,12 @@ impl Layered {
     async fn dispatch(mut self, request: Request) -> Response<Body> {
         let is_from_no_page = !request.headers().contains_key(header::ORIGIN);
         // Most of the load, to which neither routing nor CORS would add anything.
-        if is_from_no_page && request.method() == Method::POST && request.uri().path() == MCP_PATH {
-            return Box::pin(mcp::endpoint(State(self.app), request)).await;
+        if is_from_no_page && request.method() == Method::POST {
+            match request.uri().path() {
+                MCP_PATH => return Box::pin(mcp::endpoint(State(self.app), request)).await,
+                path if rest::is_call(path) => return Box::pin(rest::call(State(self.app), request)).await,
+                _ => {}
+            }
         }
         // The CORS layer takes every `OPTIONS` for a preflight; one that asks for no method is a question to the route.
         let is_preflight = request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -236,6 +255,7 @@ fn cors(app: Arc<App>) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
+            DPOP,
             header::CONTENT_TYPE,
             header::ACCEPT,
             name("mcp-session-id"),
@@ -246,7 +266,13 @@ fn cors(app: Arc<App>) -> CorsLayer {
             request_id::HEADER,
             CORRELATION_ID,
         ])
-        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, name("mcp-session-id"), request_id::HEADER])
+        .expose_headers([
+            header::WWW_AUTHENTICATE,
+            DPOP_NONCE,
+            header::RETRY_AFTER,
+            name("mcp-session-id"),
+            request_id::HEADER,
+        ])
         .max_age(Duration::from_mins(10))
 }
 

@@ -12,11 +12,14 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::value::RawValue;
 
 use super::{
-    App, authn,
+    App,
+    authn::{self, Needed},
     body::read_json,
-    envelope::Envelope,
+    envelope::{Envelope, Target},
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, REFUSED, Refusal},
+    events,
     gather::gathered,
+    handler::LetGo,
     in_flight::{held_until_sent, holding},
     session::{self, SESSION_ID, Session},
     sessions::{Asking, Reservation},
@@ -24,6 +27,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
+    call::Kind,
     telemetry::{
         audit::{self, Event},
         request::Ids,
@@ -49,6 +53,7 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     };
     // The token has done its work: nothing behind this point sees it.
     parts.headers.remove(header::AUTHORIZATION);
+    parts.headers.remove(authn::DPOP);
     parts.extensions.insert(Arc::clone(&principal));
     let mut response = match parts.method {
         Method::POST => post(&app, parts, body, &principal).await,
@@ -79,11 +84,17 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
     };
     match admitted {
         Admitted::Asks(asking, session) => {
+            let let_go = LetGo::default();
+            let mut parts = parts;
+            parts.extensions.insert(let_go.clone());
             let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
-            holding(gathered(response).await, asking)
+            holding(gathered(until(let_go, response)).await, asking)
         }
         Admitted::Begins(reservation) => begin(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
         Admitted::Plainly(session) => {
+            if let Some(response) = app.lane.answer(&parts.headers, &envelope, &bytes, principal).await {
+                return response;
+            }
             let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
             match envelope.method.as_deref() {
                 Some("subscriptions/listen") => listening(app, response, principal),
@@ -113,6 +124,11 @@ fn listening(app: &Arc<App>, response: Response<Body>, principal: &Arc<Principal
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
+/// The stream of an answer ends when its call lets go of it.
+fn until(LetGo(let_go): LetGo, response: Response<Body>) -> Response<Body> {
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(let_go.cancelled_owned())))
+}
+
 /// What has to be kept while a message is under way.
 enum Admitted {
     /// A request within a session.
@@ -139,15 +155,13 @@ async fn admit(
     } else {
         session::check(app, &parts, principal).await?
     };
-    check_method(&parts.headers, envelope)?;
+    check_method(app, &parts.headers, envelope)?;
     // rmcp runs calls on tasks of its own.
     if let Some(ids) = Ids::current() {
         parts.extensions.insert(ids);
     }
-    // By the body, never by the headers that mirror it. An unknown tool is for rmcp to answer: -32602, never a challenge.
-    if let Some(definition) = envelope.tool.as_deref().and_then(|tool| app.tools.find(tool)) {
-        authn::authorize(app, &parts, &definition, principal)?;
-    }
+    // By the body, never by the headers that mirror it.
+    authn::authorize(app, &parts, &needed(app, &envelope.target), principal)?;
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
@@ -158,6 +172,17 @@ async fn admit(
         _ => Admitted::Plainly(session),
     };
     Ok((parts, admitted))
+}
+
+/// What the message wants to use and there is. What there is not is for the handler to answer: -32602, never a challenge.
+fn needed<'a>(app: &App, target: &'a Target<'_>) -> Vec<Needed<'a>> {
+    let of = |kind, name: &'a str| Some(Needed { kind, name, scopes: app.features.scopes_of(kind, name)? });
+    match target {
+        Target::None => Vec::new(),
+        Target::Tool(name) => of(Kind::Tool, name).into_iter().collect(),
+        Target::Prompt(name) => of(Kind::Prompt, name).into_iter().collect(),
+        Target::Resources(uris) => uris.iter().filter_map(|uri| of(Kind::Resource, uri)).collect(),
+    }
 }
 
 fn ask(app: &App, session: &str, id: &RawValue) -> Result<Asking, Refusal> {
@@ -172,7 +197,7 @@ async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -
         Err(refusal) => return refusal.with_id(None),
     };
     if let Some(id) = parts.headers.get(LAST_EVENT_ID)
-        && !is_event_id(id)
+        && !is_event_id(app, id)
     {
         return Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, "Last-Event-ID is not one of this server")
             .with_id(None);
@@ -246,7 +271,7 @@ async fn in_json(
 }
 
 /// Whether there is such a method; rmcp would answer with its bare name. 404 on 2026-07-28, and 200 within a session.
-fn check_method(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), Refusal> {
+fn check_method(app: &App, headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), Refusal> {
     let (Some(_), Some(method)) = (envelope.id, envelope.method.as_deref()) else { return Ok(()) };
     let status = if envelope.is_stateless {
         StatusCode::NOT_FOUND
@@ -256,12 +281,7 @@ fn check_method(headers: &HeaderMap, envelope: &Envelope<'_>) -> Result<(), Refu
         // Whoever has not begun a session is told so.
         return Ok(());
     };
-    let is_answered = match method {
-        "initialize" | "server/discover" | "subscriptions/listen" | "tools/list" | "tools/call" => true,
-        "ping" => !envelope.is_stateless,
-        _ => false,
-    };
-    if is_answered {
+    if app.features.answers(method, envelope.is_stateless) {
         return Ok(());
     }
     let method: String = method.chars().take(MAX_METHOD).collect();
@@ -273,10 +293,11 @@ fn accepts_anything(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).is_none_or(|value| value.as_bytes().trim_ascii() == b"*/*")
 }
 
-/// rmcp's event ids: `index` or `index/request`.
-fn is_event_id(value: &HeaderValue) -> bool {
+/// Ours, where events are in Redis; else rmcp's: `index` or `index/request`.
+fn is_event_id(app: &App, value: &HeaderValue) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
     value.to_str().is_ok_and(|text| match text.split_once('/') {
+        _ if app.redis.is_some() => events::is_event_id(text),
         Some((index, request)) => is_number(index) && is_number(request),
         None => is_number(text),
     })

@@ -4,20 +4,23 @@
 //! decides when to stop, so that tests run the same server as the command.
 
 mod address;
-mod ask;
 mod asset;
 mod authn;
 mod body;
 mod check;
 mod docs;
 mod documents;
+mod dpop;
 mod envelope;
 mod error;
+mod events;
+mod features;
 #[cfg(feature = "internals")]
 pub mod fuzz;
 mod gather;
 mod handler;
 mod in_flight;
+mod lane;
 mod layers;
 mod limiter;
 mod linger;
@@ -59,8 +62,10 @@ use tokio_util::sync::CancellationToken;
 use self::{
     asset::Asset,
     documents::Documents,
+    dpop::DpopPolicy,
     handler::Handler,
     in_flight::InFlight,
+    lane::Lane,
     layers::Layered,
     limiter::Limiter,
     names::Names,
@@ -72,7 +77,7 @@ use self::{
     trust::Trust,
 };
 use crate::{
-    auth::Authenticator,
+    auth::{Authenticator, Proofs},
     clock::SharedClock,
     config::{Config, IpNetwork},
     gateway::{self, Gateway},
@@ -85,6 +90,7 @@ use crate::{
     tools::Tools,
 };
 pub use check::check;
+pub use features::Features;
 pub use reload::{Reloaded, Reloader};
 
 /// How long one fetch of metadata or keys may take.
@@ -107,9 +113,9 @@ struct Lasting {
     resource: Resource,
     state: PrivateDir,
     clock: SharedClock,
-    tools: Arc<Tools>,
-    /// What the tools need: the server's own, and those that the guarded server's tools may need.
-    tool_scopes: Scopes,
+    features: Features,
+    /// What the features need: the server's own, and those that the guarded server's may need.
+    feature_scopes: Scopes,
     /// Whether lists have tools of the guarded server that the caller's token does not allow.
     show_locked: bool,
     /// Of the guarded server, if there is one.
@@ -122,6 +128,7 @@ struct Lasting {
     limiter: Arc<Limiter>,
     metrics: Metrics,
     trust: Trust,
+    proofs: Arc<Proofs>,
     /// Ends every stream and session.
     streams: CancellationToken,
     in_flight: InFlight,
@@ -137,10 +144,14 @@ struct App {
     /// What a caller without a token is told to ask for.
     scopes: Scopes,
     authenticator: Authenticator,
+    proofs: Arc<Proofs>,
+    dpop: DpopPolicy,
     rates: Rates,
     metrics: Metrics,
     /// Peers whose forwarded headers count.
     trusted_proxies: Vec<IpNetwork>,
+    features: Features,
+    /// The tools among them.
     tools: Arc<Tools>,
     /// Whether lists have tools of the guarded server that the caller's token does not allow.
     show_locked: bool,
@@ -150,6 +161,7 @@ struct App {
     redis: Option<Arc<Redis>>,
     shared_sessions: Option<Arc<SharedSessions>>,
     mcp: StreamableHttpService<Handler, Sessions>,
+    lane: Lane,
     clock: SharedClock,
     max_body_bytes: usize,
     /// What browsers are told about plain http.
@@ -177,6 +189,14 @@ pub enum StartError {
     /// The embedded issuer's state cannot be used.
     #[error(transparent)]
     Issuer(#[from] OpenError),
+    /// A proof is asked for with a scope that nothing needs.
+    #[error("`scopes.require_dpop` names `{scope}`, which is no scope of this server")]
+    UnknownScope {
+        /// As it was written.
+        scope: String,
+        /// Those that there are.
+        supported: String,
+    },
     /// There is no way to reach Redis.
     #[error(transparent)]
     Redis(#[from] RedisError),
@@ -207,6 +227,7 @@ impl Hint for StartError {
             },
             Self::State(error) => error.hint(),
             Self::Issuer(error) => error.hint(),
+            Self::UnknownScope { supported, .. } => Some(format!("its scopes are: {supported}")),
             Self::Redis(error) => error.hint(),
             Self::Net(error) => error.hint(),
             Self::SelfSigned { .. } => Some(
@@ -218,7 +239,8 @@ impl Hint for StartError {
 
 impl Server {
     /// Opens the port and everything that the configuration names. Does not wait for an issuer elsewhere.
-    pub async fn bind(config: &Config, tools: Tools, clock: SharedClock) -> Result<Self, StartError> {
+    pub async fn bind(config: &Config, features: impl Into<Features>, clock: SharedClock) -> Result<Self, StartError> {
+        let features = features.into();
         let (listener, address) = listen(config.server.listen, "--listen").await?;
         let metrics_listener = match config.server.metrics_listen {
             Some(address) => Some(listen(address, "--metrics-listen").await?),
@@ -226,18 +248,19 @@ impl Server {
         };
         let metrics = if metrics_listener.is_some() { Metrics::on() } else { Metrics::default() };
         let names = Names::new(&config.server, address);
-        let tools = Arc::new(tools);
         let state = PrivateDir::open(&config.state_dir)?;
         let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
         let tls = tls.transpose()?;
         let gateway = config.upstream.clone();
         let gateway =
-            gateway.map(|upstream| Gateway::new(upstream, Arc::clone(&tools), metrics.clone())).transpose()?;
+            gateway.map(|upstream| Gateway::new(upstream, Arc::clone(&features.tools), metrics.clone())).transpose()?;
         let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
-        let tool_scopes = tools.scopes_supported().union(&of_upstream);
-        let scopes = config.scopes_supported.clone().unwrap_or_else(|| tool_scopes.clone());
+        let feature_scopes = features.scopes_supported().union(&of_upstream);
+        let scopes = config.scopes_supported.clone().unwrap_or_else(|| feature_scopes.clone());
         let redis = config.redis.as_ref().map(|redis| Redis::open(&redis.url, names.resource().as_str()).map(Arc::new));
         let redis = redis.transpose()?;
+        dpop::check_scopes(&config.dpop, &scopes)?;
+        let proofs = Arc::new(Proofs::new(redis.clone(), Arc::clone(&clock)));
         let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), redis.as_ref(), metrics.clone())?;
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
@@ -245,19 +268,13 @@ impl Server {
             address,
             resource: names.resource().clone(),
             state,
-            handler: Handler::new(
-                Arc::clone(&tools),
-                upstream.clone(),
-                show_locked,
-                Arc::clone(&clock),
-                metrics.clone(),
-            ),
+            handler: Handler::new(features.clone(), upstream.clone(), show_locked, Arc::clone(&clock), metrics.clone()),
             clock,
-            tools,
-            tool_scopes,
+            features,
+            feature_scopes,
             show_locked,
             upstream,
-            sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone())),
+            sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone(), redis.clone())),
             shared_sessions: redis
                 .clone()
                 .map(|redis| Arc::new(SharedSessions::new(redis, config.limits.session_idle))),
@@ -265,6 +282,7 @@ impl Server {
             limiter: Arc::new(Limiter::new(config.redis.is_some())),
             metrics,
             trust,
+            proofs,
             streams: CancellationToken::new(),
             in_flight: InFlight::default(),
             draining: Arc::default(),
@@ -307,12 +325,17 @@ impl Server {
 
     /// Its tools.
     pub fn tools(&self) -> &Tools {
-        &self.running.lasting.tools
+        &self.running.lasting.features.tools
     }
 
-    /// What its tools need.
-    pub fn tool_scopes(&self) -> &Scopes {
-        &self.running.lasting.tool_scopes
+    /// What the use of its features needs.
+    pub fn feature_scopes(&self) -> &Scopes {
+        &self.running.lasting.feature_scopes
+    }
+
+    /// What it shares with other replicas, if it does.
+    pub(crate) fn redis(&self) -> Option<&Arc<Redis>> {
+        self.running.lasting.redis.as_ref()
     }
 
     /// What changes its settings while it runs.
@@ -397,6 +420,12 @@ async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener,
 }
 
 impl Lasting {
+    /// What callers can be allowed.
+    fn scopes<'a>(&'a self, config: &'a Config) -> &'a Scopes {
+        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.feature_scopes);
+        self.trust.fixed_scopes().unwrap_or_else(configured)
+    }
+
     /// Everything in front of the tools, as this configuration wants it.
     fn routes(&self, config: &Config) -> Layered {
         let names = Names::new(&config.server, self.address);
@@ -410,26 +439,33 @@ impl Lasting {
             .with_cancellation_token(self.streams.clone());
         if self.shared_sessions.is_some() {
             settings.session_store = Some(Arc::new(Notes));
+            // Where a stream begins is said by `Sessions`, in words that other replicas understand.
+            settings.sse_retry = None;
         }
-        let mcp = StreamableHttpService::new(move || Ok(handler.clone()), Arc::clone(&self.sessions), settings);
-        let configured = || config.scopes_supported.as_ref().unwrap_or(&self.tool_scopes);
-        let scopes = self.trust.fixed_scopes().unwrap_or_else(configured).clone();
+        let mcp = StreamableHttpService::new(move || Ok(handler.for_another()), Arc::clone(&self.sessions), settings);
+        let scopes = self.scopes(config).clone();
+        let dpop = DpopPolicy::new(&config.dpop, &scopes);
+        let page_client = self.trust.page_client(config);
         let app = Arc::new(App {
-            documents: Documents::new(&names, self.trust.issuer(), &scopes, self.trust.page_client(config)),
-            openapi: openapi::document(&self.tools),
+            documents: Documents::new(&names, self.trust.issuer(), &scopes, page_client, dpop.is_always_needed),
+            openapi: openapi::document(&self.features.tools),
             authenticator: self.trust.authenticator(config, &names),
+            proofs: Arc::clone(&self.proofs),
+            dpop,
             rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits, self.metrics.clone()),
             metrics: self.metrics.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             names,
             scopes,
-            tools: Arc::clone(&self.tools),
+            tools: Arc::clone(&self.features.tools),
+            features: self.features.clone(),
             show_locked: self.show_locked,
             upstream: self.upstream.clone(),
             sessions: Arc::clone(&self.sessions),
             redis: self.redis.clone(),
             shared_sessions: self.shared_sessions.clone(),
             mcp,
+            lane: Lane::new(self.handler.clone(), &self.features.tools),
             clock: Arc::clone(&self.clock),
             max_body_bytes: config.server.max_body_bytes,
             hsts: config.server.hsts_max_age.map(hsts),

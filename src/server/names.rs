@@ -70,6 +70,16 @@ impl Names {
         self.resources.iter().position(|(name, _)| name.eq_ignore_ascii_case(host)).unwrap_or_default()
     }
 
+    /// Where this path is under the name of that resource: what a client calls, whoever forwards it here.
+    pub(super) fn url_of(&self, resource: usize, path: &str) -> Url {
+        let mut url = self.resources[resource].1.url();
+        if path != MCP_PATH {
+            let base = url.path().strip_suffix(MCP_PATH).unwrap_or_default().to_owned();
+            url.set_path(&format!("{base}{path}"));
+        }
+        url
+    }
+
     /// Whether a request may name this host. A default port may be written or left out.
     pub(super) fn allows_host(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
@@ -104,5 +114,30 @@ fn authority(url: &Url) -> String {
     match url.port() {
         Some(port) => format!("{host}:{port}"),
         None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_below_what_is_in_front_of_the_resource() {
+        let named = |resource: &str| Names {
+            resources: vec![(String::new(), Resource::parse(resource).unwrap())],
+            hosts: BTreeSet::new(),
+            origins: BTreeSet::new(),
+        };
+        for (resource, path, expected) in [
+            ("https://h/mcp", "/mcp", "https://h/mcp"),
+            ("https://h/mcp", "/api/v1/me", "https://h/api/v1/me"),
+            ("https://h/team/a/mcp", "/mcp", "https://h/team/a/mcp"),
+            ("https://h/team/a/mcp", "/api/v1/me", "https://h/team/a/api/v1/me"),
+            ("https://h/tools", "/mcp", "https://h/tools"),
+            ("https://h/tools", "/api/v1/me", "https://h/api/v1/me"),
+            ("https://h", "/mcp", "https://h/"),
+        ] {
+            assert_eq!(named(resource).url_of(0, path).as_str(), expected);
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{Lasting, StartError, layers::Layered, names::Names, tls::Tls};
+use super::{Lasting, StartError, dpop, layers::Layered, names::Names, tls::Tls};
 use crate::config::{self, Config, Effective};
 
 /// A server and its present settings.
@@ -50,14 +50,16 @@ impl Reloader {
     /// Takes over what can change while the server runs. Blocks on the disk.
     ///
     /// # Errors
-    /// The server's own certificate cannot be made for the new names. Then nothing has changed.
+    /// The server's own certificate cannot be made for the new names, or a proof is asked for with a scope that nothing
+    /// needs. Then nothing has changed.
     pub fn reload(&self, new: &Config) -> Result<Reloaded, StartError> {
         let Running { lasting, tls, routes, config, started_with } = &*self.0;
         let mut current = config.lock().unwrap_or_else(PoisonError::into_inner);
         let next = merged(&current, new, lasting.trust.fixed_scopes().is_some());
+        // Whatever can fail comes first, and this changes nothing.
+        dpop::check_scopes(&next.dpop, lasting.scopes(&next))?;
         if let (Some(tls), Some(settings)) = (tls, &next.server.tls) {
             let names = Names::new(&next.server, lasting.address);
-            // The only step that can fail, so it comes first.
             tls.renew(settings, &names, &lasting.state, lasting.clock.since_epoch())?;
         }
         let next_routes = lasting.routes(&next);
@@ -92,6 +94,7 @@ fn merged(current: &Config, new: &Config, has_fixed_scopes: bool) -> Config {
     if !has_fixed_scopes {
         next.scopes_supported.clone_from(&new.scopes_supported);
     }
+    next.dpop.required_for.clone_from(&new.dpop.required_for);
     next.limits.per_client = new.limits.per_client;
     next.limits.per_address = new.limits.per_address;
     next.limits.sessions_per_principal = new.limits.sessions_per_principal;

@@ -11,7 +11,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{
-    App, authn,
+    App,
+    authn::{self, Needed},
     body::read_json,
     documents::json_response,
     error::{PARSE_ERROR, REFUSED, Refusal},
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
+    call::Kind,
     json::is_deeper_than,
     tools::{CallContext, CallError, Definition, JsonObject},
 };
@@ -72,6 +74,11 @@ pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Respo
     held_until_sent(&app, response, guard)
 }
 
+/// Whether a tool is called at this path: it is the prefix and one segment.
+pub(super) fn is_call(path: &str) -> bool {
+    path.strip_prefix(TOOLS).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+}
+
 /// Where a tool is called.
 pub(super) fn endpoint(definition: &Definition) -> String {
     format!("{TOOLS}{}", definition.name)
@@ -86,7 +93,8 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Value, Refusal> 
     context.metrics = app.metrics.clone();
     let arguments = match app.tools.find(name) {
         Some(definition) => {
-            authn::authorize(app, parts, &definition, &principal)?;
+            let needed = Needed { kind: Kind::Tool, name, scopes: definition.scopes.clone() };
+            authn::authorize(app, parts, &[needed], &principal)?;
             arguments(&read_json(&parts.headers, body, app.max_body_bytes).await?)?
         }
         // The call says so, and is audited.
@@ -124,12 +132,12 @@ fn wrapped(tool: &str, result: &Value, principal: &Principal) -> Value {
 
 fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
     // It may well be a tool of the guarded server.
-    if let (CallError::UnknownTool(_), Some(excuse)) = (&error, excuse(&app.tools, app.upstream.as_deref())) {
+    if let (CallError::Unknown { .. }, Some(excuse)) = (&error, excuse(&app.tools, app.upstream.as_deref())) {
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, excuse);
     }
     let message = error.to_string();
     let status = match error {
-        CallError::UnknownTool(_) => StatusCode::NOT_FOUND,
+        CallError::Unknown { .. } => StatusCode::NOT_FOUND,
         // Looked at before the call: `authorize` has said it with a challenge.
         CallError::MissingScope { .. } => StatusCode::FORBIDDEN,
         CallError::InvalidArguments(violations) => return Refusal::unfit_arguments(violations),
@@ -143,7 +151,7 @@ fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
         }
         CallError::Failed(_) if app.upstream.is_some() => StatusCode::BAD_GATEWAY,
         CallError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        CallError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+        CallError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
         CallError::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
     };
     Refusal::new(status, REFUSED, message)
@@ -166,4 +174,17 @@ fn listed(definition: &Definition) -> Value {
 fn private(value: &Value) -> Response<Body> {
     let body = json_response(StatusCode::OK, value.to_string().into());
     ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_call;
+
+    #[test]
+    fn a_tool_is_one_segment_below_the_tools() {
+        assert!(is_call("/api/v1/tools/echo") && is_call("/api/v1/tools/%65cho"), "as the router has it");
+        for path in ["/api/v1/tools", "/api/v1/tools/", "/api/v1/tools/a/b", "/api/v1/tools//a", "/api/v1/me", "/mcp"] {
+            assert!(!is_call(path), "{path}");
+        }
+    }
 }

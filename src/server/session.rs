@@ -57,7 +57,7 @@ pub(super) async fn check(app: &App, parts: &Parts, principal: &Arc<Principal>) 
         shared.end(id).await.map_err(|error| unknown(app, &error))?;
         return Ok(Session::Here);
     }
-    if app.sessions.has(id).await {
+    if app.sessions.has(id) {
         return Ok(Session::Here);
     }
     reserve(app, principal)?.claim(id);
@@ -106,7 +106,7 @@ impl Restored {
     pub(super) async fn around<T>(self, app: &App, exchange: impl Future<Output = T>) -> T {
         let Self { id, initialize } = self;
         let (answer, _) = told(Told::restoring(initialize), exchange).await;
-        if !app.sessions.has(&id).await || has_ended(app, &id).await {
+        if !app.sessions.has(&id) || has_ended(app, &id).await {
             app.sessions.close(&id).await;
         }
         answer

@@ -7,19 +7,25 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use rmcp::{
     model::{ClientJsonRpcMessage, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
         RestoreOutcome, ServerSseMessage, SessionId, SessionManager,
         local::{LocalSessionManager, LocalSessionManagerError},
+        store::EventStream,
     },
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{auth::Principal, config::Limits, secret::Secret, telemetry::metrics::Metrics};
+use super::events::Events;
+use crate::{auth::Principal, config::Limits, secret::Secret, store::Redis, telemetry::metrics::Metrics};
+
+/// How long a client may take before it goes on with a stream that broke.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// Whoever a session belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,8 +52,19 @@ impl Owner {
 /// The sessions of this process and their owners.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    inner: LocalSessionManager,
+    /// One manager for each, since a store of events does not learn from rmcp which session they are of.
+    inner: Mutex<HashMap<SessionId, Arc<One>>>,
+    idle: Duration,
+    redis: Option<Arc<Redis>>,
     owners: Arc<Mutex<Owners>>,
+}
+
+/// A session as rmcp has it.
+#[derive(Debug)]
+struct One {
+    manager: LocalSessionManager,
+    /// Where its events are kept for other replicas.
+    events: Option<Events>,
 }
 
 #[derive(Debug)]
@@ -86,9 +103,9 @@ pub(super) enum Full {
 }
 
 impl Sessions {
-    pub(super) fn new(limits: Limits, metrics: Metrics) -> Self {
-        let mut inner = LocalSessionManager::default();
-        inner.session_config.keep_alive = Some(limits.session_idle);
+    /// With `redis` another replica can go on with their streams.
+    pub(super) fn new(limits: Limits, metrics: Metrics, redis: Option<Arc<Redis>>) -> Self {
+        let idle = limits.session_idle;
         let owners = Owners {
             limits,
             metrics,
@@ -97,7 +114,7 @@ impl Sessions {
             total: 0,
             asking: HashSet::new(),
         };
-        Self { inner, owners: Arc::new(Mutex::new(owners)) }
+        Self { inner: Mutex::default(), idle, redis, owners: Arc::new(Mutex::new(owners)) }
     }
 
     /// Bounds the sessions that begin from now on. How long an idle one lives was decided when the first began.
@@ -135,8 +152,13 @@ impl Sessions {
     }
 
     /// Whether this process has the session.
-    pub(super) async fn has(&self, session: &str) -> bool {
-        self.inner.has_session(&session.into()).await.unwrap_or_default()
+    pub(super) fn has(&self, session: &str) -> bool {
+        lock(&self.inner).contains_key(session)
+    }
+
+    fn one(&self, id: &SessionId) -> Result<Arc<One>, LocalSessionManagerError> {
+        let one = lock(&self.inner).get(id).cloned();
+        one.ok_or_else(|| LocalSessionManagerError::SessionNotFound(id.clone()))
     }
 
     /// Ends the session in this process, if it is here.
@@ -202,8 +224,8 @@ impl Owners {
     }
 }
 
-fn lock(owners: &Mutex<Owners>) -> std::sync::MutexGuard<'_, Owners> {
-    owners.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(kept: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// rmcp's own manager, with ids of 256 random bits instead of its 122, and told when a session ends.
@@ -215,7 +237,7 @@ impl SessionManager for Sessions {
         loop {
             let id: SessionId = Secret::random().expose().into();
             // Restoring is beginning under a chosen id.
-            if let RestoreOutcome::Restored(transport) = self.inner.restore_session(id.clone()).await? {
+            if let RestoreOutcome::Restored(transport) = self.restore_session(id.clone()).await? {
                 return Ok((id, transport));
             }
         }
@@ -226,20 +248,37 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<ServerJsonRpcMessage, Self::Error> {
-        self.inner.initialize_session(id, message).await
+        self.one(id)?.manager.initialize_session(id, message).await
     }
 
     async fn has_session(&self, id: &SessionId) -> Result<bool, Self::Error> {
-        self.inner.has_session(id).await
+        Ok(self.has(id))
     }
 
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         lock(&self.owners).close(id);
-        self.inner.close_session(id).await
+        let one = lock(&self.inner).remove(id);
+        match one {
+            Some(one) => one.manager.close_session(id).await,
+            None => Ok(()),
+        }
     }
 
     async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
-        self.inner.restore_session(id).await
+        let events = self.redis.clone().map(|redis| Events::of(&id, redis));
+        let mut manager = LocalSessionManager::default();
+        manager.session_config.keep_alive = Some(self.idle);
+        if let Some(events) = &events {
+            manager = manager.with_event_store(Arc::new(events.clone()));
+        }
+        let one = Arc::new(One { manager, events });
+        if lock(&self.inner).contains_key(&id) {
+            return Ok(RestoreOutcome::AlreadyPresent);
+        }
+        // rmcp restores a session in one task at a time.
+        let restored = one.manager.restore_session(id.clone()).await?;
+        lock(&self.inner).insert(id, one);
+        Ok(restored)
     }
 
     async fn create_stream(
@@ -247,18 +286,27 @@ impl SessionManager for Sessions {
         id: &SessionId,
         message: ClientJsonRpcMessage,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.inner.create_stream(id, message).await
+        let one = self.one(id)?;
+        Ok(Box::pin(one.manager.create_stream(id, message).await?) as EventStream)
     }
 
     async fn accept_message(&self, id: &SessionId, message: ClientJsonRpcMessage) -> Result<(), Self::Error> {
-        self.inner.accept_message(id, message).await
+        self.one(id)?.manager.accept_message(id, message).await
     }
 
     async fn create_standalone_stream(
         &self,
         id: &SessionId,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.inner.create_standalone_stream(id).await
+        let one = self.one(id)?;
+        let live = one.manager.create_standalone_stream(id).await?;
+        // Where it begins: rmcp's own word for that means nothing elsewhere. Asked after it began, so that nothing is
+        // between the two.
+        let beginning = match &one.events {
+            Some(events) => Some(ServerSseMessage::priming(events.end().await, RETRY)),
+            None => None,
+        };
+        Ok(Box::pin(stream::iter(beginning).chain(live)) as EventStream)
     }
 
     async fn resume(
@@ -266,7 +314,8 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Self::Error> {
-        self.inner.resume(id, last_event_id).await
+        let one = self.one(id)?;
+        Ok(Box::pin(one.manager.resume(id, last_event_id).await?) as EventStream)
     }
 }
 
@@ -284,7 +333,7 @@ mod tests {
             sessions: total,
             session_idle: Duration::from_mins(30),
         };
-        Sessions::new(limits, Metrics::default())
+        Sessions::new(limits, Metrics::default(), None)
     }
 
     fn caller(subject: &str, client: &str) -> Principal {

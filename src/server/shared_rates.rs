@@ -33,9 +33,10 @@ pub(super) async fn run(redis: Arc<Redis>, limiter: Arc<Limiter>, clock: SharedC
     loop {
         tokio::time::sleep(BETWEEN).await;
         for part in limiter.untold().chunks(MAX_TOLD) {
-            let pairs: Vec<_> = part.iter().map(|(_, untold)| (untold.name.clone(), untold.price / 1000)).collect();
+            let (names, prices): (Vec<_>, Vec<_>) =
+                part.iter().map(|(_, untold)| (untold.name.as_str(), untold.price / 1000)).unzip();
             // What is not told is lost: the buckets here know it anyway.
-            let Ok(full_in) = redis.script::<Vec<u64>>(SCRIPT, &pairs).await else { break };
+            let Ok(full_in) = redis.eval::<Vec<u64>>(SCRIPT, &names, prices).await else { break };
             let now = clock.monotonic();
             for ((bucket, _), full_in) in part.iter().zip(full_in) {
                 limiter.learn(*bucket, Duration::from_micros(full_in), now);

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::sessions::{Owner, Sessions};
+use super::{
+    events,
+    sessions::{Owner, Sessions},
+};
 use crate::{
     secret::sha256_base64url,
     store::{Redis, RedisError},
@@ -71,7 +74,7 @@ impl SharedSessions {
     /// It may live on.
     pub(super) async fn end(&self, id: &str) -> Result<(), RedisError> {
         // The id is dead by then: whoever reads it has nothing.
-        self.redis.remove_and_announce(&key(id), id).await
+        self.redis.remove_and_announce(&[&key(id), &events::key(id)], id).await
     }
 
     /// Whether there is still such a session, for somebody.

@@ -61,6 +61,7 @@ impl Trust {
                     cimd_allow_loopback: *cimd_allow_loopback,
                     users: users.clone(),
                     auto_approve: auto_approve.clone(),
+                    dpop_nonce: config.dpop.nonce,
                     clock: Arc::clone(&clock),
                 };
                 let issuer = Embedded::open(state, settings)?;

@@ -13,7 +13,7 @@ use std::{
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
-    PushKind, RedisResult, aio::MultiplexedConnection, cmd,
+    PushKind, RedisResult, ToRedisArgs, aio::MultiplexedConnection, cmd,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -43,7 +43,7 @@ const BETWEEN_REFUSALS: Duration = Duration::from_mins(1);
 const MAX_REFUSALS: usize = 16;
 
 /// Both or neither, and nobody hears of it before it is done.
-const REMOVE_AND_ANNOUNCE: &str = "redis.call('DEL', KEYS[1]) return redis.call('PUBLISH', ARGV[1], ARGV[2])";
+const REMOVE_AND_ANNOUNCE: &str = "redis.call('DEL', unpack(KEYS)) return redis.call('PUBLISH', ARGV[1], ARGV[2])";
 
 /// The Redis of one deployment.
 pub struct Redis {
@@ -243,23 +243,24 @@ impl Redis {
         self.ask(cmd("DEL").arg(self.key(key))).await
     }
 
-    /// Forgets a key and tells the replicas, those that are connected.
-    pub async fn remove_and_announce(&self, key: &str, text: &str) -> Result<(), RedisError> {
-        let mut command = cmd("EVAL");
-        command.arg(REMOVE_AND_ANNOUNCE).arg(1).arg(self.key(key)).arg(self.channel()).arg(text);
-        self.ask::<u64>(&command).await.map(drop)
+    /// Forgets these keys and tells the replicas, those that are connected.
+    pub async fn remove_and_announce(&self, keys: &[&str], text: &str) -> Result<(), RedisError> {
+        self.eval::<u64>(REMOVE_AND_ANNOUNCE, keys, &[self.channel().as_str(), text]).await.map(drop)
     }
 
-    /// Runs a script over these keys, each with one argument.
-    pub async fn script<T: FromRedisValue>(&self, source: &str, pairs: &[(String, u64)]) -> Result<T, RedisError> {
+    /// Runs a script over these keys with these arguments.
+    pub async fn eval<T: FromRedisValue>(
+        &self,
+        source: &str,
+        keys: &[&str],
+        arguments: impl ToRedisArgs,
+    ) -> Result<T, RedisError> {
         let mut command = cmd("EVAL");
-        command.arg(source).arg(pairs.len());
-        for (key, _) in pairs {
+        command.arg(source).arg(keys.len());
+        for key in keys {
             command.arg(self.key(key));
         }
-        for (_, argument) in pairs {
-            command.arg(*argument);
-        }
+        command.arg(arguments);
         self.ask(&command).await
     }
 

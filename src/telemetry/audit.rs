@@ -46,7 +46,7 @@ pub enum Event<'a> {
     AccessDenied {
         /// The caller.
         actor: Actor<'a>,
-        /// What was asked for: `tools/call` and the tool, `session`, `initialize`, or `any` if the caller may do nothing.
+        /// What was asked for: `tools/call` and the tool (so for resources and prompts), `session`, `initialize`, or `any` if the caller may do nothing.
         operation: &'a str,
         /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,
@@ -69,6 +69,28 @@ pub enum Event<'a> {
         /// The upstream server that ran it; empty for a tool of our own.
         upstream: &'a str,
         /// `ok`, `error`, `invalid_arguments`, `timeout`, `cancelled`, `input_required`, `unknown_tool`.
+        outcome: &'a str,
+    },
+    /// A resource was read, or not.
+    ResourceRead {
+        /// The caller.
+        actor: Actor<'a>,
+        /// What was asked for.
+        uri: &'a str,
+        /// The guarded server whose resource it is; empty for one of our own.
+        upstream: &'a str,
+        /// `ok`, or why not.
+        outcome: &'a str,
+    },
+    /// A prompt was given, or not.
+    PromptGiven {
+        /// The caller.
+        actor: Actor<'a>,
+        /// Its name.
+        prompt: &'a str,
+        /// The guarded server whose prompt it is; empty for one of our own.
+        upstream: &'a str,
+        /// `ok`, or why not.
         outcome: &'a str,
     },
     /// An upstream server changed a tool while it was guarded: what callers were told of it no longer holds.
@@ -206,6 +228,18 @@ pub fn record(event: Event<'_>) {
         }
         Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, upstream, outcome } => {
             info!(target: "audit", issuer, subject, client, tool, upstream, outcome, "tool_called");
+        }
+        Event::ResourceRead { actor: Actor { issuer, subject, client }, uri, upstream: "", outcome } => {
+            info!(target: "audit", issuer, subject, client, uri, outcome, "resource_read");
+        }
+        Event::ResourceRead { actor: Actor { issuer, subject, client }, uri, upstream, outcome } => {
+            info!(target: "audit", issuer, subject, client, uri, upstream, outcome, "resource_read");
+        }
+        Event::PromptGiven { actor: Actor { issuer, subject, client }, prompt, upstream: "", outcome } => {
+            info!(target: "audit", issuer, subject, client, prompt, outcome, "prompt_given");
+        }
+        Event::PromptGiven { actor: Actor { issuer, subject, client }, prompt, upstream, outcome } => {
+            info!(target: "audit", issuer, subject, client, prompt, upstream, outcome, "prompt_given");
         }
         Event::UpstreamToolChanged { upstream, tool, before, after } => {
             info!(target: "audit", upstream, tool, before, after, "upstream_tool_changed");

@@ -22,9 +22,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-/// Names of tools that are counted apart: a guarded server may rename its tools for ever.
-const MAX_TOOLS: usize = 1_000;
-/// The tool of a call that names none, and of those that are too many.
+/// Names of each kind that are counted apart: a guarded server may rename its tools for ever.
+const MAX_NAMES: usize = 1_000;
+/// The name of a call that names nothing there is, and of those that are too many.
 const OTHER: &str = "other";
 
 /// What a text label can be.
@@ -39,8 +39,9 @@ struct Counted {
     registry: Registry,
     requests: Family<(Label<&'static str>, Label<u32>), Histogram, Buckets>,
     tokens: Family<Label<&'static str>, Histogram, Buckets>,
-    tool_calls: Family<[(&'static str, Text); 2], Counter>,
-    tools: Mutex<BTreeSet<Text>>,
+    tool_calls: Calls,
+    resource_reads: Calls,
+    prompts_given: Calls,
     key_fetches: Family<Label<&'static str>, Counter>,
     introspections: Family<Label<&'static str>, Counter>,
     sessions: Gauge,
@@ -48,6 +49,14 @@ struct Counted {
     sessions_unavailable: Counter,
     rate_limited: Family<Label<&'static str>, Counter>,
     changed_tools: Counter,
+}
+
+/// Calls of one kind, by name and outcome.
+struct Calls {
+    family: Family<[(&'static str, Text); 2], Counter>,
+    /// The label that has the name.
+    label: &'static str,
+    names: Mutex<BTreeSet<Text>>,
 }
 
 /// From these seconds up, for everything that is measured: a token found in memory, a tool that asks a person.
@@ -98,9 +107,23 @@ impl Metrics {
 
     /// A tool ran or refused to; `None` if there is no such tool.
     pub(crate) fn tool_call(&self, tool: Option<&Text>, outcome: &'static str) {
-        let Some(counted) = &self.0 else { return };
-        let tool = tool.filter(|tool| counted.is_counted_apart(tool)).cloned().unwrap_or(Cow::Borrowed(OTHER));
-        counted.tool_calls.get_or_create(&[("tool", tool), ("outcome", outcome.into())]).inc();
+        if let Some(counted) = &self.0 {
+            counted.tool_calls.count(tool, outcome);
+        }
+    }
+
+    /// A resource was read, or not: by its URI, or that of its template; `None` if there is no such resource.
+    pub(crate) fn resource_read(&self, resource: Option<&Text>, outcome: &'static str) {
+        if let Some(counted) = &self.0 {
+            counted.resource_reads.count(resource, outcome);
+        }
+    }
+
+    /// A prompt was given, or not; `None` if there is no such prompt.
+    pub(crate) fn prompt_given(&self, prompt: Option<&Text>, outcome: &'static str) {
+        if let Some(counted) = &self.0 {
+            counted.prompts_given.count(prompt, outcome);
+        }
     }
 
     /// The issuer's keys were asked for: `ok` or `error`.
@@ -169,8 +192,9 @@ impl Counted {
             registry: Registry::with_prefix("securemcp"),
             requests: Family::new_with_constructor(OF_REQUESTS),
             tokens: Family::new_with_constructor(OF_TOKENS),
-            tool_calls: Family::default(),
-            tools: Mutex::default(),
+            tool_calls: Calls::by("tool"),
+            resource_reads: Calls::by("resource"),
+            prompts_given: Calls::by("prompt"),
             key_fetches: Family::default(),
             introspections: Family::default(),
             sessions: Gauge::default(),
@@ -203,7 +227,9 @@ impl Counted {
             seconds(),
             counted.tokens.clone(),
         );
-        registry.register("tool_calls", "Calls of tools", counted.tool_calls.clone());
+        registry.register("tool_calls", "Calls of tools", counted.tool_calls.family.clone());
+        registry.register("resource_reads", "Reads of resources", counted.resource_reads.family.clone());
+        registry.register("prompts_given", "Uses of prompts", counted.prompts_given.family.clone());
         registry.register("jwks_fetches", "Requests for the issuer's keys", counted.key_fetches.clone());
         registry.register("introspections", "Questions to the issuer about tokens", counted.introspections.clone());
         registry.register("sessions", "Open sessions of the 2025 revisions", counted.sessions.clone());
@@ -218,10 +244,21 @@ impl Counted {
         );
         counted
     }
+}
 
-    fn is_counted_apart(&self, tool: &Text) -> bool {
-        let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        tools.contains(tool) || tools.len() < MAX_TOOLS && tools.insert(tool.clone())
+impl Calls {
+    fn by(label: &'static str) -> Self {
+        Self { family: Family::default(), label, names: Mutex::default() }
+    }
+
+    fn count(&self, name: Option<&Text>, outcome: &'static str) {
+        let name = name.filter(|name| self.is_counted_apart(name)).cloned().unwrap_or(Cow::Borrowed(OTHER));
+        self.family.get_or_create(&[(self.label, name), ("outcome", outcome.into())]).inc();
+    }
+
+    fn is_counted_apart(&self, name: &Text) -> bool {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.contains(name) || names.len() < MAX_NAMES && names.insert(name.clone())
     }
 }
 
@@ -236,7 +273,7 @@ mod tests {
             metrics.tool_call(Some(&format!("tool-{number}").into()), "ok");
         }
         let page = metrics.page();
-        assert_eq!(page.lines().filter(|line| line.starts_with("securemcp_tool_calls_total{")).count(), MAX_TOOLS + 1);
+        assert_eq!(page.lines().filter(|line| line.starts_with("securemcp_tool_calls_total{")).count(), MAX_NAMES + 1);
         assert!(page.contains("securemcp_tool_calls_total{tool=\"tool-999\",outcome=\"ok\"} 1\n"));
         assert!(page.contains("securemcp_tool_calls_total{tool=\"other\",outcome=\"ok\"} 9000\n"));
     }

@@ -3,26 +3,23 @@
 //! A tool is a type that implements [`Tool`]; [`Tools`] is the list that the server shows and calls. `docs/TOOLS.md` shows
 //! how to add one, here or from another crate.
 
-mod ask;
-mod context;
 mod error;
+mod output;
 mod registry;
-mod schema;
 #[cfg(test)]
 mod trial;
 
-use std::pin::Pin;
-
 use schemars::JsonSchema;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 pub(crate) use self::registry::{Callable, Entry};
 pub use self::{
-    ask::{Ask, AskError, NoAsk, SampleRequest},
-    context::CallContext,
-    error::{CallError, ToolError, Violation},
+    error::ToolError,
+    output::{Content, ToolOutput},
     registry::{Annotations, Definition, Output, Tools},
 };
+use crate::call::schema;
+pub use crate::call::{Ask, AskError, BoxFuture, CallContext, CallError, JsonObject, NoAsk, SampleRequest, Violation};
 
 /// The tools that every server has: a line names the file and the type in it.
 macro_rules! builtin {
@@ -45,22 +42,17 @@ builtin! {
     summarize::Summarize,
 }
 
-/// A JSON object: arguments, and schemas.
-pub type JsonObject = serde_json::Map<String, serde_json::Value>;
-
-/// A future behind a pointer, for traits that are used as objects.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
 /// A tool with typed input and output.
 ///
 /// The doc comments of the fields of `Input` and `Output` become their descriptions in the schemas that callers see.
-/// `Input` and `Output` must be structs (or other types whose schema is an object).
+/// `Input` and `Output` must be structs (or other types whose schema is an object); [`Content`] as the `Output` gives blocks
+/// of text, images, audio and resources instead.
 pub trait Tool: Send + Sync + 'static {
     /// The arguments. They reach [`call`](Self::call) only if they fit the schema of this type; an argument that it does
     /// not name is refused.
     type Input: DeserializeOwned + JsonSchema + Send;
     /// The result.
-    type Output: Serialize + JsonSchema;
+    type Output: ToolOutput;
 
     /// What it is called by: 1 to 128 of `A-Z a-z 0-9 _ - .`
     const NAME: &'static str;
@@ -78,9 +70,17 @@ pub trait Tool: Send + Sync + 'static {
     const OPEN_WORLD: bool = true;
     /// Whether it uses [`CallContext::ask`]: only then there is somebody to ask, and 5 minutes instead of 30 seconds.
     const ASKS: bool = false;
+    /// Whether it uses [`CallContext::log`]: a server that has such tools says that it logs.
+    const LOGS: bool = false;
     /// The member of `Output` that a person wants to read: it becomes the text beside the structured result. `None`: the
     /// whole result, as JSON.
     const SHOWS: Option<&'static str> = None;
+
+    /// JSON Schema (2020-12) of the arguments, an object: that of `Input`, closed. A tool that writes its own has it shown
+    /// exactly as it is written.
+    fn input_schema() -> JsonObject {
+        schema::of_input::<Self::Input>()
+    }
 
     /// Runs the tool.
     ///

@@ -1,31 +1,22 @@
 //! The list of tools, and the only way to run one.
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    sync::{Arc, PoisonError, RwLock},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use jsonschema::Validator;
+use rmcp::model::ContentBlock;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{AskError, BoxFuture, CallContext, CallError, JsonObject, Tool, ToolError, schema};
+use super::{Tool, ToolError, ToolOutput as _};
 use crate::{
-    oauth::Scopes,
-    telemetry::{
-        audit::{self, Actor, Event},
-        metrics::Metrics,
+    call::{
+        BoxFuture, CallContext, CallError, JsonObject, Kind,
+        registry::{Item, Registry},
+        rules::{self, Call, is_name},
+        schema,
     },
+    oauth::Scopes,
 };
-
-/// How long a tool may run.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a tool may run that asks its caller: a person may have to think.
-const TIMEOUT_ASKING: Duration = Duration::from_mins(5);
-/// The longest name that MCP allows, in characters.
-const MAX_NAME: usize = 128;
 
 /// What a caller may know of a tool.
 #[derive(Clone, Debug)]
@@ -39,7 +30,7 @@ pub struct Definition {
     pub description: Cow<'static, str>,
     /// JSON Schema (2020-12) of its arguments: an object that allows no others, unless an upstream server's is different.
     pub input_schema: Arc<JsonObject>,
-    /// JSON Schema (2020-12) of its result: an object. Tools of an upstream server may have none.
+    /// JSON Schema (2020-12) of its result: an object. Tools that give content blocks have none.
     pub output_schema: Option<Arc<JsonObject>>,
     /// What a token must allow: all of them.
     pub scopes: Scopes,
@@ -47,6 +38,8 @@ pub struct Definition {
     pub annotations: Annotations,
     /// Whether it asks its caller.
     pub asks: bool,
+    /// Whether it sends its caller log messages.
+    pub logs: bool,
     /// The member of the result that a person reads; `None`: all of it.
     pub shows: Option<&'static str>,
     /// A tool of an upstream server, as that server describes it: with all that is not said above.
@@ -72,6 +65,7 @@ impl Definition {
             scopes,
             annotations,
             asks,
+            logs: false,
             shows: None,
             upstream: Some(Arc::new(tool)),
         }
@@ -96,6 +90,8 @@ pub struct Annotations {
 pub enum Output {
     /// The result of a [`Tool`]: its `Output` as JSON.
     Value(Value),
+    /// The result of a [`Tool`] that gives content blocks.
+    Content(Vec<ContentBlock>),
     /// The result of an upstream server's tool, as that server gave it; it may report an error of the tool.
     Upstream(Box<rmcp::model::CallToolResult>),
 }
@@ -105,6 +101,7 @@ impl Output {
     pub fn into_value(self) -> Value {
         match self {
             Self::Value(value) => value,
+            Self::Content(content) => serde_json::json!({ "content": content }),
             Self::Upstream(result) => match result.structured_content {
                 Some(value) => value,
                 None => serde_json::json!({ "content": result.content }),
@@ -123,16 +120,7 @@ impl Output {
 ///
 /// Readers take the whole list of the moment and keep it as long as they like.
 #[derive(Default)]
-pub struct Tools {
-    catalogue: RwLock<Arc<Catalogue>>,
-}
-
-/// All tools at one moment.
-struct Catalogue {
-    definitions: Arc<[Arc<Definition>]>,
-    entries: Vec<Arc<Entry>>,
-    by_name: HashMap<Cow<'static, str>, usize>,
-}
+pub struct Tools(Registry<Entry>);
 
 /// A tool that is ready to be called.
 pub(crate) struct Entry {
@@ -161,29 +149,27 @@ impl Entry {
         timeout: Duration,
         tool: Box<dyn Callable>,
     ) -> Result<Self, Unusable> {
-        if !is_tool_name(&definition.name) {
+        if !is_name(&definition.name) {
             return Err(Unusable::Name);
         }
         let arguments = schema::compile_foreign(&definition.input_schema).map_err(Unusable::Schema)?;
         Ok(Self { definition: Arc::new(definition), arguments, timeout, tool, upstream })
     }
+}
 
-    pub(crate) fn definition(&self) -> &Definition {
+impl Item for Entry {
+    type Definition = Definition;
+
+    fn definition(&self) -> &Arc<Definition> {
         &self.definition
     }
-}
 
-impl Default for Catalogue {
-    fn default() -> Self {
-        Self::of(Vec::new())
+    fn key(&self) -> &Cow<'static, str> {
+        &self.definition.name
     }
-}
 
-impl Catalogue {
-    fn of(entries: Vec<Arc<Entry>>) -> Self {
-        let definitions = entries.iter().map(|entry| Arc::clone(&entry.definition)).collect();
-        let by_name = entries.iter().enumerate().map(|(index, entry)| (entry.definition.name.clone(), index)).collect();
-        Self { definitions, entries, by_name }
+    fn is_of_upstream(&self) -> bool {
+        self.definition.upstream.is_some()
     }
 }
 
@@ -196,17 +182,17 @@ impl Tools {
     #[must_use]
     pub fn with<T: Tool>(self, tool: T) -> Self {
         let name = T::NAME;
-        assert!(is_tool_name(name), "`{name}` is not a tool name: 1 to 128 of A-Z a-z 0-9 _ - .");
+        assert!(is_name(name), "`{name}` is not a tool name: 1 to 128 of A-Z a-z 0-9 _ - .");
         assert!(self.find(name).is_none(), "there are two tools named `{name}`");
-        let scopes = Scopes::parse(&T::SCOPES.join(" ")).unwrap_or_else(|error| panic!("tool `{name}`: {error}"));
-        let input_schema = schema::of_input::<T::Input>();
+        let scopes = rules::scopes_of(Kind::Tool, name, T::SCOPES);
+        let input_schema = T::input_schema();
         let arguments = schema::compile(&input_schema);
         let definition = Definition {
             name: name.into(),
             title: T::TITLE.map(Into::into),
             description: T::DESCRIPTION.into(),
             input_schema: Arc::new(input_schema),
-            output_schema: Some(Arc::new(schema::of_output::<T::Output>())),
+            output_schema: T::Output::schema().map(Arc::new),
             scopes,
             annotations: Annotations {
                 read_only: T::READ_ONLY,
@@ -214,38 +200,30 @@ impl Tools {
                 open_world: T::OPEN_WORLD,
             },
             asks: T::ASKS,
+            logs: T::LOGS,
             shows: T::SHOWS,
             upstream: None,
         };
-        let timeout = if T::ASKS { TIMEOUT_ASKING } else { TIMEOUT };
+        let timeout = rules::timeout(T::ASKS);
         let (definition, tool, upstream) = (Arc::new(definition), Box::new(tool), Arc::from(""));
-        let entry = Arc::new(Entry { definition, arguments, timeout, tool, upstream });
-        let entries = self.catalogue().entries.iter().cloned().chain([entry]).collect();
-        self.publish(entries);
+        self.0.add(Entry { definition, arguments, timeout, tool, upstream });
         self
     }
 
     /// Replaces the upstream server's tools by these. A name that is taken stays with whoever had it first; the names that
     /// were therefore left out come back.
     pub(crate) fn replace_upstream(&self, tools: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
-        let is_own = |entry: &&Arc<Entry>| entry.definition.upstream.is_none();
-        let mut entries: Vec<_> = self.catalogue().entries.iter().filter(is_own).cloned().collect();
-        let mut names: HashSet<_> = entries.iter().map(|entry| entry.definition.name.clone()).collect();
-        let (new, taken): (Vec<_>, Vec<_>) =
-            tools.into_iter().partition(|entry| names.insert(entry.definition.name.clone()));
-        entries.extend(new);
-        self.publish(entries);
-        taken
+        self.0.replace_upstream(tools)
     }
 
     /// All tools.
     pub fn list(&self) -> Arc<[Arc<Definition>]> {
-        Arc::clone(&self.catalogue().definitions)
+        self.0.list()
     }
 
     /// The tool of this name.
     pub fn find(&self, name: &str) -> Option<Arc<Definition>> {
-        self.entry(name).map(|entry| Arc::clone(&entry.definition))
+        self.0.get(name).map(|entry| Arc::clone(&entry.definition))
     }
 
     /// Every scope that some tool needs at the moment.
@@ -261,50 +239,18 @@ impl Tools {
     /// # Errors
     /// [`CallError`], in the order of the checks: name, scopes, arguments, then what the tool says.
     pub async fn call(&self, name: &str, arguments: JsonObject, context: &CallContext) -> Result<Output, CallError> {
-        let actor = context.principal.actor();
-        let Some(entry) = self.entry(name) else {
-            let name: String = name.chars().take(MAX_NAME).collect();
-            audit::record(Event::ToolCalled { actor, tool: &name, upstream: "", outcome: "unknown_tool" });
-            context.metrics.tool_call(None, "unknown_tool");
-            return Err(CallError::UnknownTool(name));
-        };
-        let definition = &entry.definition;
-        if !context.principal.scopes.covers(&definition.scopes) {
-            let needed = definition.scopes.clone();
-            let (operation, reason) = (format!("tools/call {name}"), format!("needs `{needed}`"));
-            audit::record(Event::AccessDenied { actor, operation: &operation, reason: &reason });
-            return Err(CallError::MissingScope { needed });
-        }
-        let mut ending = Ending { actor, entry: &entry, metrics: &context.metrics, outcome: CANCELLED };
-        let result = entry.run(Value::Object(arguments), context).await;
-        ending.outcome = outcome(&result);
-        result
-    }
-
-    fn catalogue(&self) -> Arc<Catalogue> {
-        Arc::clone(&self.catalogue.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn entry(&self, name: &str) -> Option<Arc<Entry>> {
-        let catalogue = self.catalogue.read().unwrap_or_else(PoisonError::into_inner);
-        catalogue.by_name.get(name).map(|&index| Arc::clone(&catalogue.entries[index]))
-    }
-
-    fn publish(&self, entries: Vec<Arc<Entry>>) {
-        let catalogue = Arc::new(Catalogue::of(entries));
-        *self.catalogue.write().unwrap_or_else(PoisonError::into_inner) = catalogue;
+        let Some(entry) = self.0.get(name) else { return Err(rules::none_of(Kind::Tool, name, context)) };
+        let Definition { name, scopes, .. } = &*entry.definition;
+        let (timeout, upstream) = (entry.timeout, &*entry.upstream);
+        let call = Call { kind: Kind::Tool, name, label: name, scopes, timeout, upstream, context };
+        call.run(entry.run(Value::Object(arguments), context), Output::is_error).await
     }
 }
 
 impl Entry {
     async fn run(&self, arguments: Value, context: &CallContext) -> Result<Output, CallError> {
         schema::check(&self.arguments, &arguments).map_err(CallError::InvalidArguments)?;
-        let bounded = tokio::time::timeout(self.timeout, self.tool.call(arguments, context));
-        match context.cancel.run_until_cancelled(bounded).await {
-            Some(Ok(result)) => Ok(result?),
-            Some(Err(_)) => Err(CallError::TimedOut(self.timeout)),
-            None => Err(CallError::Cancelled),
-        }
+        Ok(self.tool.call(arguments, context).await?)
     }
 }
 
@@ -319,60 +265,7 @@ impl<T: Tool> Callable for T {
             // A type may be narrower than its schema: 2.0 is an integer to JSON Schema and none to serde.
             let input = T::Input::deserialize(arguments)
                 .map_err(|error| ToolError::argument("", schema::shorten(&error.to_string())))?;
-            let output = Tool::call(self, input, context).await?;
-            let value = serde_json::to_value(output);
-            value.map(Output::Value).map_err(|error| ToolError::Failed(format!("the result is not JSON: {error}")))
+            Tool::call(self, input, context).await?.into_output()
         })
-    }
-}
-
-fn is_tool_name(name: &str) -> bool {
-    let charset = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(charset)
-}
-
-const CANCELLED: &str = "cancelled";
-
-fn outcome(result: &Result<Output, CallError>) -> &'static str {
-    match result {
-        Ok(output) if output.is_error() => "error",
-        Ok(_) => "ok",
-        Err(CallError::InvalidArguments(_)) => "invalid_arguments",
-        Err(CallError::Ask(AskError::Pending)) => "input_required",
-        Err(CallError::TimedOut(_)) => "timeout",
-        Err(CallError::Cancelled) => CANCELLED,
-        Err(_) => "error",
-    }
-}
-
-/// Audits a call when it ends, in whatever way: a client that goes away drops it half-done.
-struct Ending<'a> {
-    actor: Actor<'a>,
-    entry: &'a Entry,
-    metrics: &'a Metrics,
-    outcome: &'static str,
-}
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        let outcome = if std::thread::panicking() { "error" } else { self.outcome };
-        let (actor, tool, upstream) = (self.actor, &self.entry.definition.name, &self.entry.upstream);
-        audit::record(Event::ToolCalled { actor, tool, upstream, outcome });
-        self.metrics.tool_call(Some(tool), outcome);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_tool_name;
-
-    #[test]
-    fn names_are_those_that_mcp_allows() {
-        for name in ["a", "get_user.v2-beta", &"x".repeat(128)] {
-            assert!(is_tool_name(name), "{name}");
-        }
-        for name in ["", "two words", "a/b", "naïve", "a\n", &"x".repeat(129)] {
-            assert!(!is_tool_name(name), "{name}");
-        }
     }
 }

@@ -54,7 +54,7 @@ impl Tool for Summarize {
             ),
             max_tokens: max_words * TOKENS_PER_WORD,
         };
-        let answer = context.ask.sample(request).await?;
+        let answer = context.ask.sample("summary", request).await?;
         match answer.trim() {
             "" => Err(ToolError::Failed("the caller's model gave an empty summary".to_owned())),
             summary => Ok(Output { summary: summary.to_owned() }),
@@ -64,43 +64,44 @@ impl Tool for Summarize {
 
 #[cfg(test)]
 mod tests {
-    #![expect(deprecated, reason = "sampling is deprecated by SEP-2577, and it is what the supported revisions have")]
-
     use std::sync::{Arc, Mutex};
 
-    use rmcp::model::{CreateMessageRequestParams, CreateMessageResult};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::Summarize;
-    use crate::tools::{
-        Ask, AskError, BoxFuture, CallError, SampleRequest, Tools,
-        trial::{context, object, run, violations},
+    use crate::{
+        call::{Capability, Question},
+        tools::{
+            Ask, AskError, BoxFuture, CallError, Tools,
+            trial::{context, object, run, violations},
+        },
     };
 
     /// A caller with one answer, who remembers what was asked.
     struct Caller {
         answer: Result<String, AskError>,
-        asked: Mutex<Vec<SampleRequest>>,
+        asked: Mutex<Vec<Value>>,
     }
 
     impl Ask for Caller {
-        fn create_message(
-            &self,
-            _: CreateMessageRequestParams,
-        ) -> BoxFuture<'_, Result<CreateMessageResult, AskError>> {
-            unreachable!("it asks with a prompt")
+        fn can(&self, capability: Capability) -> bool {
+            capability == Capability::Sampling
         }
 
-        fn sample(&self, request: SampleRequest) -> BoxFuture<'_, Result<String, AskError>> {
-            self.asked.lock().unwrap().push(request);
-            Box::pin(std::future::ready(self.answer.clone()))
+        fn put<'a>(&'a self, key: &'a str, question: Question) -> BoxFuture<'a, Result<Value, AskError>> {
+            assert_eq!(key, "summary");
+            self.asked.lock().unwrap().push(serde_json::to_value(question).unwrap());
+            let answer = self.answer.clone().map(|text| {
+                json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": text}})
+            });
+            Box::pin(std::future::ready(answer))
         }
     }
 
     async fn ask(
         answer: Result<&str, AskError>,
-        arguments: serde_json::Value,
-    ) -> (Result<serde_json::Value, CallError>, Vec<SampleRequest>) {
+        arguments: Value,
+    ) -> (Result<Value, CallError>, Vec<Value>) {
         let caller = Arc::new(Caller { answer: answer.map(ToOwned::to_owned), asked: Mutex::default() });
         let mut context = context();
         context.ask = caller.clone();
@@ -114,14 +115,15 @@ mod tests {
         let (result, asked) = ask(Ok(" Short.\n"), json!({"text": "A long text.", "max_words": 5})).await;
         assert_eq!(result.unwrap(), json!({"summary": "Short."}));
         assert_eq!(asked.len(), 1);
-        assert!(asked[0].prompt.contains("at most 5 words") && asked[0].prompt.contains("A long text."));
-        assert_eq!(asked[0].max_tokens, 20);
+        let prompt = asked[0]["params"]["messages"].to_string();
+        assert!(prompt.contains("at most 5 words") && prompt.contains("A long text."), "{prompt}");
+        assert_eq!(asked[0]["params"]["maxTokens"], 20);
     }
 
     #[tokio::test]
     async fn a_hundred_words_if_nothing_is_said() {
         let (_, asked) = ask(Ok("s"), json!({"text": "t"})).await;
-        assert!(asked[0].prompt.contains("at most 100 words"));
+        assert!(asked[0].to_string().contains("at most 100 words"));
     }
 
     #[tokio::test]
@@ -137,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn a_caller_without_a_model_is_told_so() {
         let error = run(Summarize, json!({"text": "t"})).await.unwrap_err();
-        assert_eq!(error.to_string(), "this tool asks the caller's model, and the caller offers none (MCP `sampling`)");
+        assert_eq!(error.to_string(), "this asks the caller's model, and the caller offers none (MCP `sampling`)");
     }
 
     #[tokio::test]

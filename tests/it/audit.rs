@@ -204,7 +204,7 @@ async fn what_a_caller_does() {
         row("ok", echo(&hi), 200, called, "outcome", "ok"),
         row("ok-of", echo(&hi), 200, called, "client", "cli"),
         row("ok-over-rest", server.over_rest(&token, "echo", &hi), 200, called, "outcome", "ok"),
-        row("error", server.tool(&token, "summarize", &story), 200, called, "outcome", "error"),
+        row("error", server.tool(&token, "summarize", &story), 400, called, "outcome", "error"),
         row("error-over-rest", server.over_rest(&token, "summarize", &story), 422, called, "outcome", "error"),
         row("arguments", echo(&json!({"massage": "hi"})), 200, called, "outcome", "invalid_arguments"),
         row(

@@ -35,6 +35,17 @@ async fn h11_h13_h14_h15_bodies_that_are_no_message() {
         (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#.to_owned(), -32600),
         (r#"{"jsonrpc":"2.0","id":1e999,"method":"ping"}"#.to_owned(), -32600),
         (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#.to_owned(), -32600),
+        (r#"{"jsonrpc":"2.0","id":[1],"method":"ping"}"#.to_owned(), -32600),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#.to_owned(), -32600),
+        (r#"{"jsonrpc":"2.0","id":true,"method":"ping"}"#.to_owned(), -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":5}}"#.to_owned(), -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"a:b","uri":"a:c"}}"#.to_owned(), -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":["x"]}}"#.to_owned(), -32600),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"name":"a","uri":"b"}}}"#
+                .to_owned(),
+            -32600,
+        ),
         (format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "x".repeat(1_000_000)), -32600),
         (r#"{"jsonrpc":"2.0","id":1,"method":"\ud800"}"#.to_owned(), -32700),
         ("{".to_owned(), -32700),

@@ -398,6 +398,45 @@ fn c07_a_server_does_not_choose_who_gets_a_secret() {
     }
 }
 
+#[test]
+fn what_is_no_answer_to_the_question_is_told_at_once() {
+    let (account, liar) = (account(), Liar::start());
+    call(&account, &liar.url).done();
+    let result = json!({"content": [{"type": "text", "text": "hush"}], "resultType": "complete"});
+    let answer = |id: Value| json!({"jsonrpc": "2.0", "id": id, "result": result});
+    let mut lies: Vec<_> = [
+        json!("1"),
+        json!("0"),
+        json!(999_999),
+        json!(-1),
+        json!(1.5),
+        json!(null),
+        json!(true),
+        json!([1]),
+        json!({}),
+    ]
+    .map(answer)
+    .into();
+    lies.extend([
+        json!({"jsonrpc": "2.0", "result": result}),
+        json!({"jsonrpc": "2.0", "id": 999_999, "error": {"code": -32603, "message": "hush"}}),
+        json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "hush"}}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"}),
+        json!({"jsonrpc": "1.0", "id": 1, "result": result}),
+        json!([answer(json!(1))]),
+        json!({}),
+        json!(1),
+    ]);
+    for lie in lies {
+        liar.lie("POST /mcp tools/call", Lie::Answer(200, lie.clone()));
+        let ended = call(&account, &liar.url);
+        fails(&ended, 1, &["does not speak MCP here"]);
+        assert!(!ended.stdout.contains("hush") && ended.stderr.len() < 1000, "{lie}: {ended:#?}");
+        liar.repent();
+    }
+    call(&account, &liar.url).done();
+}
+
 /// Ends a command, and says how it ended and how much memory it took at most, in MiB.
 fn measured(account: &Account, arguments: &[&str]) -> (Ended, u64) {
     let running = Running::start(account.command(arguments));

@@ -12,10 +12,10 @@ use crate::harness::{
     process::{Serve, free_port},
 };
 
-const REGISTERED: &str = "registered the client of this deployment";
-const KEPT: &str = "the client of this deployment is the one that was kept";
-const NOT_YET: &str = "the registration of this deployment is not done yet";
-const INITIAL_TOKEN: &str = "initial-access-token-of-the-tests";
+pub(crate) const REGISTERED: &str = "registered the client of this deployment";
+pub(crate) const KEPT: &str = "the client of this deployment is the one that was kept";
+pub(crate) const NOT_YET: &str = "the registration of this deployment is not done yet";
+pub(crate) const INITIAL_TOKEN: &str = "initial-access-token-of-the-tests";
 
 /// An account whose servers are to register at this issuer, with an initial access token.
 fn account_at(issuer: &str) -> Account {
@@ -27,27 +27,31 @@ fn account_without_token(issuer: &str) -> Account {
 }
 
 /// Its event with these words, once it was logged.
-fn event(serve: &mut Serve, words: &str) -> Value {
+pub(crate) fn event(serve: &mut Serve, words: &str) -> Value {
     serde_json::from_str(&serve.process.said(words)).expect("one event in JSON")
 }
 
-fn end(serve: Serve) -> String {
+pub(crate) fn end(serve: Serve) -> String {
     serve.process.signal(Signal::TERM);
     let ended = serve.process.ended();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     ended.stderr
 }
 
-fn registrations(hits: &[Hit]) -> Vec<&Hit> {
+pub(crate) fn registrations(hits: &[Hit]) -> Vec<&Hit> {
     only(hits, "POST /register")
 }
 
 /// What a liar answers about the client that it has registered.
-fn known(liar: &Liar) -> Lie {
-    let client = json!({"client_id": "registered", "client_secret": "secret-of-the-registered",
+pub(crate) fn known(liar: &Liar) -> Lie {
+    Lie::Answer(200, client(liar, "registered"))
+}
+
+/// A client as a liar registers it.
+pub(crate) fn client(liar: &Liar, id: &str) -> Value {
+    json!({"client_id": id, "client_secret": format!("secret-of-the-{id}"),
         "registration_access_token": "next-token",
-        "registration_client_uri": format!("{}/register/registered", liar.origin)});
-    Lie::Answer(200, client)
+        "registration_client_uri": format!("{}/register/{id}", liar.origin)})
 }
 
 #[test]
@@ -131,7 +135,7 @@ fn replicas_that_share_a_state_directory_register_once() {
 }
 
 #[test]
-fn replicas_with_state_directories_of_their_own_are_told_to_share_one() {
+fn replicas_without_a_key_are_told_of_it() {
     for (redis, is_told) in [(true, true), (false, false)] {
         let liar = Liar::start();
         let replicas = [account_at(&liar.origin), account_at(&liar.origin)];
@@ -141,10 +145,10 @@ fn replicas_with_state_directories_of_their_own_are_told_to_share_one() {
             let mut serve = account.start(flags);
             let said = event(&mut serve, REGISTERED);
             let hint = said["hint"].as_str().unwrap_or_default();
-            assert_eq!(hint.contains("share this client only by sharing `state_dir`"), is_told, "{said}");
+            assert_eq!(hint.contains("set `client.registration_key`"), is_told, "{said}");
             end(serve);
         }
-        // Redis holds no secret, so it is no place to find another's client in.
+        // In clear it is in no Redis, so there is no place to find another's client in.
         assert_eq!(registrations(&liar.hits()).len(), 2);
     }
 }

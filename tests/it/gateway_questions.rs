@@ -37,12 +37,17 @@ fn asks_the_model() -> Value {
 
 /// The result of a call of `write` with these members more, by a caller with these capabilities.
 async fn called_by(guarded: &Guarded, capabilities: Value, more: &Value) -> Value {
+    answered(guarded, capabilities, more).await["result"].take()
+}
+
+/// The whole answer to it.
+async fn answered(guarded: &Guarded, capabilities: Value, more: &Value) -> Value {
     let params = merged(json!({"name": "write", "arguments": {"text": "x"}}), more);
     let mut body: Value = serde_json::from_str(&stateless("tools/call", params)).expect("JSON");
     body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = capabilities;
     let request = guarded.server.post(&guarded.token(&json!({})), body.to_string());
     let answer = with_mirrors(request, "tools/call", Some("write")).send().await.expect("an answer");
-    answer.json::<Value>().await.expect("JSON")["result"].take()
+    answer.json().await.expect("JSON")
 }
 
 #[tokio::test]
@@ -116,8 +121,14 @@ async fn g06_what_cannot_be_asked_is_one_clear_error() {
         "requestedSchema": {"type": "object", "properties": {}}}});
     let many: serde_json::Map<_, _> = (0..9).map(|index| (format!("q{index}"), asks_the_model())).collect();
     let sampling = json!({"sampling": {}});
+    upstream.rules().asks.insert("write", json!({"q": asks_the_model()}));
+    let error = answered(&guarded, json!({}), &json!({})).await["error"].take();
+    assert_eq!(error["code"], -32021, "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains("asks the caller's model, and the caller offers none"),
+        "{error}"
+    );
     for (questions, capabilities, expected) in [
-        (json!({"q": asks_the_model()}), json!({}), "this tool asks the caller's model, and the caller offers none"),
         (json!({"q": with_tools}), sampling.clone(), "not passed on here (sampling with tools)"),
         (json!({"a": asks_the_model(), "q": elicitation}), sampling.clone(), "not passed on here (elicitation)"),
         (json!({"q": {"method": "roots/list"}}), sampling.clone(), "not passed on here (roots)"),

@@ -23,11 +23,30 @@ fn map() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("store", with(&[])),
         ("auth", with(&outside)),
         ("client", with(&outside)),
-        ("tools", with(&["config", "telemetry", "net", "store", "auth"])),
+        ("call", with(&["config", "telemetry", "net", "store", "auth"])),
+        // What is the same for all three is in `call`.
+        ("tools", with(&["config", "telemetry", "net", "store", "auth", "call"])),
+        ("resources", with(&["config", "telemetry", "net", "store", "auth", "call"])),
+        ("prompts", with(&["config", "telemetry", "net", "store", "auth", "call"])),
         // A guarded server's tool is just another tool.
-        ("gateway", with(&["config", "telemetry", "net", "tools"])),
+        ("gateway", with(&["config", "telemetry", "net", "call", "tools", "resources", "prompts"])),
         ("issuer", with(&outside)),
-        ("server", with(&["config", "telemetry", "net", "store", "auth", "tools", "gateway", "issuer"])),
+        (
+            "server",
+            with(&[
+                "config",
+                "telemetry",
+                "net",
+                "store",
+                "auth",
+                "call",
+                "tools",
+                "resources",
+                "prompts",
+                "gateway",
+                "issuer",
+            ]),
+        ),
         ("cli", with(&["config", "telemetry", "net", "store", "auth", "client", "tools", "server"])),
     ])
 }

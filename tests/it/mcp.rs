@@ -237,6 +237,16 @@ async fn summarize_asks_in_two_rounds() {
 #[tokio::test]
 async fn summarize_without_a_model_says_so() {
     let guarded = Guarded::start().await;
-    let text = guarded.fails("summarize", json!({"text": "A long story."})).await;
-    assert!(text.contains("sampling"), "{text}");
+    let token = guarded.token(&json!({}));
+    let answer = guarded.server.call(&token, "summarize", json!({"text": "A long story."})).await;
+    assert_eq!(answer.status(), 400);
+    let error = answer.json::<Value>().await.expect("JSON")["error"].take();
+    assert_eq!((&error["code"], &error["data"]), (&json!(-32021), &json!({"requiredCapabilities": {"sampling": {}}})));
+    assert_eq!(error["message"], "this asks the caller's model, and the caller offers none (MCP `sampling`)");
+    // A session has no such error.
+    let session = guarded.begin(&token).await;
+    let call = json!({"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "summarize",
+        "arguments": {"text": "A long story."}}});
+    let text = guarded.in_session(&token, &session, call.to_string()).await.text().await.expect("a body");
+    assert!(text.contains(r#""isError":true"#) && text.contains("the caller offers none"), "{text}");
 }

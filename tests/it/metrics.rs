@@ -14,6 +14,7 @@ use tokio::{
 
 use crate::{
     drain::Slow,
+    features,
     harness::{
         cli::Account,
         issuer::{Behaviour, LyingIssuer},
@@ -102,6 +103,7 @@ async fn rarely() -> Vec<String> {
     pages.push(page(&tokens_judged().await.server).await);
     pages.push(page(&no_word_of_the_issuer().await).await);
     pages.push(page(&calls_ended().await.server).await);
+    pages.push(page(&read_and_given().await.server).await);
     let embedded = TestServer::start(&[ON]).await;
     for path in values("route", "securemcp_http_request_duration_seconds") {
         let path = path.replace("other", "/nowhere").replace("{name}", "x").replace("{file}", "x");
@@ -150,7 +152,7 @@ async fn calls_ended() -> Guarded {
     let guarded = Guarded::start_whole(Key::ec(), &[ON], Tools::builtin().with(slow.clone())).await;
     let (server, token) = (&guarded.server, guarded.token(&json!({})));
     // A caller without a model.
-    assert_eq!(server.call(&token, "summarize", json!({"text": "A long story."})).await.status(), 200);
+    assert_eq!(server.call(&token, "summarize", json!({"text": "A long story."})).await.status(), 400);
     let story = stateless("tools/call", json!({"name": "summarize", "arguments": {"text": "A long story."}}));
     let mut story: serde_json::Value = serde_json::from_str(&story).expect("JSON");
     story["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({"sampling": {}});
@@ -163,6 +165,21 @@ async fn calls_ended() -> Guarded {
     let cancelled = r#"securemcp_tool_calls_total{tool="slow",outcome="cancelled"}"#;
     let seen = async { while !series(server).await.contains_key(cancelled) {} };
     tokio::time::timeout(Duration::from_secs(30), seen).await.expect("it is seen that the caller went away");
+    guarded
+}
+
+/// A resource that was read and one that is not there, and so for prompts.
+async fn read_and_given() -> Guarded {
+    let guarded = Guarded::start_whole(Key::ec(), &[ON], features::all()).await;
+    let token = guarded.token(&json!({}));
+    for (method, params) in [
+        ("resources/read", json!({"uri": "notes://work/7"})),
+        ("resources/read", json!({"uri": "nothing://"})),
+        ("prompts/get", json!({"name": "review", "arguments": {"text": "x"}})),
+        ("prompts/get", json!({"name": "nothing"})),
+    ] {
+        guarded.asked(&token, method, params).await;
+    }
     guarded
 }
 
@@ -362,7 +379,7 @@ async fn the_pages_and_the_documentation_name_the_same_metrics_labels_and_values
     let family = |metric: &str| metric.trim_matches('`').trim_end_matches("_total").to_owned();
     let described: BTreeSet<_> = rows.iter().map(|row| format!("{} | {}", family(row[0]), row[1])).collect();
     assert_eq!(described, found);
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 12);
 
     let mut seen: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
     for line in pages.iter().flat_map(|page| page.lines()).filter(|line| !line.starts_with('#')) {
@@ -390,6 +407,15 @@ async fn the_pages_and_the_documentation_name_the_same_metrics_labels_and_values
             }
             "tool" => {
                 seen.retain(|tool| !["echo", "calculator", "summarize", "slow"].contains(&tool.as_str()));
+            }
+            "resource" => assert!(seen.remove("notes://{folder}/{id}")),
+            "prompt" => assert!(seen.remove("review")),
+            // They end as calls of tools do, in the same place.
+            "outcome"
+                if ["securemcp_resource_reads_total", "securemcp_prompts_given_total"].contains(&metric.as_str()) =>
+            {
+                assert!(seen.is_subset(&documented), "{seen:?}");
+                seen.clone_from(&documented);
             }
             // It takes half a minute; that each end of a call has its outcome is tested where tools are.
             "outcome" if metric.contains("tool_calls") => assert!(documented.remove("timeout")),

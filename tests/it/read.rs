@@ -1,4 +1,4 @@
-//! `securemcp resource` and `securemcp prompt`, on a server that has some and on one that has none.
+//! `securemcp resource`, `securemcp prompt` and `securemcp skill`, on a server that has some and on one that has none.
 
 use serde_json::json;
 
@@ -137,4 +137,54 @@ fn a_server_that_has_none_is_named() {
     ] {
         run(&account, &liar, arguments).failed(1, &[what, "securemcp tools"]);
     }
+}
+
+const SKILL: &str = "skill://forms/SKILL.md";
+const SKILL_TEXT: &str = "---\nname: forms\ndescription: Fills forms\n---\n\nFill them.\n";
+
+/// A server with one skill of two files, of which the first is this text.
+fn server_with_skill(text: &str) -> (Account, Liar) {
+    let (account, liar) = (account(), Liar::start());
+    // Of `SKILL_TEXT` and of `forms`.
+    let files = json!([
+        {"uri": SKILL, "size": 57, "digest": "sha256:399a373c56c688f8439e7dfd52b852a2cdf4959945db61f0bf9083259e85e3f9"},
+        {"uri": "skill://forms/FORMS.md", "size": 5, "digest": "sha256:8bec8757f662f0f3cab90d3c7cfbf69ce66e4e120b0f8fb911aa1022798b3edf"},
+    ]);
+    let skills =
+        json!([{"uri": SKILL, "frontmatter": {"name": "forms", "description": "Fills forms"}, "resources": files}]);
+    liar.answer_method("skills/list", json!({}), json!({ "skills": skills }));
+    liar.answer_method("resources/read", json!({"uri": SKILL}), json!({"contents": [{"uri": SKILL, "text": text}]}));
+    let forms = json!({"contents": [{"uri": "skill://forms/FORMS.md", "text": "forms"}]});
+    liar.answer_method("resources/read", json!({"uri": "skill://forms/FORMS.md"}), forms);
+    (account, liar)
+}
+
+#[test]
+fn skills_are_listed_and_read_as_they_were_listed() {
+    let (account, liar) = server_with_skill(SKILL_TEXT);
+    assert_eq!(run(&account, &liar, &["skill", "list"]).done(), "forms  Fills forms\n");
+    let json = run(&account, &liar, &["skill", "list", "--output", "json"]).json();
+    assert_eq!(json["skills"][0]["resources"][1]["uri"], "skill://forms/FORMS.md");
+    assert!(only(&liar.hits(), "POST /mcp resources/read").is_empty(), "nothing is read before it is asked for");
+    assert_eq!(run(&account, &liar, &["skill", "read", "forms"]).done(), SKILL_TEXT);
+    assert_eq!(run(&account, &liar, &["skill", "read", "forms", "skill://forms/FORMS.md"]).done(), "forms");
+    let json = run(&account, &liar, &["skill", "read", "forms", "--output", "json"]).json();
+    assert_eq!((&json["text"], &json["frontmatter"]["name"]), (&json!(SKILL_TEXT), &json!("forms")));
+    run(&account, &liar, &["skill", "read", "form"]).failed(2, &["no skill `form`", "did you mean `forms`?"]);
+    run(&account, &liar, &["skill", "read", "forms", "memo://one"]).failed(1, &["has no file `memo://one`"]);
+}
+
+#[test]
+fn a_skill_that_is_not_what_was_listed_is_not_shown() {
+    for (text, problem) in [
+        (SKILL_TEXT.replace("Fill them", "Kill them"), "has digest"),
+        (format!("{SKILL_TEXT}And more.\n"), "is 67 bytes"),
+    ] {
+        let (account, liar) = server_with_skill(&text);
+        let refused = run(&account, &liar, &["skill", "read", "forms"]);
+        refused.failed(1, &["another file than it has listed", problem]);
+        assert!(refused.stdout.is_empty());
+    }
+    let (account, liar) = (account(), Liar::start());
+    run(&account, &liar, &["skill", "list"]).failed(1, &["has no skills"]);
 }

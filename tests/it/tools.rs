@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use schemars::JsonSchema;
 use securemcp::{
     auth::Principal,
+    call::{Capability, Question},
     clock::TestClock,
     config::{Environment, Flag, Inputs},
     tools::{AskError, CallContext, CallError, JsonObject, Output, SampleRequest, Tool, ToolError, Tools},
@@ -120,7 +121,7 @@ impl Tool for Puppet {
             Act::Refuse => Err(ToolError::argument("act", "not in this mood")),
             Act::Ask => {
                 let request = SampleRequest { prompt: "?".to_owned(), system: None, max_tokens: 1 };
-                context.ask.sample(request).await?;
+                context.ask.sample("anything", request).await?;
                 Ok(Empty {})
             }
             Act::Hang => std::future::pending().await,
@@ -261,7 +262,9 @@ async fn a_tool_of_another_crate_is_called_over_http_like_the_others() {
 #[test]
 fn the_documentation_shows_the_code_that_is_tested() {
     let documentation = include_str!("../../docs/TOOLS.md");
-    let tested = squeezed(include_str!("tools.rs")) + &squeezed(include_str!("../../src/tools/echo.rs"));
+    let tested = [include_str!("tools.rs"), include_str!("features.rs"), include_str!("../../src/tools/echo.rs")]
+        .map(squeezed)
+        .concat();
     let blocks: Vec<&str> = documentation
         .split("```rust\n")
         .skip(1)
@@ -326,7 +329,7 @@ async fn a_token_for_another_scope_does_not_do() {
     for (name, arguments, enough, wrong) in good {
         assert!(call(&tools, name, arguments.clone(), &caller(enough)).await.is_ok(), "{name} with {enough}");
         let error = call(&tools, name, arguments, &caller(wrong)).await.unwrap_err();
-        let CallError::MissingScope { needed } = error else { panic!("{error}") };
+        let CallError::MissingScope { needed, .. } = error else { panic!("{error}") };
         assert_eq!(needed.to_string(), enough);
     }
 }
@@ -400,7 +403,7 @@ async fn a_tool_has_half_a_minute_and_one_that_asks_five() {
     assert_eq!(error.to_string(), "the tool did not finish within 30 seconds");
     assert_eq!(started.elapsed().as_secs(), 30);
     let error = call(&tools, "patient", json!({}), &caller("")).await.unwrap_err();
-    assert!(matches!(error, CallError::TimedOut(bound) if bound == Duration::from_mins(5)));
+    assert!(matches!(error, CallError::TimedOut { bound, .. } if bound == Duration::from_mins(5)));
     assert_eq!(started.elapsed().as_secs(), 330);
 }
 
@@ -408,7 +411,7 @@ async fn a_tool_has_half_a_minute_and_one_that_asks_five() {
 async fn nobody_to_ask_is_an_error_of_its_own() {
     let tools = Tools::default().with(Puppet);
     let error = call(&tools, "puppet", json!({"act": "ask"}), &caller("stage:one stage:two")).await.unwrap_err();
-    assert!(matches!(error, CallError::Ask(AskError::Unsupported)));
+    assert!(matches!(error, CallError::Ask(AskError::Unsupported(Capability::Sampling))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -466,12 +469,12 @@ async fn every_way_out_is_audited_once_and_without_arguments() {
 /// Records the question and has no answer yet.
 struct Later;
 
-#[expect(deprecated, reason = "sampling is deprecated by SEP-2577, and it is what the supported revisions have")]
 impl securemcp::tools::Ask for Later {
-    fn create_message(
-        &self,
-        _: rmcp::model::CreateMessageRequestParams,
-    ) -> securemcp::tools::BoxFuture<'_, Result<rmcp::model::CreateMessageResult, AskError>> {
+    fn can(&self, _: Capability) -> bool {
+        true
+    }
+
+    fn put<'a>(&'a self, _: &'a str, _: Question) -> securemcp::tools::BoxFuture<'a, Result<Value, AskError>> {
         Box::pin(async { Err(AskError::Pending) })
     }
 }

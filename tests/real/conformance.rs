@@ -2,7 +2,11 @@
 //!
 //! The suite cannot send a token, so a loopback proxy adds one (node/proxy.mjs).
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use serde_json::Value;
 
@@ -12,6 +16,74 @@ const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.j
 
 /// Every scenario has it: each message that was sent fits the schema of the revision.
 const SCHEMA: &str = "wire-schema-valid";
+
+/// Scenarios of extensions that the example does not offer.
+const NOT_OFFERED: &str = "tasks-";
+
+/// All that a revision requires, and what is run besides and never scored, on the example with every feature.
+#[test]
+fn everything_of_2025_11_25() {
+    let checks = whole("2025-11-25");
+    assert!(checks.len() >= 33, "{:?}", checks.keys());
+    let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
+    for id in ["server-sse-disconnect-resume", "tools-call-sampling", "tools-call-elicitation", "resources-subscribe"] {
+        assert!(ids.contains(id), "{id}: {ids:?}");
+    }
+    assert!(count(&checks, "SUCCESS") >= 84, "{}", count(&checks, "SUCCESS"));
+}
+
+#[test]
+fn everything_of_2026_07_28() {
+    let checks = whole("2026-07-28");
+    assert!(checks.len() >= 40, "{:?}", checks.keys());
+    let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
+    for id in [
+        "sep-2575-server-rejects-undeclared-capability",
+        "sep-2575-server-tags-subscription-id",
+        "sep-2549-resources-read-caching-hints",
+        "sep-2322-reject-tampered-state",
+        "sep-2322-non-tool-complete",
+    ] {
+        assert!(ids.contains(id), "{id}: {ids:?}");
+    }
+    assert!(count(&checks, "SUCCESS") >= 152, "{}", count(&checks, "SUCCESS"));
+}
+
+/// Runs every scenario of a revision; gives the checks of each, of which none may have failed, warned, or been left out.
+fn whole(revision: &str) -> BTreeMap<String, Vec<Value>> {
+    let account = Account::new();
+    let server = account.serve_example();
+    assert_eq!(status_of(server.port, "/mcp"), Some(401), "authentication is on");
+    let token = account.token_for(&server.url(), "mcp:read mcp:write");
+    let foreign = Foreign::new();
+    let port = free_port();
+    let _proxy = foreign.proxy(port, server.port, &token);
+    let url = format!("http://127.0.0.1:{port}/mcp");
+    let ended = foreign.run(SUITE, &["server", "--url", &url, "--requirements", revision, "-o", "results"], "");
+    let mut all = BTreeMap::new();
+    for folder in fs::read_dir(foreign.home().join("results")).expect("the suite writes results") {
+        let folder = folder.expect("readable").path();
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        let checks = fs::read(folder.join("checks.json")).expect("the suite writes checks.json");
+        let checks: Vec<Value> = serde_json::from_slice(&checks).expect("checks.json is a list");
+        if !name.contains(NOT_OFFERED) {
+            all.insert(name, checks);
+        }
+    }
+    for (scenario, checks) in &all {
+        let passed = checks.iter().filter(|check| check["status"] == "SUCCESS" && check["id"] != SCHEMA).count();
+        assert!(passed > 0, "{scenario} checked nothing: {checks:#?}");
+        let is_good = |check: &&Value| ["SUCCESS", "INFO"].contains(&check["status"].as_str().unwrap_or_default());
+        let bad: Vec<_> = checks.iter().filter(|check| !is_good(check)).collect();
+        assert!(bad.is_empty(), "{scenario}: {bad:#?}");
+    }
+    ended.done();
+    all
+}
+
+fn count(checks: &BTreeMap<String, Vec<Value>>, status: &str) -> usize {
+    checks.values().flatten().filter(|check| check["status"] == status).count()
+}
 
 #[test]
 fn server_initialize() {

@@ -78,6 +78,23 @@ fn a_server_that_asks_for_a_model_gets_the_commands_answer() {
     });
 }
 
+#[test]
+fn a_form_is_filled_in_and_a_long_job_says_how_far_it_is() {
+    on_everything(|account, url| {
+        let call = |more: &[&str]| account.securemcp(&[&["call"], more, &["--server", url]].concat());
+        let form = ["trigger-elicitation-request", "--answer", "name=Ada", "--answer", "check=true"];
+        let filled = call(&form);
+        for told in ["- Name: Ada", "\"action\": \"accept\"", "\"integer\": 42", "\"titledMultipleSelectEnum\": ["] {
+            assert!(filled.done().contains(told), "{told}: {filled:#?}");
+        }
+        call(&[&form[..], &["--answer", "integer=1000"]].concat()).failed(2, &["but `integer`"]);
+        call(&form[..1]).failed(2, &["the server has no tool", "`--answer`"]);
+        let job = call(&["trigger-long-running-operation", "--duration", "0.2", "--steps", "2", "-v"]);
+        assert!(job.done().contains("completed"), "{job:#?}");
+        assert!(job.stderr.contains("progress 1/2\n") && job.stderr.contains("progress 2/2\n"), "{job:#?}");
+    });
+}
+
 fn on_everything(story: impl FnOnce(&Account, &str)) {
     let port = free_port();
     let foreign = Foreign::new();

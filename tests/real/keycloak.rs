@@ -3,10 +3,17 @@
 
 use std::{fs, os::unix::fs::symlink, time::Duration};
 
-use securemcp::{client::StaleClient, clock::TestClock};
+use securemcp::{
+    client::StaleClient,
+    clock::{SystemClock, TestClock},
+    jose::{SigningKey, dpop},
+};
 use serde_json::{Value, json};
 
-use crate::harness::{ADMIN_PASSWORD, Account, Keycloak, RESOURCE_SECRET, SERVER_SECRET, Server, free_port};
+use crate::harness::{
+    ADMIN_PASSWORD, Account, Keycloak, REDIS_PASSWORD, RESOURCE_SECRET, Redis, SERVER_SECRET, Server, free_port,
+    libfaketime,
+};
 
 /// The client that the realm has.
 const STATIC: [(&str, &str); 2] = [("SECUREMCP_CLIENT_ID", "mcp-server"), ("SECUREMCP_CLIENT_SECRET", SERVER_SECRET)];
@@ -49,6 +56,7 @@ fn the_realm_that_ships() {
     {
         let desk = Desk::new(&keycloak, &[]);
         the_static_client_calls_tools(&desk);
+        bound_tokens_are_taken_with_their_key_only(&desk);
         refusals_name_their_cause(&desk);
         a_registered_client_lives(&desk);
         an_administrator_registers_a_machine(&desk);
@@ -58,6 +66,7 @@ fn the_realm_that_ships() {
         the_pages_commands_run(&desk);
     }
     a_deployment_registers_itself_once(&keycloak);
+    replicas_with_state_directories_of_their_own_are_one_client(&keycloak);
     clocks_that_differ_are_told(&keycloak);
     every_algorithm_is_verified(&keycloak);
     introspection_ends_a_revoked_token(&keycloak);
@@ -113,6 +122,51 @@ fn the_static_client_calls_tools(desk: &Desk<'_>) {
     let echoed = echoed.json();
     assert_eq!((&echoed["tool"], &echoed["result"]["echo"]), (&json!("echo"), &json!("Hello!")));
     assert_eq!((&echoed["user"], &echoed["client"]), (&json!("service-account-mcp-server"), &json!("mcp-server")));
+}
+
+/// Keycloak binds tokens to keys (DPoP) by itself; its payload then says that its `typ` is `DPoP`.
+fn bound_tokens_are_taken_with_their_key_only(desk: &Desk<'_>) {
+    assert_eq!(desk.run(&STATIC, &["call", "--dpop", "echo", "hi"]).done(), "hi\n");
+    let got = desk.run(&STATIC, &["token", "get", "--dpop", "--output", "json"]).json();
+    assert_eq!(got["token_type"], "DPoP");
+    let token = got["access_token"].as_str().expect("a token").to_owned();
+    let inspected = desk.run(&STATIC, &["token", "inspect", "--dpop", "--output", "json"]).json();
+    assert_eq!((&inspected["claims"]["typ"], &inspected["accepted"]), (&json!("DPoP"), &json!(true)), "{inspected:#}");
+    let folder = desk.account.home().join(".local/state/securemcp/dpop-keys");
+    let files = fs::read_dir(folder).expect("the keys").map(|entry| entry.expect("an entry").path());
+    let names = files.filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with('.'));
+    let keys: Vec<_> = names.map(|path| fs::read_to_string(path).expect("text")).collect();
+    assert_eq!(keys.len(), 1, "one client at one issuer");
+    let key = SigningKey::from_pem(&keys[0]).expect("a key");
+    assert_eq!(inspected["bound_to"], key.kid());
+    let me = format!("{}/api/v1/me", desk.server.origin());
+    let proof = |key: &SigningKey, method: &str, url: &str, token: &str| {
+        let request = dpop::Request { method, url: &url.parse().expect("a URL"), access_token: Some(token) };
+        dpop::prove(key, request, None, SystemClock::shared().since_epoch()).expose().to_owned()
+    };
+    let status = |scheme: &str, proofs: &[&str]| {
+        let proofs = proofs.iter().fold(String::new(), |all, proof| all + " -H 'DPoP: " + proof + "'");
+        let line =
+            format!("curl -sS -o /dev/null -w '%{{http_code}}' -H 'Authorization: {scheme} {token}'{proofs} {me}");
+        desk.account.shell(&line, &[]).done().to_owned()
+    };
+    let good = proof(&key, "GET", &me, &token);
+    assert_eq!(status("DPoP", &[&good]), "200");
+    let (one, two) = (proof(&key, "GET", &me, &token), proof(&key, "GET", &me, &token));
+    for (scheme, proofs, what) in [
+        ("DPoP", vec![good.as_str()], "a replayed proof"),
+        ("DPoP", vec![&*proof(&SigningKey::generate(), "GET", &me, &token)], "another key"),
+        ("DPoP", vec![&*proof(&key, "POST", &me, &token)], "another method"),
+        ("DPoP", vec![&*proof(&key, "GET", &desk.server.url(), &token)], "another URL"),
+        ("DPoP", vec![&*proof(&key, "GET", &me, "another token")], "another token"),
+        ("DPoP", vec![&one, &two], "two proofs"),
+        ("DPoP", vec![], "no proof"),
+        ("Bearer", vec![], "by itself"),
+        ("Bearer", vec![&*proof(&key, "GET", &me, &token)], "as a bearer token with a proof"),
+    ] {
+        assert_eq!(status(scheme, &proofs), "401", "{what}");
+    }
+    assert_eq!(status("DPoP", &[&one]), "200", "the twin, which was not used up beside another");
 }
 
 fn refusals_name_their_cause(desk: &Desk<'_>) {
@@ -262,15 +316,61 @@ fn stale_clients_are_found_and_deleted(desk: &Desk<'_>) {
     desk.run(&[("SECUREMCP_CLIENT_ID", &second)], &["dcr", "delete", "--forget"]).done();
 }
 
+/// The clients that servers have registered.
+fn of_servers(keycloak: &Keycloak) -> Vec<Value> {
+    let clients = keycloak.admin("GET", "/realms/mcp-realm/clients?max=1000", None).expect("a list");
+    let clients = clients.as_array().expect("a list").clone();
+    let ours = clients.into_iter().filter(|client| client["name"] == "securemcp server");
+    ours.map(|client| client["id"].clone()).collect()
+}
+
+fn replicas_with_state_directories_of_their_own_are_one_client(keycloak: &Keycloak) {
+    let before = of_servers(keycloak);
+    let redis = Redis::start(REDIS_PASSWORD);
+    let (issuer, url) = (keycloak.issuer(), redis.url_file(None).display().to_string());
+    // Good for one client: a second one could not be registered at all.
+    let token = keycloak.initial_access_token(1);
+    let resource = format!("http://127.0.0.1:{}/mcp", keycloak.resource_port);
+    let variables = [
+        ("USE_DCR", "true"),
+        ("DCR_INITIAL_ACCESS_TOKEN", token.as_str()),
+        ("SECUREMCP_REDIS_URL_FILE", &url),
+        ("SECUREMCP_REGISTRATION_KEY", "of this test only, 32 characters"),
+        ("SECUREMCP_RESOURCE", &resource),
+    ];
+    let start = |account: &Account, words: &str| {
+        account.serve_at(free_port(), &variables, &["--issuer", &issuer]).saying(words)
+    };
+    let [one, two, three] = [(); 3].map(|()| Account::new());
+    let both = std::thread::scope(|scope| {
+        let started = [&one, &two].map(|account| scope.spawn(|| start(account, "the client of this deployment")));
+        started.map(|replica| replica.join().expect("it starts"))
+    });
+    let made = of_servers(keycloak);
+    assert_eq!(made.len(), before.len() + 1, "{made:#?}");
+    let ids = [&one, &two].map(|account| {
+        let shown = account.with(&[("SECUREMCP_ISSUER", &issuer)], &["dcr", "show", "--output", "json"]).json();
+        shown["client_id"].clone()
+    });
+    assert!(ids[0].is_string() && ids[0] == ids[1], "{ids:?}");
+    let kept = "is the one that was kept";
+    let third = start(&three, kept);
+    drop((both, third));
+    // Nor does an empty Redis, with what one of them has on its disk.
+    assert_eq!(redis.cli("FLUSHALL").trim(), "OK");
+    drop(start(&one, kept));
+    drop(start(&Account::new(), kept));
+    assert_eq!(of_servers(keycloak), made);
+    let sealed = redis.cli("EVAL return(redis.call('GET',redis.call('KEYS','*:client')[1])) 0");
+    assert!(sealed.trim().len() > 100 && !sealed.contains("client_secret"), "{sealed}");
+    one.with(&[("SECUREMCP_ISSUER", &issuer)], &["dcr", "delete"]).done();
+    assert_eq!(of_servers(keycloak), before);
+}
+
 fn a_deployment_registers_itself_once(keycloak: &Keycloak) {
     let account = Account::new();
     let issuer = keycloak.issuer();
-    let ours = || {
-        let clients = keycloak.admin("GET", "/realms/mcp-realm/clients?max=1000", None).expect("a list");
-        let clients = clients.as_array().expect("a list").clone();
-        let ours = clients.into_iter().filter(|client| client["name"] == "securemcp server");
-        ours.map(|client| client["id"].clone()).collect::<Vec<_>>()
-    };
+    let ours = || of_servers(keycloak);
     let admin =
         [("USE_DCR", "true"), ("SECUREMCP_KEYCLOAK_ADMIN", "admin"), ("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD)];
     let registered = "the client of this deployment";
@@ -380,14 +480,6 @@ fn clocks_that_differ_are_told(keycloak: &Keycloak) {
         let log = desk.server.log();
         assert!(log.contains(&format!("\"reason\":\"{reason}")), "{off}: {log}");
     }
-}
-
-/// Where Debian has it, whatever the processor.
-fn libfaketime() -> String {
-    let folders = fs::read_dir("/usr/lib").expect("a system");
-    let paths = folders.map(|folder| folder.expect("an entry").path().join("faketime/libfaketime.so.1"));
-    let found = paths.into_iter().find(|path| path.exists());
-    found.expect("`./tests/run --only real` installs it").display().to_string()
 }
 
 fn every_algorithm_is_verified(keycloak: &Keycloak) {

@@ -4,9 +4,12 @@
 
 mod completions;
 mod conformance;
+mod conformance_client;
 mod docs;
 mod everything;
 mod fastmcp;
+mod faults;
+mod faults_network;
 mod files;
 mod guarded;
 mod harness;

@@ -12,12 +12,26 @@ use reqwest::{Client, Method, Response};
 use securemcp::secret::sha256_base64url;
 use serde_json::{Value, json};
 
-use crate::harness::{Account, REDIS_PASSWORD, Redis, Server, echo, figure, free_port, root, stateless, status_of};
+use crate::harness::{
+    Account, REDIS_PASSWORD, Redis, Server, Toxiproxy, echo, figure, free_port, root, stateless, status_of,
+};
 
 /// What both replicas are called.
 const HOST: &str = "127.0.0.1:9";
 /// How long anything may take to be noticed.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// The id of an event, and its message.
+type Event = (String, String);
+
+/// Those of a stream.
+fn events(text: &str) -> Vec<Event> {
+    let fields = |event: &str, name: &str| {
+        event.lines().filter_map(|line| Some(line.strip_prefix(name)?.trim())).collect::<String>()
+    };
+    let events = text.split("\n\n").filter(|event| event.contains("data:"));
+    events.map(|event| (fields(event, "id:"), fields(event, "data:"))).collect()
+}
 
 struct Deployment {
     redis: Redis,
@@ -87,6 +101,23 @@ impl Deployment {
         let status = answer.status().as_u16();
         assert_eq!(answer.text().await.expect("a body").contains("still here"), status == 200);
         status
+    }
+
+    /// The events of a call with an answer of 10 KiB: where its stream begins, and the answer.
+    async fn tells(&self, replica: usize, session: &str, number: usize) -> [Event; 2] {
+        let parameters = json!({"name": "echo", "arguments": {"message": "x".repeat(5 * 1024)}});
+        let message = json!({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": parameters});
+        let answer = self.send(replica, Method::POST, Some(session), Some(message)).await;
+        events(&answer.text().await.expect("a body")).try_into().expect("two events")
+    }
+
+    /// The events after this one.
+    async fn resumed(&self, replica: usize, session: &str, last: &str) -> Vec<Event> {
+        let request = self.http.get(self.replicas[replica].0.url()).header("host", HOST).bearer_auth(&self.token);
+        let request = request.header("accept", "text/event-stream").header("mcp-session-id", session);
+        let answer = request.header("last-event-id", last).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        events(&answer.text().await.expect("a body"))
     }
 
     async fn calls(&self, session: &str) -> [u16; 2] {
@@ -171,9 +202,27 @@ async fn replicas_share_sessions_in_redis() {
         assert_ne!(deployment.redis.cli(&format!("PTTL {key}")).trim(), "-1", "{key}");
     }
 
-    // R13: the replica where it began is killed.
+    // Events are kept up to a bound, and the newest of them can be had again.
+    let mut told = Vec::new();
+    for number in 0..40 {
+        told.push(deployment.tells(0, &session, number).await);
+    }
+    let key = deployment.redis.cli("KEYS securemcp:*:events:*");
+    let length: usize = deployment.redis.cli(&format!("STRLEN {}", key.trim())).trim().parse().expect("a number");
+    assert!((200 * 1024..=256 * 1024).contains(&length), "{length}");
+
+    // R13 and R25: the replica where it began is killed. Another one has the session, and what a client may have missed.
     drop(deployment.replicas.remove(0));
     assert_eq!(deployment.call(0, &session).await, 200);
+    let began = Instant::now();
+    for [beginning, answer] in &told[30..] {
+        assert_eq!(deployment.resumed(0, &session, &beginning.0).await, std::slice::from_ref(answer));
+        assert_eq!(deployment.resumed(0, &session, &answer.0).await, []);
+    }
+    figure(&format!(
+        "R25, 10 streams cut and their replica killed: 0 events lost, 0 twice, {} ms; {length} bytes of 40 in Redis",
+        began.elapsed().as_millis()
+    ));
 
     // R9: empty.
     assert_eq!(deployment.redis.cli("FLUSHALL").trim(), "OK");
@@ -182,6 +231,30 @@ async fn replicas_share_sessions_in_redis() {
     let next = deployment.begin(0).await;
     assert_eq!(deployment.call(0, &next).await, 200);
     figure(&format!("R9, Redis empty: 404 at once, another session after {} ms", began.elapsed().as_millis()));
+}
+
+#[tokio::test]
+async fn r8_r11_a_network_that_swallows_or_is_slow_is_noticed_and_left_behind() {
+    let redis = Redis::start(REDIS_PASSWORD);
+    let way = Toxiproxy::to(redis.port).await;
+    let url = redis.url_file_by(way.port);
+    let deployment = Deployment::on(redis, &url);
+    let session = deployment.begin(0).await;
+    deployment.until("Redis behind Toxiproxy", &session, [200, 200]).await;
+    for fault in ["R11, nothing comes through", "R8, 500 ms more", "cut"] {
+        match fault {
+            "cut" => way.cut(true).await,
+            "R8, 500 ms more" => way.delay(500).await,
+            _ => way.swallow().await,
+        }
+        deployment.until(fault, &session, [503, 503]).await;
+        deployment.stateless().await;
+        match fault {
+            "cut" => way.cut(false).await,
+            _ => way.heal().await,
+        }
+        deployment.until("healed", &session, [200, 200]).await;
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ async fn the_deployment_that_ships() {
     stack_sessions::a_session_outlives_its_replica(&mut stack).await;
     stack_faults::replicas_are_replaced_under_load(&mut stack).await;
     stack_faults::keys_rotate_under_load(&stack).await;
+    stack_faults::a_removed_key_dies(&mut stack).await;
     stack_faults::unknown_keys_and_a_slow_issuer(&mut stack).await;
     stack_faults::redis_fails(&mut stack).await;
     stack_faults::the_database_is_gone(&mut stack).await;

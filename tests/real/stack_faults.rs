@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    harness::{Load, Redis, Stack, echo, figure, stateless, status_of},
+    harness::{Load, Redis, Stack, echo, figure, libfaketime, stateless, status_of},
     stack::{run, token},
     stack_sessions::Session,
 };
@@ -71,6 +71,57 @@ pub(crate) async fn keys_rotate_under_load(stack: &Stack) {
     load.more(200).await;
     let good = load.end().await.all_good();
     figure(&format!("R1, a new key: 0 of {good} calls failed, with tokens of the old and of the new one"));
+}
+
+/// A key that the issuer takes away is known until the keys are fetched again, after 5 minutes, and no longer.
+pub(crate) async fn a_removed_key_dies(stack: &mut Stack) {
+    let clock = stack.caller.home().join("clock");
+    let set = |ahead: &str| std::fs::write(&clock, ahead).expect("the home is writable");
+    set("+0");
+    let (library, file) = (libfaketime(), clock.display().to_string());
+    // Its clocks, the one that only goes forward too, are what the file says.
+    let clocks = [("LD_PRELOAD", library.as_str()), ("FAKETIME_TIMESTAMP_FILE", &file), ("FAKETIME_NO_CACHE", "1")];
+    stack.start_replica(0, &clocks, 200);
+    let providers = "/realms/mcp-realm/components?type=org.keycloak.keys.KeyProvider";
+    let providers = stack.keycloak.admin("GET", providers, None).expect("a list");
+    let find = |name: &str| providers.as_array().expect("a list").iter().find(|provider| provider["name"] == name);
+    let mut newest = find("next").expect("it was added").clone();
+    let path = format!("/realms/mcp-realm/components/{}", newest["id"].as_str().expect("an id"));
+    let mut enabled = async |is_enabled: bool| {
+        newest["config"]["enabled"] = json!([is_enabled.to_string()]);
+        newest["config"]["active"] = json!([is_enabled.to_string()]);
+        stack.keycloak.admin("PUT", &path, Some(&newest));
+    };
+    // Signed by the key that goes, and by the one that stays.
+    let removed = token(stack);
+    enabled(false).await;
+    let good = token(stack);
+    let key = |token: &str| token.split('.').next().expect("a header").to_owned();
+    assert_ne!(key(&removed), key(&good));
+    let (http, url) = (stack.http(), format!("http://127.0.0.1:{}/mcp", stack.replica_ports[0]));
+    let host = stack.resource().replace("https://", "").replace("/mcp", "");
+    let status = async |token: &str| {
+        let request = stateless(http.post(&url), token).header("host", &host).body(echo("hi"));
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!([status(&removed).await, status(&good).await], [200, 200], "keys are not asked for at each call");
+    // Within the leeway of both tokens, which live for five minutes too.
+    set("+301");
+    let began = Instant::now();
+    let mut calls = 0;
+    while status(&removed).await == 200 {
+        assert!(began.elapsed() < LIMIT, "the key lives on");
+        assert_eq!(status(&good).await, 200);
+        calls += 1;
+    }
+    assert_eq!([status(&removed).await, status(&good).await], [401, 200]);
+    figure(&format!(
+        "R1, a removed key: refused {} ms after the 5 minutes for which keys are kept, after {calls} more calls; 0 calls \
+         with the other key failed",
+        began.elapsed().as_millis()
+    ));
+    enabled(true).await;
+    stack.begin_replica(0);
 }
 
 /// A token that only a key which nobody knows could have signed.

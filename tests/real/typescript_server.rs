@@ -9,7 +9,7 @@ fn tools_are_listed() {
     on_typescript(|account, url| {
         let tools = account.securemcp(&["tools", "--server", url, "--output", "json"]).json();
         let names: Vec<_> = tools.as_array().expect("a list").iter().map(|tool| &tool["name"]).collect();
-        assert_eq!(names, ["join", "fail", "ask"]);
+        assert_eq!(names, ["join", "fail", "ask", "book"]);
     });
 }
 
@@ -39,6 +39,20 @@ fn a_server_that_asks_for_a_model_gets_the_commands_answer() {
     on_typescript(|account, url| {
         let call = ["call", "ask", "Why?", "--server", url, "--sampling-command", "echo Because."];
         assert_eq!(account.securemcp(&call).done(), "The model says: Because.\n");
+    });
+}
+
+#[test]
+fn questions_of_several_rounds_are_answered() {
+    on_typescript(|account, url| {
+        let book = |more: &[&str]| account.securemcp(&[&["call", "book", "--server", url], more].concat());
+        let booked = book(&["--answer", "where=Rome", "--answer", "sure=true", "-v"]);
+        assert_eq!(booked.done(), "booked: {\"where\":\"Rome\",\"nights\":2}\n");
+        assert!(booked.stderr.contains("progress 1/1: booked"), "{booked:#?}");
+        assert_eq!(book(&["--answer", "where=Rome", "--answer", "sure=false"]).done(), "nothing is booked\n");
+        book(&["--answer", "where=Rome"]).failed(2, &["the server asks \"Sure?\"", "--answer sure=VALUE"]);
+        // It is offered nothing, and says so itself.
+        book(&[]).failed(1, &["-32021", "--answer NAME=VALUE"]);
     });
 }
 

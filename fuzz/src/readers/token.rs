@@ -86,6 +86,9 @@ fn is_good(header: &Value, claims: &Value, judged: &Claims) {
     }
     assert_eq!(claims["sub"].as_str(), Some(judged.subject.as_str()));
     assert!(!judged.subject.is_empty());
+    // A token that is bound to a key is never taken for one that is not.
+    assert_eq!(claims.get("cnf").is_some(), judged.bound_to.is_some(), "{claims}");
+    assert_eq!(claims["cnf"]["jkt"].as_str(), judged.bound_to.as_deref());
     // Each scope is a whole word of a claim.
     let words = |claim: &Value| match claim {
         Value::String(text) => text.split(' ').map(str::to_owned).collect(),

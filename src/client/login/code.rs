@@ -20,7 +20,12 @@ impl Client {
         let endpoint = self.authorization_endpoint(issuer)?;
         let callback = client.place()?.listen().await?;
         let login = Authorization::new(issuer, endpoint, callback.redirect_uri());
-        let page = login.page(&client.identity.client_id, wanted.resource, wanted.scopes.as_ref());
+        let key = self.key_at(&issuer.issuer, &client.identity.client_id).await?;
+        let mut page = login.page(&client.identity.client_id, wanted.resource, wanted.scopes.as_ref());
+        if let Some(key) = key {
+            // RFC 9449 section 10: then nobody else can change the code for a token.
+            page.query_pairs_mut().append_pair("dpop_jkt", key.kid());
+        }
         let limit = self.settings.login_timeout;
         let answer = tokio::time::timeout(limit, self.code(wanted, &page, callback, &login)).await;
         wanted.person.done();

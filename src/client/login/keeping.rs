@@ -64,14 +64,17 @@ impl Client {
         scopes: Option<&Scopes>,
     ) -> Result<Turn, ClientError> {
         let issuer = &discovery.issuer;
+        let bound_to = self.key_at(&issuer.issuer, &client.identity.client_id).await?;
         let key = TokenKey {
             server: self.settings.server.clone(),
             issuer: issuer.issuer.clone(),
             reached_at: self.reached_at(&issuer.issuer),
             client_id: client.identity.client_id.clone(),
-            resource: self.settings.resource().clone(),
+            resource: discovery.token_resource(&self.settings).clone(),
             scopes: scopes.cloned(),
             login: true,
+            voucher: None,
+            bound_to: bound_to.as_ref().map(|key| key.kid().to_owned()),
         };
         let is_exact = need.scopes.is_some() || self.settings.scopes.is_some();
         let (key, kept) = self.widest(key, is_exact).await?;
@@ -85,7 +88,7 @@ impl Client {
         if let Some(kept) = kept.filter(|_| !self.settings.force_new) {
             if self.is_fresh(&kept) && !refused(&kept) {
                 self.note_token(key).await?;
-                return Ok(Turn::Done(kept.held(TokenSourceKind::Cached)));
+                return Ok(Turn::Done(kept.held(TokenSourceKind::Cached, bound_to)));
             }
             // A step-up that comes back to the same scopes needs the person: the issuer has granted less.
             let needs_person = need.scopes.is_some() && refused(&kept);
@@ -218,7 +221,8 @@ impl Client {
             self.on_disk(move |state| file.key.write(&folder(state)?, &file)).await?;
             self.note_token(key).await?;
         }
-        Ok(Turn::Done(kept.held(TokenSourceKind::Fetched)))
+        let bound_to = self.key_at(&kept.key.issuer, &kept.key.client_id).await?;
+        Ok(Turn::Done(kept.held(TokenSourceKind::Fetched, bound_to)))
     }
 
     /// A full disk must not meet the only copy of a new refresh token.

@@ -138,6 +138,7 @@ impl Client {
             requested,
             client,
             private_key: None,
+            is_untold: false,
         };
         for_this(LoginClient { is_new: true, ..LoginClient::of(self.keep_registration(saved).await?) })
     }

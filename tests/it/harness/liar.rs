@@ -101,7 +101,7 @@ struct Rules {
     /// How long tokens of logins live, and those that they are refreshed to.
     lives_seconds: (u64, u64),
     /// What other methods are answered, each with the members that its parameters must have; a number is the code of an
-    /// error. A server with any says that it has resources and prompts.
+    /// error. A server with any says that it has resources and prompts; one with `skills/list` also skills.
     results: Vec<(&'static str, Value, Value)>,
 }
 
@@ -420,10 +420,13 @@ impl Shared {
 impl Rules {
     fn capabilities(&self) -> Value {
         if self.results.is_empty() {
-            json!({"tools": {}})
-        } else {
-            json!({"tools": {}, "resources": {}, "prompts": {}})
+            return json!({"tools": {}});
         }
+        let mut capabilities = json!({"tools": {}, "resources": {}, "prompts": {}});
+        if self.results.iter().any(|(method, ..)| *method == "skills/list") {
+            capabilities["extensions"] = json!({"io.modelcontextprotocol/skills": {}});
+        }
+        capabilities
     }
 
     fn result_for(&self, message: &Value) -> Option<&Value> {

@@ -13,6 +13,7 @@ pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod replicas;
 pub(crate) mod server;
+pub(crate) mod talker;
 pub(crate) mod terminal;
 pub(crate) mod tls;
 pub(crate) mod upstream;

@@ -5,6 +5,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -40,6 +41,8 @@ struct Inner {
     password: Option<&'static str>,
     mood: Mutex<Mood>,
     values: Mutex<HashMap<String, Vec<u8>>>,
+    /// When a value is no more.
+    ends: Mutex<HashMap<String, Instant>>,
     heard: Mutex<Vec<Vec<String>>>,
     announced: broadcast::Sender<(String, String)>,
     connections: Mutex<Vec<AbortHandle>>,
@@ -56,6 +59,7 @@ impl FakeRedis {
             password,
             mood: Mutex::new(Mood::Well),
             values: Mutex::default(),
+            ends: Mutex::default(),
             heard: Mutex::default(),
             announced: broadcast::Sender::new(64),
             connections: Mutex::default(),
@@ -124,6 +128,12 @@ impl FakeRedis {
     pub(crate) fn count(&self, command: &str, part: &str) -> usize {
         let heard = self.inner.heard.lock().expect("not poisoned");
         heard.iter().filter(|words| words[0] == command && words[1..].iter().any(|word| word.contains(part))).count()
+    }
+
+    /// Everything that is kept now.
+    pub(crate) fn kept(&self) -> Vec<(String, String)> {
+        let values = self.inner.values.lock().expect("not poisoned");
+        values.iter().map(|(key, value)| (key.clone(), String::from_utf8_lossy(value).into_owned())).collect()
     }
 
     /// Writes something else where keys with this in their names are; how many there are.
@@ -208,6 +218,24 @@ impl Inner {
         }
     }
 
+    /// Takes away what has ended, and notes when what this command keeps will.
+    fn let_pass(&self, words: &[String], values: &mut HashMap<String, Vec<u8>>) {
+        let now = Instant::now();
+        let mut ends = self.ends.lock().expect("not poisoned");
+        for (key, _) in ends.extract_if(|_, end| *end <= now) {
+            values.remove(&key);
+        }
+        let (key, time) = match words {
+            [eval, script, _, _, key, .., time] if eval == "EVAL" && script.contains("KEYS[2]") => (key, Some(time)),
+            [_, key, ..] => (key, words.iter().position(|word| word == "PX").map(|at| &words[at + 1])),
+            _ => return,
+        };
+        let keeps_end = words.iter().any(|word| word == "NX") && values.contains_key(key);
+        if let Some(time) = time.filter(|_| !keeps_end) {
+            ends.insert(key.clone(), now + Duration::from_millis(time.parse().expect("a number")));
+        }
+    }
+
     fn answer(&self, words: &[String], is_in: &mut bool) -> Vec<u8> {
         let word = |index: usize| words.get(index).map(String::as_str).unwrap_or_default();
         if word(0) == "HELLO" {
@@ -228,6 +256,7 @@ impl Inner {
             _ => {}
         }
         let mut values = self.values.lock().expect("not poisoned");
+        self.let_pass(words, &mut values);
         match word(0) {
             "GETEX" if mood == Mood::ForgetsWhatItSaid => {
                 values.remove(word(1)).map_or_else(|| b"_\r\n".to_vec(), |value| bulk(&value))
@@ -241,10 +270,13 @@ impl Inner {
             }
             "DEL" => format!(":{}\r\n", usize::from(values.remove(word(1)).is_some())).into_bytes(),
             "EVAL" if word(1).contains("PUBLISH") => {
-                values.remove(word(3));
-                let heard = self.announced.send((words[4].clone(), words[5].clone())).unwrap_or_default();
+                let [keys @ .., channel, text] = &words[3..] else { unreachable!("a channel and a text") };
+                values.retain(|key, _| !keys.contains(key));
+                let heard = self.announced.send((channel.clone(), text.clone())).unwrap_or_default();
                 format!(":{heard}\r\n").into_bytes()
             }
+            "EVAL" if word(1).contains("KEYS[2]") => put_while_held(words, &mut values),
+            "EVAL" if word(1).contains("string.find") => append(words, &mut values),
             "SUBSCRIBE" => push("subscribe", &[word(1)]),
             "EVAL" => add(words, &mut values),
             "PING" => b"+PONG\r\n".to_vec(),
@@ -252,6 +284,23 @@ impl Inner {
             other => format!("-ERR unknown command '{other}'\r\n").into_bytes(),
         }
     }
+}
+
+/// The script of a lease.
+fn put_while_held(words: &[String], values: &mut HashMap<String, Vec<u8>>) -> Vec<u8> {
+    let [lease, key, holder, value] = [3, 4, 5, 6].map(|index| words[index].as_str());
+    if values.get(lease).map(Vec::as_slice) != Some(holder.as_bytes()) {
+        return b":0\r\n".to_vec();
+    }
+    values.insert(key.to_owned(), value.into());
+    b":1\r\n".to_vec()
+}
+
+/// The script of events, which here are never too many.
+fn append(words: &[String], values: &mut HashMap<String, Vec<u8>>) -> Vec<u8> {
+    let kept = values.entry(words[3].clone()).or_default();
+    kept.extend_from_slice(format!("{}\n", words[4]).as_bytes());
+    b":0\r\n".to_vec()
 }
 
 /// The script of rates, at a clock that stands still.

@@ -27,9 +27,13 @@ pub(crate) async fn ended<T>(stream: impl Future<Output = reqwest::Result<T>>) {
 
 /// A server whose file names this Redis: a flag takes no password.
 pub(crate) async fn start(redis: &str, flags: &[(&'static str, &str)]) -> TestServer {
+    start_with(redis, flags, Tools::builtin()).await
+}
+
+async fn start_with(redis: &str, flags: &[(&'static str, &str)], tools: Tools) -> TestServer {
     let state = tempfile::tempdir().expect("a temporary directory");
     std::fs::write(state.path().join("securemcp.toml"), format!("[redis]\nurl = \"{redis}\"\n")).expect("written");
-    TestServer::start_in(state, flags, Tools::builtin()).await
+    TestServer::start_in(state, flags, tools).await
 }
 
 /// Both, and the issuer that they trust.
@@ -45,12 +49,17 @@ impl Replicas {
     }
 
     pub(crate) async fn with(redis: &str, more: &[(&'static str, &str)]) -> Self {
+        Self::serving(redis, more, Tools::builtin).await
+    }
+
+    /// Both with these tools.
+    pub(crate) async fn serving(redis: &str, more: &[(&'static str, &str)], tools: impl Fn() -> Tools) -> Self {
         let key = Key::ec();
         let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
         let resource = format!("http://{HOST}/mcp");
         let mut flags = vec![("issuer.url", issuer.url.as_str()), ("server.resource", resource.as_str())];
         flags.extend(more);
-        let servers = [start(redis, &flags).await, start(redis, &flags).await];
+        let servers = [start_with(redis, &flags, tools()).await, start_with(redis, &flags, tools()).await];
         for server in &servers {
             server.until_ready().await;
         }

@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder, Response, header};
 use securemcp::{
     clock::TestClock,
     config::{Config, Environment, Flag, Inputs, Purpose},
-    server::Server,
+    server::{Features, Server},
     tools::Tools,
 };
 use serde_json::{Value, json};
@@ -66,14 +66,18 @@ impl TestServer {
         Self::start_with(flags, Tools::builtin()).await
     }
 
-    pub(crate) async fn start_with(flags: &[(&'static str, &str)], tools: Tools) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a temporary directory"), flags, tools).await
+    pub(crate) async fn start_with(flags: &[(&'static str, &str)], features: impl Into<Features>) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a temporary directory"), flags, features).await
     }
 
-    pub(crate) async fn start_in(state: TempDir, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+    pub(crate) async fn start_in(
+        state: TempDir,
+        flags: &[(&'static str, &str)],
+        features: impl Into<Features>,
+    ) -> Self {
         let clock = TestClock::at(NOW);
         let config = config(&state, flags);
-        let server = Server::bind(&config, tools, clock.clone()).await.expect("starts");
+        let server = Server::bind(&config, features, clock.clone()).await.expect("starts");
         let (address, metrics) = (server.address(), server.metrics_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
@@ -174,19 +178,39 @@ impl Guarded {
         Self::start_somewhere(state, key, flags, Tools::default()).await
     }
 
-    pub(crate) async fn start_whole(key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+    pub(crate) async fn start_whole(key: Key, flags: &[(&'static str, &str)], features: impl Into<Features>) -> Self {
         let state = tempfile::tempdir().expect("a temporary directory");
-        let guarded = Self::start_somewhere(state, key, flags, tools).await;
+        let guarded = Self::start_somewhere(state, key, flags, features).await;
         guarded.server.until_ready().await;
         guarded
     }
 
-    async fn start_somewhere(state: TempDir, key: Key, flags: &[(&'static str, &str)], tools: Tools) -> Self {
+    async fn start_somewhere(
+        state: TempDir,
+        key: Key,
+        flags: &[(&'static str, &str)],
+        features: impl Into<Features>,
+    ) -> Self {
         let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
         let mut all = vec![("issuer.url", issuer.url.as_str())];
         all.extend(flags);
-        let server = TestServer::start_in(state, &all, tools).await;
+        let server = TestServer::start_in(state, &all, features).await;
         Self { server, issuer, key }
+    }
+
+    /// What is answered to a request of 2026-07-28 by this caller: status and body.
+    pub(crate) async fn asked(&self, token: &str, method: &str, params: Value) -> (u16, Value) {
+        self.asked_by(token, json!({}), method, params).await
+    }
+
+    /// The same by a client of these capabilities.
+    pub(crate) async fn asked_by(&self, token: &str, can: Value, method: &str, params: Value) -> (u16, Value) {
+        let name = params["name"].as_str().or(params["uri"].as_str()).map(str::to_owned);
+        let mut body: Value = serde_json::from_str(&stateless(method, params)).expect("JSON");
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = can;
+        let request = with_mirrors(self.server.post(token, body.to_string()), method, name.as_deref());
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
 
     pub(crate) fn header(&self) -> Value {

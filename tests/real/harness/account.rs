@@ -10,7 +10,7 @@ use std::{
 use securemcp::tools::Tools;
 use tempfile::TempDir;
 
-use super::{Ended, Foreign, InProcess, Service, free_port};
+use super::{Ended, Foreign, InProcess, Service, Usage, free_port};
 
 /// All scopes that the product's tools need.
 const ALL_SCOPES: &str = "mcp:read mcp:write mcp:infer";
@@ -82,6 +82,17 @@ impl Account {
         Server { port, service }
     }
 
+    /// Runs `examples/conformance`, somebody else's server, as `securemcp serve` is run.
+    pub(crate) fn serve_example(&self) -> Server {
+        let port = free_port();
+        let example = Path::new(env!("CARGO_BIN_EXE_securemcp")).with_file_name("examples").join("conformance");
+        assert!(example.exists(), "{} is missing: `cargo build --example conformance` makes it", example.display());
+        let mut command = self.command_of(example.to_str().expect("UTF-8"));
+        command.env("SECUREMCP_LISTEN", format!("127.0.0.1:{port}"));
+        let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
+        Server { port, service }
+    }
+
     /// Serves these tools within this process.
     pub(crate) fn serve_tools(&self, tools: Tools) -> InProcess {
         InProcess::start(self.home.path(), tools)
@@ -104,6 +115,12 @@ impl Account {
     /// A token for `url` with these scopes.
     pub(crate) fn token_for(&self, url: &str, scopes: &str) -> String {
         let ended = self.securemcp(&["token", "get", "--server", url, "--scope", scopes]);
+        ended.done().trim_end().to_owned()
+    }
+
+    /// The same, made now.
+    pub(crate) fn new_token(&self, url: &str) -> String {
+        let ended = self.securemcp(&["token", "get", "--new", "--server", url, "--scope", ALL_SCOPES]);
         ended.done().trim_end().to_owned()
     }
 
@@ -208,6 +225,18 @@ impl Server {
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.service.log()
+    }
+
+    /// What its process has.
+    pub(crate) fn usage(&self) -> Usage {
+        Usage::of(self.service.pid())
+    }
+
+    /// Runs a command of the system that is about its process: `kill -HUP`, for example.
+    pub(crate) fn tell(&self, program: &str, arguments: &[&str]) {
+        let pid = self.service.pid().to_string();
+        let done = Command::new(program).args(arguments).arg(pid).output().expect("it runs");
+        assert!(done.status.success(), "{program}: {done:?}");
     }
 
     /// Waits until it has logged these words.

@@ -280,26 +280,9 @@ impl Keycloak {
     /// What `securemcp dcr prune` does when this clock is right.
     pub(crate) fn prune(&self, clock: SharedClock, unused_for: Duration, delete: bool) -> Vec<StaleClient> {
         let state = tempfile::tempdir().expect("a temporary directory");
-        let settings = Settings {
-            server: Resource::parse(&format!("http://127.0.0.1:{}/mcp", self.resource_port)).expect("a resource"),
-            issuer: Some(Issuer::parse(&self.issuer()).expect("an issuer")),
-            issuer_backchannel_url: None,
-            client_id: None,
-            client_secret: None,
-            client_metadata_url: None,
-            grant: None,
-            person: None,
-            login_timeout: Duration::ZERO,
-            token: None,
-            scopes: None,
-            resource: None,
-            state_dir: state.path().join("state"),
-            persist: true,
-            force_new: false,
-            timeout: Duration::from_secs(30),
-            extra_roots: Vec::new(),
-            clock,
-        };
+        let server = Resource::parse(&format!("http://127.0.0.1:{}/mcp", self.resource_port)).expect("a resource");
+        let issuer = Some(Issuer::parse(&self.issuer()).expect("an issuer"));
+        let settings = Settings { issuer, clock, ..Settings::new(server, state.path().join("state")) };
         let admin = KeycloakAdmin { user: "admin".to_owned(), password: Secret::new(&self.admin_password) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let client = Client::new(settings).expect("good settings");

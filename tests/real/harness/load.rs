@@ -64,6 +64,11 @@ impl Load {
         self.shared.tokens.lock().expect("no panic").push(token.to_owned());
     }
 
+    /// From now on with this token instead.
+    pub(crate) fn now_with(&self, token: &str) {
+        *self.shared.tokens.lock().expect("no panic") = vec![token.to_owned()];
+    }
+
     /// Waits until so many more calls were answered, however.
     pub(crate) async fn more(&self, count: usize) {
         let so_far = || self.shared.times.lock().expect("no panic").len();

@@ -17,6 +17,8 @@ mod redis;
 mod service;
 mod stack;
 mod tool;
+mod toxiproxy;
+mod usage;
 
 pub(crate) use account::{Account, Server};
 pub(crate) use certificate::Issued;
@@ -32,7 +34,15 @@ pub(crate) use process::{Ended, eventually};
 pub(crate) use redis::{REDIS_PASSWORD, Redis};
 pub(crate) use service::{Service, free_port, status_of};
 pub(crate) use stack::{NOBODY, Stack};
-pub(crate) use tool::{Tool, root};
+pub(crate) use tool::{Tool, libfaketime, root};
+pub(crate) use toxiproxy::Toxiproxy;
+pub(crate) use usage::Usage;
+
+/// Whether this is `./tests/run --soak`: the full load, and its full time.
+#[expect(clippy::disallowed_methods, reason = "it is said to the tests, not to the product")]
+pub(crate) fn is_soak() -> bool {
+    std::env::var_os("SOAK").is_some()
+}
 
 /// Prints a figure for whoever reads the run, whether the test fails or not.
 pub(crate) fn figure(words: &str) {

@@ -88,3 +88,11 @@ fn copy(from: &Path, to: &Path) {
         fs::copy(from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
 }
+
+/// What gives a program a clock of its own: where Debian has it, whatever the processor.
+pub(crate) fn libfaketime() -> String {
+    let folders = fs::read_dir("/usr/lib").expect("a system");
+    let paths = folders.map(|folder| folder.expect("an entry").path().join("faketime/libfaketime.so.1"));
+    let found = paths.into_iter().find(|path| path.exists());
+    found.expect("`./tests/run --only real` installs it").display().to_string()
+}

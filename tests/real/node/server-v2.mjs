@@ -3,7 +3,7 @@
 // usage: server-v2.mjs PORT
 import { createServer } from "node:http";
 import { localhostHostValidation, localhostOriginValidation, toNodeHandler } from "@modelcontextprotocol/node";
-import { createMcpHandler, inputRequired, inputResponse, McpServer } from "@modelcontextprotocol/server";
+import { acceptedContent, createMcpHandler, inputRequired, inputResponse, McpServer } from "@modelcontextprotocol/server";
 import { z } from "zod";
 
 function tools() {
@@ -36,6 +36,31 @@ function tools() {
                 return inputRequired({ inputRequests: { answer: request } });
             }
             return { content: [{ type: "text", text: `The model says: ${answer.result.content.text}` }] };
+        },
+    );
+    server.registerTool(
+        "book",
+        { description: "Asks the caller where to, and whether that is sure.", inputSchema: z.object({}) },
+        async (_, ctx) => {
+            const place = z.object({ where: z.string().min(3), nights: z.number().int().default(2) });
+            const sure = z.object({ sure: z.boolean() });
+            const { inputResponses, requestState, _meta } = ctx.mcpReq;
+            if (!inputResponses) {
+                const ask = inputRequired.elicit({ message: "Where to?", requestedSchema: place });
+                return inputRequired({ inputRequests: { place: ask }, requestState: "asked" });
+            }
+            const booked = acceptedContent(inputResponses, "place", place);
+            if (booked) {
+                const ask = inputRequired.elicit({ message: "Sure?", requestedSchema: sure });
+                return inputRequired({ inputRequests: { sure: ask }, requestState: JSON.stringify(booked) });
+            }
+            if (!acceptedContent(inputResponses, "sure", sure)?.sure) {
+                return { content: [{ type: "text", text: "nothing is booked" }] };
+            }
+            const progressToken = _meta?.progressToken;
+            const params = { progressToken, progress: 1, total: 1, message: "booked" };
+            await ctx.mcpReq.notify({ method: "notifications/progress", params });
+            return { content: [{ type: "text", text: `booked: ${requestState()}` }] };
         },
     );
     return server;

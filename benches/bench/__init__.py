@@ -1,0 +1,1 @@
+"""What `benches/run` is made of: one file for each section, and what they share."""

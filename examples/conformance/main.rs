@@ -1,0 +1,119 @@
+//! The server that the official conformance suite of MCP is run against: every feature of the protocol, with securemcp's
+//! library, as somebody else's crate would use it.
+//!
+//! It takes its settings as `securemcp serve` does, from the environment and from `securemcp.toml`:
+//!
+//! ```sh
+//! SECUREMCP_LISTEN=127.0.0.1:8000 cargo run --example conformance
+//! ```
+
+mod asking;
+mod content;
+mod prompts;
+mod resources;
+mod telling;
+
+use std::error::Error;
+
+use securemcp::{
+    call::Changes,
+    clock::SystemClock,
+    config::{self, Environment, Inputs, Purpose},
+    prompts::Prompts,
+    resources::Resources,
+    server::{Features, Server},
+    tools::Tools,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A tool of the suite: `Name = "name", "description", [constants that are true], |input: Input, context| { result }`.
+macro_rules! tool {
+    (
+        $tool:ident = $name:literal, $description:literal, [$($constant:ident),*],
+        |$input:ident: $type:ty, $context:ident| $body:block
+    ) => {
+        pub(crate) struct $tool;
+
+        impl securemcp::tools::Tool for $tool {
+            type Input = $type;
+            type Output = securemcp::tools::Content;
+
+            const NAME: &'static str = $name;
+            const DESCRIPTION: &'static str = $description;
+            const SCOPES: &'static [&'static str] = &["mcp:read"];
+            $(const $constant: bool = true;)*
+
+            async fn call(
+                &self,
+                $input: $type,
+                $context: &securemcp::call::CallContext,
+            ) -> Result<securemcp::tools::Content, securemcp::tools::ToolError> {
+                $body
+            }
+        }
+    };
+}
+pub(crate) use tool;
+
+/// Everything that the suite asks for.
+fn features() -> Features {
+    let changes = Changes::default();
+    let tools = Tools::default()
+        .with(content::SimpleText)
+        .with(content::Image)
+        .with(content::Audio)
+        .with(content::EmbeddedResource)
+        .with(content::MultipleTypes)
+        .with(content::Failing)
+        .with(content::HandWritten)
+        .with(content::CustomHeader)
+        .with(telling::Logging)
+        .with(telling::LoggingIfWanted)
+        .with(telling::Progressing)
+        .with(telling::Reconnection)
+        .with(telling::ToolChange(changes.clone()))
+        .with(telling::PromptChange(changes.clone()))
+        .with(asking::Sampling)
+        .with(asking::Elicitation)
+        .with(asking::Defaults)
+        .with(asking::Enums)
+        .with(asking::MissingCapability)
+        .with(asking::StreamingElicitation)
+        .with(asking::Name)
+        .with(asking::Capital)
+        .with(asking::Roots)
+        .with(asking::State)
+        .with(asking::TamperedState)
+        .with(asking::Several)
+        .with(asking::Rounds)
+        .with(asking::Capabilities);
+    let resources = Resources::default()
+        .with(resources::StaticText)
+        .with(resources::StaticBinary)
+        .with(resources::Watched)
+        .with(resources::Template);
+    let prompts = Prompts::default()
+        .with(prompts::Simple)
+        .with(prompts::WithArguments)
+        .with(prompts::WithResource)
+        .with(prompts::WithImage)
+        .with(prompts::Asking);
+    Features::from(tools).with_resources(resources).with_prompts(prompts).with_changes(changes)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let inputs = Inputs { environment: Environment::of_process(), ..Inputs::default() };
+    let config = config::load(Purpose::Serve, &inputs)?;
+    let server = Server::bind(&config, features(), SystemClock::shared()).await?;
+    let mut ended = signal(SignalKind::terminate())?;
+    server
+        .run(async move {
+            tokio::select! {
+                _ = ended.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        })
+        .await;
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! The list of resources, and the only way to read one.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rmcp::model::ResourceContents;
+
+use super::{Requested, Resource, ResourceError, template::Template};
+use crate::{
+    call::{
+        Begun, BoxFuture, CallContext, CallError, Kind,
+        registry::{Item, Registry},
+        rules::{self, Call},
+    },
+    oauth::Scopes,
+};
+
+/// What a caller may know of a resource or a template.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is what a resource says of itself")]
+pub struct Definition {
+    /// Its URI, or the template.
+    pub uri: Cow<'static, str>,
+    /// Whether [`uri`](Self::uri) is a template.
+    pub is_template: bool,
+    /// What a program calls it.
+    pub name: Cow<'static, str>,
+    /// A name for people.
+    pub title: Option<Cow<'static, str>>,
+    /// What is in it.
+    pub description: Cow<'static, str>,
+    /// The media type of its contents, if it is known.
+    pub mime_type: Option<Cow<'static, str>>,
+    /// What a token must allow: all of them.
+    pub scopes: Scopes,
+    /// Whether it asks its caller.
+    pub asks: bool,
+    /// Whether it sends its caller log messages.
+    pub logs: bool,
+    /// Whether it says what a variable may be.
+    pub completes: bool,
+    /// How long a client may keep what it has read.
+    pub ttl: Duration,
+    /// Whether every caller reads the same.
+    pub is_public: bool,
+    /// A resource or template of an upstream server, as that server describes it.
+    pub upstream: Option<Arc<Described>>,
+}
+
+/// How an upstream server describes what can be read there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Described {
+    /// A resource.
+    Resource(rmcp::model::Resource),
+    /// A template.
+    Template(rmcp::model::ResourceTemplate),
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Read {
+    /// A text, of the URI that was asked for and the resource's media type.
+    Text(String),
+    /// Bytes, so too.
+    Bytes(Vec<u8>),
+    /// Contents in MCP's words: of several URIs, or of other media types.
+    Contents(Vec<ResourceContents>),
+}
+
+impl Read {
+    /// In MCP's words.
+    pub(crate) fn into_contents(self, uri: &str, definition: &Definition) -> Vec<ResourceContents> {
+        let typed = |contents: ResourceContents| match &definition.mime_type {
+            Some(mime_type) => contents.with_mime_type(mime_type.clone()),
+            None => contents,
+        };
+        match self {
+            Self::Text(text) => vec![typed(ResourceContents::text(text, uri))],
+            Self::Bytes(bytes) => vec![typed(ResourceContents::blob(STANDARD.encode(bytes), uri))],
+            Self::Contents(contents) => contents,
+        }
+    }
+}
+
+/// The resources of a server: those that it was built with, in the order they were added, then those of its upstream
+/// server, which change while it runs. None by default.
+///
+/// Readers take the whole list of the moment and keep it as long as they like.
+#[derive(Default)]
+pub struct Resources(Registry<Entry>);
+
+/// A resource that is ready to be read.
+pub(crate) struct Entry {
+    definition: Arc<Definition>,
+    template: Template,
+    timeout: Duration,
+    resource: Box<dyn Readable>,
+    /// The upstream server's name for the audit; empty for resources of our own.
+    upstream: Arc<str>,
+}
+
+impl Entry {
+    /// A resource or template of an upstream server.
+    ///
+    /// # Errors
+    /// The template cannot be read backwards.
+    #[expect(dead_code, reason = "for a guarded server")]
+    pub(crate) fn of_upstream(
+        definition: Definition,
+        upstream: Arc<str>,
+        timeout: Duration,
+        resource: Box<dyn Readable>,
+    ) -> Result<Self, String> {
+        let template = Template::of(&definition)?;
+        Ok(Self { definition: Arc::new(definition), template, timeout, resource, upstream })
+    }
+}
+
+impl Item for Entry {
+    type Definition = Definition;
+
+    fn definition(&self) -> &Arc<Definition> {
+        &self.definition
+    }
+
+    fn key(&self) -> &Cow<'static, str> {
+        &self.definition.uri
+    }
+
+    fn is_of_upstream(&self) -> bool {
+        self.definition.upstream.is_some()
+    }
+}
+
+impl Template {
+    fn of(definition: &Definition) -> Result<Self, String> {
+        if definition.is_template { Self::parse(&definition.uri) } else { Ok(Self::literal(&definition.uri)) }
+    }
+}
+
+impl Resources {
+    /// Adds a resource or a template.
+    ///
+    /// # Panics
+    /// If the URI is none or is taken, if the template cannot be read backwards, or if a scope is none: mistakes in a
+    /// program, found when it starts.
+    #[must_use]
+    pub fn with<R: Resource>(self, resource: R) -> Self {
+        let uri = R::URI;
+        assert!(uri.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty()), "`{uri}` is not a URI");
+        assert!(self.0.get(uri).is_none(), "there are two resources at `{uri}`");
+        let is_template = uri.contains('{');
+        let definition = Definition {
+            uri: uri.into(),
+            is_template,
+            name: R::NAME.into(),
+            title: R::TITLE.map(Into::into),
+            description: R::DESCRIPTION.into(),
+            mime_type: Some(R::MIME_TYPE.into()),
+            scopes: rules::scopes_of(Kind::Resource, uri, R::SCOPES),
+            asks: R::ASKS,
+            logs: R::LOGS,
+            completes: R::COMPLETES,
+            ttl: R::TTL,
+            is_public: R::IS_PUBLIC,
+            upstream: None,
+        };
+        let template = Template::of(&definition).unwrap_or_else(|error| panic!("`{uri}`: {error}"));
+        self.0.add(Entry {
+            definition: Arc::new(definition),
+            template,
+            timeout: rules::timeout(R::ASKS),
+            resource: Box::new(resource),
+            upstream: "".into(),
+        });
+        self
+    }
+
+    /// Replaces the upstream server's resources by these. A URI that is taken stays with whoever had it first; those that
+    /// were therefore left out come back.
+    #[expect(dead_code, reason = "for a guarded server")]
+    pub(crate) fn replace_upstream(&self, resources: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
+        self.0.replace_upstream(resources)
+    }
+
+    /// All resources and templates.
+    pub fn list(&self) -> Arc<[Arc<Definition>]> {
+        self.0.list()
+    }
+
+    /// The resource at this URI: itself before a template that fits.
+    pub fn find(&self, uri: &str) -> Option<Arc<Definition>> {
+        self.entry(uri).map(|entry| Arc::clone(&entry.definition))
+    }
+
+    /// The template of exactly this text, or the resource of this URI.
+    pub fn find_template(&self, uri: &str) -> Option<Arc<Definition>> {
+        self.0.get(uri).map(|entry| Arc::clone(&entry.definition))
+    }
+
+    /// Every scope that some resource needs at the moment.
+    pub fn scopes_supported(&self) -> Scopes {
+        self.list().iter().fold(Scopes::none(), |all, resource| all.union(&resource.scopes))
+    }
+
+    /// Reads a resource for the caller of the context: the only way to do it.
+    ///
+    /// Every read leaves an audit event, also one that is dropped before its end. A resource's panic goes through: the
+    /// server catches it.
+    ///
+    /// # Errors
+    /// [`CallError`], in the order of the checks: URI, scopes, then what the resource says.
+    pub async fn read(&self, uri: &str, context: &CallContext) -> Result<Vec<ResourceContents>, CallError> {
+        let Some(entry) = self.entry(uri) else { return Err(rules::none_of(Kind::Resource, uri, context)) };
+        let call = entry.call(uri, context);
+        let work = async {
+            let variables = entry.template.variables_of(uri).unwrap_or_default();
+            let read = entry.resource.read(&Requested::of(uri, variables), context).await;
+            Ok(read.map_err(|error| error.of(uri))?.into_contents(uri, &entry.definition))
+        };
+        call.run(work, |_| false).await
+    }
+
+    /// What a variable of a template may be that begins like this.
+    ///
+    /// # Errors
+    /// [`CallError`], as for a read; a variable that the template does not have has no values.
+    pub async fn complete(
+        &self,
+        template: &str,
+        begun: &Begun,
+        context: &CallContext,
+    ) -> Result<Vec<String>, CallError> {
+        let Some(entry) = self.0.get(template) else { return Err(rules::none_of(Kind::Resource, template, context)) };
+        if !entry.definition.completes || !(entry.template.has(&begun.name) || entry.is_of_upstream()) {
+            return Ok(Vec::new());
+        }
+        let work = async { Ok(entry.resource.complete(begun, context).await) };
+        entry.call(template, context).prepare(work).await
+    }
+
+    fn entry(&self, uri: &str) -> Option<Arc<Entry>> {
+        let now = self.0.now();
+        // A template's own text is no URI of a resource.
+        let exact = now.get(uri).filter(|entry| !entry.definition.is_template);
+        let fits = |entry: &&Arc<Entry>| entry.definition.is_template && entry.template.variables_of(uri).is_some();
+        exact.or_else(|| now.entries().iter().find(fits)).cloned()
+    }
+}
+
+impl Entry {
+    fn call<'a>(&'a self, uri: &'a str, context: &'a CallContext) -> Call<'a> {
+        let Definition { uri: label, scopes, .. } = &*self.definition;
+        let (timeout, upstream) = (self.timeout, &*self.upstream);
+        Call { kind: Kind::Resource, name: uri, label, scopes, timeout, upstream, context }
+    }
+}
+
+/// A resource as an object: a [`Resource`], or one of an upstream server.
+pub(crate) trait Readable: Send + Sync {
+    fn read<'a>(
+        &'a self,
+        requested: &'a Requested<'a>,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Read, ResourceError>>;
+
+    fn complete<'a>(&'a self, begun: &'a Begun, context: &'a CallContext) -> BoxFuture<'a, Vec<String>>;
+}
+
+impl<R: Resource> Readable for R {
+    fn read<'a>(
+        &'a self,
+        requested: &'a Requested<'a>,
+        context: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Read, ResourceError>> {
+        Box::pin(Resource::read(self, requested, context))
+    }
+
+    fn complete<'a>(&'a self, begun: &'a Begun, context: &'a CallContext) -> BoxFuture<'a, Vec<String>> {
+        Box::pin(Resource::complete(self, begun, context))
+    }
+}

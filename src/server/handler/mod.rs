@@ -1,0 +1,287 @@
+//! The MCP server proper: what rmcp asks us when a message has passed every check.
+#![expect(deprecated, reason = "logging is deprecated by SEP-2577, and it is what the supported revisions have")]
+
+mod ask;
+mod connection;
+mod listen;
+mod prompts;
+mod resources;
+mod round;
+mod tell;
+mod tools;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use axum::http::request::Parts;
+use futures_util::FutureExt as _;
+use rmcp::{
+    ErrorData, RoleServer, ServerHandler,
+    model::{
+        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest, CustomResult,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        RequestStateCodec, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams,
+    },
+    service::{NotificationContext, RequestContext, SubscriptionContext},
+};
+use serde_json::{Value, json};
+
+pub(super) use self::tell::LetGo;
+use self::{connection::Connection, tell::level_of};
+use super::{
+    features::Features,
+    listing::{Listing, excuse},
+};
+use crate::{
+    auth::Principal,
+    call::BoxFuture,
+    clock::SharedClock,
+    gateway::Status,
+    telemetry::{metrics::Metrics, request::Ids},
+};
+
+/// In an error's `data`, as `reason`: the guarded server is the one that does not answer. Our client looks for it.
+const UPSTREAM_DOWN: &str = "upstream_down";
+
+/// Cheap to clone: rmcp makes one for every stateless request and for every session.
+#[derive(Clone)]
+pub(super) struct Handler {
+    shared: Arc<Shared>,
+    /// Of the session that it serves.
+    connection: Arc<Connection>,
+}
+
+struct Shared {
+    features: Features,
+    upstream: Option<Arc<Status>>,
+    listing: Listing,
+    state_codec: RequestStateCodec,
+    clock: SharedClock,
+    metrics: Metrics,
+}
+
+impl Shared {
+    fn excuse(&self) -> Option<String> {
+        excuse(&self.features.tools, self.upstream.as_deref())
+    }
+}
+
+impl Handler {
+    /// With `show_locked`, callers also see what an upstream server has and their token does not allow.
+    pub(super) fn new(
+        features: Features,
+        upstream: Option<Arc<Status>>,
+        show_locked: bool,
+        clock: SharedClock,
+        metrics: Metrics,
+    ) -> Self {
+        let listing = Listing::new(features.clone(), show_locked);
+        // A new key with each start: a question left open across a restart is asked again.
+        let key = crate::secret::Secret::random();
+        let state_codec =
+            RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
+        let shared = Shared { features, upstream, listing, state_codec, clock, metrics };
+        Self { shared: Arc::new(shared), connection: Arc::default() }
+    }
+
+    /// One for another session.
+    pub(super) fn for_another(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), connection: Arc::default() }
+    }
+}
+
+impl ServerHandler for Handler {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(self.shared.features.capabilities())
+            .with_server_info(Implementation::new("securemcp", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.shared.listing.find(name)
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let principal = principal(&context)?;
+        // An empty list would say that there are no tools.
+        if let Some(excuse) = self.shared.excuse() {
+            return Err(ErrorData::internal_error(excuse, Some(json!({ "reason": UPSTREAM_DOWN }))));
+        }
+        Ok(self.shared.listing.tools(&principal))
+    }
+
+    fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<CallToolResponse, ErrorData>> + Send {
+        let ids = ids(&context);
+        guarded(ids, self.call(request, context))
+    }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        Ok(self.shared.listing.resources(&*principal(&context)?))
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(self.shared.listing.templates(&*principal(&context)?))
+    }
+
+    fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<ReadResourceResponse, ErrorData>> + Send {
+        let ids = ids(&context);
+        guarded(ids, self.read(request, context))
+    }
+
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        Ok(self.shared.listing.prompts(&*principal(&context)?))
+    }
+
+    fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<GetPromptResponse, ErrorData>> + Send {
+        let ids = ids(&context);
+        guarded(ids, self.give(request, context))
+    }
+
+    fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<CompleteResult, ErrorData>> + Send {
+        let ids = ids(&context);
+        guarded(ids, self.completed(request, context))
+    }
+
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.connection.set_level(level_of(request.level));
+        Ok(())
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.known_resource(&request.uri)?;
+        self.connection.subscribe(request.uri).map_err(|_| {
+            ErrorData::invalid_params(
+                "this session has too many subscriptions; end one with `resources/unsubscribe`",
+                None,
+            )
+        })
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.connection.unsubscribe(&request.uri);
+        Ok(())
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        if let Some(changes) = &self.shared.features.changes {
+            self.connection.follow(changes.listen(), context.peer);
+        }
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        // From now on, because the client is told that it is heard before it is.
+        self.connection.hear(self.shared.features.changes.as_ref()?.listen());
+        let mut accepted = requested.clone();
+        // What the caller may not read has been refused.
+        if let Some(uris) = &mut accepted.resource_subscriptions {
+            uris.retain(|uri| self.shared.features.resources.find(uri).is_some());
+        }
+        Some(accepted)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        match self.connection.heard() {
+            Some(changes) => listen::listen(context, changes).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        // Methods that there are not have been refused: these are ours, with parameters that rmcp cannot read.
+        Err(ErrorData::invalid_params(unfit_params(&request.method, request.params.as_ref()), None))
+    }
+}
+
+/// Why the parameters of a method that there is do not fit it.
+fn unfit_params(method: &str, params: Option<&Value>) -> String {
+    match params.and_then(|params| params.get("arguments")) {
+        Some(arguments) if method == "tools/call" && !arguments.is_object() => {
+            "`arguments` of `tools/call` must be an object".to_owned()
+        }
+        _ => format!("the parameters do not fit `{method}`"),
+    }
+}
+
+/// Who asks: read from this very request, never from what a session knew when it began.
+fn principal(context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, ErrorData> {
+    let parts = context.extensions.get::<Parts>();
+    let principal = parts.and_then(|parts| parts.extensions.get::<Arc<Principal>>()).cloned();
+    principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
+}
+
+/// The ids of the request. This is a task of rmcp's own: without them an audit line would not be found again.
+fn ids(context: &RequestContext<RoleServer>) -> Option<Ids> {
+    context.extensions.get::<Parts>()?.extensions.get::<Ids>().cloned()
+}
+
+/// With its ids, and a panic as an error: rmcp runs calls on tasks of its own, where the layer around the routes cannot
+/// catch it, and nobody would ever answer.
+///
+/// Boxed, because rmcp copies this future several times on its way into a task.
+fn guarded<'a, T: Send + 'a>(
+    ids: Option<Ids>,
+    call: impl Future<Output = Result<T, ErrorData>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, ErrorData>> {
+    Box::pin(async move {
+        let call = unless_it_panics(call);
+        match ids {
+            Some(ids) => ids.around(call).await,
+            None => call.await,
+        }
+    })
+}
+
+/// A panic as an error, in a caller's own terms.
+pub(super) async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
+    // The panic hook has logged what happened and where.
+    let answer = AssertUnwindSafe(call).catch_unwind().await;
+    answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None)))
+}

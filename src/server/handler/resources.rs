@@ -1,0 +1,51 @@
+//! `resources/list`, `resources/templates/list` and `resources/read`.
+
+use rmcp::{
+    ErrorData, RoleServer,
+    model::{CacheScope, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult},
+    service::RequestContext,
+};
+use serde_json::json;
+
+use super::{Handler, round::Asked};
+use crate::call::Kind;
+
+impl Handler {
+    pub(super) async fn read(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let resources = &self.shared.features.resources;
+        let definition = resources.find(&request.uri);
+        let asked = Asked {
+            kind: Kind::Resource,
+            name: &request.uri,
+            asks: definition.as_ref().is_some_and(|definition| definition.asks),
+            arguments: None,
+            state: request.request_state.as_deref(),
+            responses: request.input_responses,
+        };
+        let round = self.begin(context, asked)?;
+        let result = resources.read(&request.uri, &round.call).await;
+        if let Some(questions) = self.questions(&round, &result) {
+            return Ok(questions.into());
+        }
+        let contents = result.map_err(|error| round.failed(&error))?;
+        let (ttl_ms, scope) = definition.map_or((0, CacheScope::Private), |definition| {
+            let scope = if definition.is_public { CacheScope::Public } else { CacheScope::Private };
+            (u64::try_from(definition.ttl.as_millis()).unwrap_or(u64::MAX), scope)
+        });
+        Ok(ReadResourceResult::new(contents).with_ttl_ms(ttl_ms).with_cache_scope(scope).into())
+    }
+
+    /// # Errors
+    /// -32602: there is no such resource.
+    pub(super) fn known_resource(&self, uri: &str) -> Result<(), ErrorData> {
+        if self.shared.features.resources.find(uri).is_some() {
+            return Ok(());
+        }
+        let uri = Kind::Resource.shortened(uri);
+        Err(ErrorData::invalid_params(format!("there is no resource `{uri}`"), Some(json!({ "uri": uri }))))
+    }
+}

@@ -1,0 +1,165 @@
+//! A short way for the most frequent request: a stateless call of a simple tool.
+//!
+//! rmcp serves each stateless request by a service of its own: three tasks, their channels, and the message written as JSON
+//! again to compare it with its headers. A tool that neither asks nor tells its caller anything needs none of that. This
+//! reads and writes with rmcp's own types, and takes only what it knows whole, with headers that are right: everything
+//! else, and everything that is wrong, is for rmcp to answer. The tests hold both against each other.
+
+use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Response, header},
+};
+use rmcp::model::{ClientCapabilities, JsonObject, RequestId, ServerJsonRpcMessage};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    envelope::{Envelope, Target},
+    handler::{Handler, unless_it_panics},
+};
+use crate::{auth::Principal, tools::Tools};
+
+/// The revision whose requests are stateless.
+const REVISION: &str = "2026-07-28";
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// `Accept` as clients send it that know rmcp's rule: both, in whichever order.
+const ACCEPTS: [&str; 2] = ["application/json, text/event-stream", "text/event-stream, application/json"];
+/// In a schema: a header mirrors this argument, and rmcp compares them.
+const MIRRORED: &str = "x-mcp-header";
+
+/// Answers calls of simple tools.
+pub(super) struct Lane {
+    handler: Handler,
+    /// The tools of our own that ask nothing and have no mirrored argument, and what each shows of its result.
+    tools: HashMap<Cow<'static, str>, Option<&'static str>>,
+}
+
+/// A call with nothing in it but what is answered here.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Call<'a> {
+    #[serde(rename = "jsonrpc")]
+    _jsonrpc: IgnoredAny,
+    id: RequestId,
+    #[serde(rename = "method")]
+    _method: IgnoredAny,
+    #[serde(borrow)]
+    params: Params<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Params<'a> {
+    #[serde(rename = "name")]
+    _name: IgnoredAny,
+    arguments: Option<JsonObject>,
+    #[serde(borrow, rename = "_meta", deserialize_with = "of_an_object")]
+    meta: Meta<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meta<'a> {
+    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
+    revision: Cow<'a, str>,
+    #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
+    _capabilities: ClientCapabilities,
+    #[serde(rename = "io.modelcontextprotocol/clientInfo")]
+    _client: Option<IgnoredAny>,
+}
+
+impl Lane {
+    /// For the tools that the server was built with: those of an upstream server come and go.
+    pub(super) fn new(handler: Handler, tools: &Tools) -> Self {
+        let tools = tools.list();
+        let own = tools.iter().filter(|tool| tool.upstream.is_none());
+        let simple = own.filter(|tool| !tool.asks && !tool.input_schema.values().any(is_mirrored));
+        let tools = simple.map(|tool| (tool.name.clone(), tool.shows)).collect();
+        Self { handler, tools }
+    }
+
+    /// The answer to a message that was let in, if it is a call of a simple tool.
+    pub(super) async fn answer(
+        &self,
+        headers: &HeaderMap,
+        envelope: &Envelope<'_>,
+        body: &[u8],
+        principal: &Arc<Principal>,
+    ) -> Option<Response<Body>> {
+        let Target::Tool(name) = &envelope.target else { return None };
+        let name = &**name;
+        let shows = *self.tools.get(name)?;
+        if !are_right(headers, name) {
+            return None;
+        }
+        let Call { id, params, .. } = serde_json::from_slice(body).ok()?;
+        if params.meta.revision != REVISION {
+            return None;
+        }
+        let cancel = CancellationToken::new();
+        // A caller that goes away drops this future; work that the tool started elsewhere learns of it here.
+        let given_up = cancel.clone().drop_guard();
+        let arguments = params.arguments.unwrap_or_default();
+        let call = self.handler.call_alone(Arc::clone(principal), cancel, name, shows, arguments);
+        let message = match unless_it_panics(call).await {
+            Ok(result) => ServerJsonRpcMessage::response(result.into(), id),
+            Err(error) => ServerJsonRpcMessage::error(error, Some(id)),
+        };
+        given_up.disarm();
+        let body = serde_json::to_vec(&message).expect("texts and JSON values");
+        let mut response = Response::new(Body::from(body));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Some(response)
+    }
+}
+
+/// Whether the headers are what rmcp wants to see with a call of this tool. Names of tools need no escapes.
+fn are_right(headers: &HeaderMap, tool: &str) -> bool {
+    only(headers, &PROTOCOL_VERSION).is_some_and(|version| version == REVISION)
+        && only(headers, &METHOD).is_some_and(|method| method == "tools/call")
+        && only(headers, &NAME).is_some_and(|name| name == tool)
+        && only(headers, &header::ACCEPT).is_some_and(|accept| ACCEPTS.iter().any(|both| accept == both))
+}
+
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+fn is_mirrored(schema: &Value) -> bool {
+    match schema {
+        Value::Object(members) => members.contains_key(MIRRORED) || members.values().any(is_mirrored),
+        Value::Array(items) => items.iter().any(is_mirrored),
+        _ => false,
+    }
+}
+
+/// serde would take an array for the members of a struct, and rmcp does not.
+fn of_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Meta<'de>, D::Error> {
+    struct Members;
+
+    impl<'de> Visitor<'de> for Members {
+        type Value = Meta<'de>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("the metadata of a request")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+            Meta::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    deserializer.deserialize_map(Members)
+}
+
+#[cfg(test)]
+mod tests;
