@@ -333,17 +333,17 @@ async fn g07_a_lie_about_one_call_is_one_clear_error_and_leaves_other_calls_alon
 
 #[tokio::test]
 async fn g07_an_answer_that_is_not_the_calls_is_none() {
-    let late = "the tool did not finish within 1 seconds";
+    let json = |body: &str| Lie::Text(200, "application/json", body.to_owned());
     let lies = [
-        Lie::Text(200, "application/json", r#"{"jsonrpc":"2.0","id":"other","result":{"content":[]}}"#.to_owned()),
-        Lie::Text(200, "application/json", r#"{"jsonrpc":"2.0","id":9999,"result":{"content":[]}}"#.to_owned()),
-        Lie::Hang,
+        (json(r#"{"jsonrpc":"2.0","id":"other","result":{"content":[]}}"#), "its answer is not MCP"),
+        (json(r#"{"jsonrpc":"2.0","id":9999,"result":{"content":[]}}"#), "its answer is not MCP"),
+        (Lie::Hang, "the tool did not finish within 1 seconds"),
     ];
     for modern in [true, false] {
         let upstream = Upstream::start(modern).await;
         let guarded = guard_with(&upstream, &[("upstream.timeout", "1s")]).await;
-        for lie in &lies {
-            told_of(&upstream, &guarded, lie, late).await;
+        for (lie, expected) in &lies {
+            told_of(&upstream, &guarded, lie, expected).await;
         }
         let only = "data: {\"jsonrpc\":\"2.0\",\"id\":9999,\"result\":{\"content\":[]}}\n\n".to_owned();
         told_of(&upstream, &guarded, &Lie::Text(200, "text/event-stream", only), "the connection to it broke off")
