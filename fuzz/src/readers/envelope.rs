@@ -35,6 +35,7 @@ fn used(request: &ClientRequest) -> Vec<String> {
         ClientRequest::CompleteRequest(request) => match &request.params.r#ref {
             Reference::Resource(resource) => vec![resource.uri.clone()],
             Reference::Prompt(prompt) => vec![prompt.name.clone()],
+            _ => Vec::new(),
         },
         _ => Vec::new(),
     }
