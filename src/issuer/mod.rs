@@ -33,6 +33,8 @@ mod client_auth;
 mod clients;
 mod device;
 mod error;
+#[cfg(feature = "internals")]
+pub mod fuzz;
 mod grants;
 mod introspect;
 mod keys;

@@ -102,9 +102,11 @@ impl Guard {
         Ok(document)
     }
 
-    /// What can be judged before any name is resolved. An address in the URL never meets the resolver; the URL's parser
+    /// What can be judged before any name is resolved.
+    ///
+    /// An address in the URL never meets the resolver; the URL's parser
     /// has made the decimal, octal and hexadecimal ways to write one the usual one.
-    fn check(&self, url: &Url) -> Result<(), GuardError> {
+    pub fn check(&self, url: &Url) -> Result<(), GuardError> {
         let is_plain_allowed = self.resolver.allow_loopback && is_loopback(url);
         if url.scheme() != "https" && !(url.scheme() == "http" && is_plain_allowed) {
             return Err(GuardError::Plain(without_query(url)));

@@ -15,6 +15,8 @@ mod envelope;
 mod error;
 mod events;
 mod features;
+#[cfg(feature = "internals")]
+pub mod fuzz;
 mod gather;
 mod handler;
 mod in_flight;

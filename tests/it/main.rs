@@ -17,6 +17,7 @@ mod dpop_client;
 mod drain;
 mod features;
 mod files;
+mod fuzz;
 mod gateway;
 mod gateway_cli;
 mod gateway_questions;

@@ -137,7 +137,7 @@ struct Written {
 impl DocumentClient {
     /// Members that mean nothing here are ignored; no address in them is ever fetched. So are grants beside the one
     /// that is needed, since editors in the field list them all (VS Code: the device's).
-    pub(super) fn read(client_id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Self, BadDocument> {
+    pub(in crate::issuer) fn read(client_id: &str, headers: &HeaderMap, body: &[u8]) -> Result<Self, BadDocument> {
         if !is_json(headers) {
             return Err(BadDocument::MediaType);
         }

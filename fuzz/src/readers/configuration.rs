@@ -1,0 +1,39 @@
+//! `securemcp.toml`, as `serve` and as the commands read it.
+
+use std::{cell::RefCell, io::Seek as _, io::Write as _};
+
+use securemcp::config::{Environment, Inputs, Purpose, load};
+use tempfile::NamedTempFile;
+
+thread_local! {
+    /// Written anew for each input: a directory of its own would take a hundred times as long.
+    static FILE: RefCell<NamedTempFile> = RefCell::new(NamedTempFile::new().expect("there is room for a file"));
+}
+
+pub(super) fn read(bytes: &[u8]) {
+    FILE.with_borrow_mut(|file| {
+        let handle = file.as_file_mut();
+        handle.set_len(0).expect("the file is ours");
+        handle.rewind().expect("the file is ours");
+        handle.write_all(bytes).expect("there is room for it");
+        let folder = file.path().parent().expect("it is in a folder").to_owned();
+        for purpose in [Purpose::Serve, Purpose::Client] {
+            let inputs = Inputs {
+                config_file: Some(file.path().to_owned()),
+                environment: Environment::new(&folder, Some(folder.clone())),
+                ..Inputs::default()
+            };
+            match (load(purpose, &inputs), load(purpose, &inputs)) {
+                (Ok(_), Ok(_)) => {}
+                (Err(first), Err(second)) => {
+                    assert!(!first.problems().is_empty());
+                    let words = first.to_string();
+                    assert_eq!(words, second.to_string());
+                    let is_plain = |character: char| character == '\n' || !character.is_control();
+                    assert!(words.chars().all(is_plain), "{words:?}");
+                }
+                _ => panic!("the same configuration was good once and bad once"),
+            }
+        }
+    });
+}
