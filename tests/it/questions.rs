@@ -172,8 +172,7 @@ fn a_person_may_decline_or_cancel_or_leave() {
         let account = Account::new();
         let mut terminal = Terminal::start(account.command(&call(&talker, &[])));
         terminal.shows("cancel");
-        terminal.types("\u{3}");
-        let (code, screen) = terminal.ended();
+        let (code, screen) = terminal.interrupted();
         assert_eq!(code, Some(130), "{screen:?}");
         assert!(screen.contains("\u{1b}[?25h"), "the cursor is back: {screen:?}");
     }
@@ -231,8 +230,7 @@ fn c14_the_words_of_a_server_cannot_draw() {
             terminal.shows("cancel");
             terminal.types(ENTER);
             terminal.shows("type your code: x");
-            terminal.types("\u{3}");
-            let (code, screen) = terminal.ended();
+            let (code, screen) = terminal.interrupted();
             assert_eq!(code, Some(130), "{screen:?}");
             assert!(
                 !screen.contains("\u{1b}]") && !screen.contains('\u{202e}') && !screen.contains('\u{7}'),

@@ -7,7 +7,7 @@ use std::{
     os::unix::ffi::OsStrExt as _,
     process::{Child, Command},
     sync::{Arc, Mutex},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
+    /// Ends when nobody has the terminal open any more, and all that was written to it is on the screen.
+    reader: JoinHandle<()>,
 }
 
 impl Terminal {
@@ -37,14 +39,14 @@ impl Terminal {
         let mut reader = keyboard.try_clone().expect("a descriptor");
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shown = Arc::clone(&screen);
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut piece = [0; 4096];
             // The last reader of a terminal gets an error at its end.
             while let Ok(count @ 1..) = reader.read(&mut piece) {
                 shown.lock().expect("no panic").extend_from_slice(&piece[..count]);
             }
         });
-        Self { child, keyboard, screen }
+        Self { child, keyboard, screen, reader }
     }
 
     /// All that was shown, as the terminal got it.
@@ -69,6 +71,19 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("somebody reads");
     }
 
+    /// Presses Ctrl-C until it ends: a key that comes while the command does not read keys is the terminal's, and lost.
+    #[track_caller]
+    pub(crate) fn interrupted(mut self) -> (Option<i32>, String) {
+        let started = Instant::now();
+        while self.child.try_wait().expect("a child can be waited for").is_none() {
+            assert!(started.elapsed() < LIMIT, "it does not end: {:?}", self.screen());
+            // Nobody may read any more: then it is about to end.
+            let _ = self.keyboard.write_all(b"\x03");
+            thread::sleep(Duration::from_millis(50));
+        }
+        self.ended()
+    }
+
     /// Waits for the end; its exit code, and all that was shown.
     #[track_caller]
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
@@ -85,15 +100,12 @@ impl Terminal {
 
     /// What is shown when the reader has caught up with a command that has ended.
     fn settled(&self) -> String {
-        let mut before = self.screen();
-        loop {
-            thread::sleep(Duration::from_millis(20));
-            let now = self.screen();
-            if now == before {
-                return now;
-            }
-            before = now;
+        let started = Instant::now();
+        while !self.reader.is_finished() {
+            assert!(started.elapsed() < LIMIT, "it ended, and somebody has its terminal: {:?}", self.screen());
+            thread::sleep(Duration::from_millis(2));
         }
+        self.screen()
     }
 }
 
