@@ -66,14 +66,29 @@ fn events(text: &str) -> Vec<Event> {
         .collect()
 }
 
-/// Reads so many events.
-async fn read(answer: &mut Response, count: usize) -> Vec<Event> {
+/// Reads the first event, which says nothing but its id.
+async fn beginning(answer: &mut Response) -> String {
+    let (id, message) = read(answer, |_| true).await.remove(0);
+    assert_eq!(message, Value::Null, "{id}");
+    id
+}
+
+/// Reads until there is a message; all that there are then.
+async fn messages(answer: &mut Response) -> Vec<Event> {
+    read(answer, |(_, message)| !message.is_null()).await
+}
+
+/// Reads until there is such an event; all of them that there are then.
+async fn read(answer: &mut Response, is_wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
     let mut text = String::new();
-    while events(&text).len() < count {
+    loop {
+        let wanted: Vec<_> = events(&text).into_iter().filter(&is_wanted).collect();
+        if !wanted.is_empty() {
+            return wanted;
+        }
         let piece = answer.chunk().await.expect("in order").expect("more events");
         text.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
     }
-    events(&text)
 }
 
 /// A call that asks its caller's model in the middle: cut once before the question is read, and once before the answer.
@@ -91,12 +106,12 @@ async fn r25_a_client_that_is_cut_off_loses_nothing_and_gets_nothing_twice() {
         let call = json!({"jsonrpc": "2.0", "id": time, "method": "tools/call",
             "params": {"name": "summarize", "arguments": {"text": "a text"}}});
         let mut stream = client.post(&call).await;
-        let (beginning, _) = read(&mut stream, 1).await.remove(0);
+        let beginning = beginning(&mut stream).await;
         way.cut(true).await;
         while stream.chunk().await.is_ok_and(|piece| piece.is_some()) {}
         way.cut(false).await;
         let mut stream = client.resume(&beginning).await;
-        let asked = read(&mut stream, 1).await;
+        let asked = messages(&mut stream).await;
         assert_eq!(asked.len(), 1, "{asked:?}");
         assert_eq!(asked[0].1["method"], "sampling/createMessage");
         way.cut(true).await;
@@ -106,7 +121,7 @@ async fn r25_a_client_that_is_cut_off_loses_nothing_and_gets_nothing_twice() {
             "content": {"type": "text", "text": format!("summary {time}")}}});
         assert_eq!(client.post(&answer).await.status(), 202);
         let mut stream = client.resume(&asked[0].0).await;
-        let told = read(&mut stream, 1).await;
+        let told = messages(&mut stream).await;
         assert_eq!(told.len(), 1, "nothing twice: {told:?}");
         assert_eq!(told[0].1["result"]["structuredContent"]["summary"], format!("summary {time}"));
     }

@@ -132,7 +132,7 @@ fn bound_tokens_are_taken_with_their_key_only(desk: &Desk<'_>) {
     let token = got["access_token"].as_str().expect("a token").to_owned();
     let inspected = desk.run(&STATIC, &["token", "inspect", "--dpop", "--output", "json"]).json();
     assert_eq!((&inspected["claims"]["typ"], &inspected["accepted"]), (&json!("DPoP"), &json!(true)), "{inspected:#}");
-    let folder = desk.account.home().join(".local/state/securemcp/dpop-keys");
+    let folder = desk.account.home().join("state/securemcp/dpop-keys");
     let files = fs::read_dir(folder).expect("the keys").map(|entry| entry.expect("an entry").path());
     let names = files.filter(|path| !path.file_name().expect("a name").to_string_lossy().starts_with('.'));
     let keys: Vec<_> = names.map(|path| fs::read_to_string(path).expect("text")).collect();
