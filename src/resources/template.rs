@@ -136,7 +136,7 @@ mod tests {
     fn variables_are_read_out_of_a_uri() {
         for (template, uri, expected) in [
             ("a://b", "a://b", &[][..]),
-            ("notes://{folder}/{id}", "notes://work/7", &["folder=work", "id=7"]),
+            ("notes://{folder}/{id}", "notes://desk/7", &["folder=desk", "id=7"]),
             ("test://template/{id}/data", "test://template/123/data", &["id=123"]),
             ("file:///{+path}", "file:///a/b.txt", &["path=a/b.txt"]),
             ("x://{a}-{b}", "x://1-2-3", &["a=1", "b=2-3"]),

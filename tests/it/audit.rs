@@ -232,7 +232,7 @@ async fn a_uri_is_cut_off_where_it_is_too_long() {
         let request = guarded.server.post(&token, stateless("resources/read", json!({ "uri": uri })));
         with_mirrors(request, "resources/read", Some(uri))
     };
-    let (short, stretched) = ("notes://work/7", format!("notes://work/{}", "7".repeat(1_000)));
+    let (short, stretched) = ("notes://desk/7", format!("notes://desk/{}", "7".repeat(1_000)));
     log.hold([
         row("whole", read(short), 200, "resource_read", "uri", short),
         row("cut-off", read(&stretched), 200, "resource_read", "uri", &stretched[..512]),

@@ -43,7 +43,7 @@ mod notes {
 
         async fn read(&self, requested: &Requested<'_>, context: &CallContext) -> Result<Read, ResourceError> {
             let (folder, id) = (requested.variable("folder"), requested.variable("id"));
-            if folder != "work" {
+            if folder != "desk" {
                 return Err(ResourceError::NotFound);
             }
             Ok(Read::Text(format!("note {id} of {}", context.principal.subject)))
@@ -202,8 +202,8 @@ async fn what_another_crate_adds_is_listed_and_used() {
     assert_eq!(templates["resourceTemplates"][0]["uriTemplate"], "notes://{folder}/{id}");
     assert_eq!(templates["resourceTemplates"][0]["_meta"]["io.securemcp/scopes"], json!(["mcp:read"]));
     assert_eq!(ask("resources/list", json!({})).await["resources"], json!([]));
-    let read = ask("resources/read", json!({"uri": "notes://work/7"})).await;
-    let expected = json!([{"uri": "notes://work/7", "mimeType": "text/plain", "text": "note 7 of alice"}]);
+    let read = ask("resources/read", json!({"uri": "notes://desk/7"})).await;
+    let expected = json!([{"uri": "notes://desk/7", "mimeType": "text/plain", "text": "note 7 of alice"}]);
     assert_eq!((&read["contents"], &read["cacheScope"], &read["ttlMs"]), (&expected, &json!("private"), &json!(0)));
     let prompts = ask("prompts/list", json!({})).await;
     let arguments = json!([
@@ -225,7 +225,7 @@ async fn what_a_token_does_not_allow_is_403_with_all_scopes_and_the_twin_is_answ
     let (guarded, _) = guarded().await;
     let (weak, good) = (guarded.token(&json!({"scope": "mcp:read"})), guarded.token(&json!({})));
     let diary = json!({"uri": "diary://today"});
-    let listen = json!({"notifications": {"resourceSubscriptions": ["notes://work/7", "diary://today"]}});
+    let listen = json!({"notifications": {"resourceSubscriptions": ["notes://desk/7", "diary://today"]}});
     let complete = json!({"ref": {"type": "ref/prompt", "name": "confession"}, "argument": {"name": "a", "value": ""}});
     for (method, params, scopes) in [
         ("resources/read", diary.clone(), "mcp:read mcp:write"),
@@ -292,8 +292,8 @@ async fn h09_the_body_decides_what_is_read_and_not_the_header() {
         let answer = request.send().await.expect("an answer");
         (answer.status().as_u16(), answer.json::<Value>().await.expect("JSON")["error"]["code"].clone())
     };
-    assert_eq!(read(&weak, "notes://work/7").await, (403, json!(-32000)));
-    assert_eq!(read(&good, "notes://work/7").await, (400, json!(-32020)));
+    assert_eq!(read(&weak, "notes://desk/7").await, (403, json!(-32000)));
+    assert_eq!(read(&good, "notes://desk/7").await, (400, json!(-32020)));
     assert_eq!(read(&good, "diary://today").await, (200, Value::Null));
 }
 
@@ -342,19 +342,19 @@ async fn changes_reach_whoever_asked_for_them() {
     let (guarded, changes) = guarded().await;
     let token = guarded.token(&json!({}));
     let wanted =
-        json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": ["notes://work/7", "no://"]}});
+        json!({"notifications": {"toolsListChanged": true, "resourceSubscriptions": ["notes://desk/7", "no://"]}});
     let request = guarded.server.post(&token, stateless("subscriptions/listen", wanted));
     let mut stream = with_mirrors(request, "subscriptions/listen", None).send().await.expect("a stream");
     let acknowledged = event(&mut stream).await;
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
-    let accepted = json!({"toolsListChanged": true, "resourceSubscriptions": ["notes://work/7"]});
+    let accepted = json!({"toolsListChanged": true, "resourceSubscriptions": ["notes://desk/7"]});
     assert_eq!(acknowledged["params"]["notifications"], accepted);
     changes.prompts();
-    changes.resource("notes://work/8");
-    changes.resource("notes://work/7");
+    changes.resource("notes://desk/8");
+    changes.resource("notes://desk/7");
     let updated = event(&mut stream).await;
     assert_eq!(updated["method"], "notifications/resources/updated", "what was not asked for is not told");
-    assert_eq!(updated["params"]["uri"], "notes://work/7");
+    assert_eq!(updated["params"]["uri"], "notes://desk/7");
     changes.tools();
     assert_eq!(event(&mut stream).await["method"], "notifications/tools/list_changed");
 }

@@ -173,7 +173,7 @@ async fn read_and_given() -> Guarded {
     let guarded = Guarded::start_whole(Key::ec(), &[ON], features::all()).await;
     let token = guarded.token(&json!({}));
     for (method, params) in [
-        ("resources/read", json!({"uri": "notes://work/7"})),
+        ("resources/read", json!({"uri": "notes://desk/7"})),
         ("resources/read", json!({"uri": "nothing://"})),
         ("prompts/get", json!({"name": "review", "arguments": {"text": "x"}})),
         ("prompts/get", json!({"name": "nothing"})),
