@@ -1,8 +1,8 @@
 //! Rows of the matrix of faults that are about names and networks.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use crate::harness::{Account, Load, figure, free_port};
+use crate::harness::{Account, Load, eventually, figure, free_port};
 
 /// Keys of an issuer whose name is not to be found any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,7 +13,14 @@ async fn r29_a_name_that_is_not_found_costs_nobody_who_is_known() {
     let arguments = ["token", "get", "--resource", &resource, "--issuer", &issuer.origin(), "--scope", "mcp:read"];
     let token = home.securemcp(&arguments).done().trim_end().to_owned();
     let flags = ["--issuer", &issuer.origin(), "--resource", &resource];
-    drop(account.serve_at(port, &[], &flags));
+    let server = account.serve_at(port, &[], &flags);
+    // A copy of the keys is written behind the backs of those who are served.
+    let copies = account.home().join("state/securemcp/issuers");
+    eventually("a copy of the keys", || {
+        let names = fs::read_dir(&copies).ok()?.map(|file| file.expect("readable").file_name());
+        names.into_iter().find(|name| name.to_string_lossy().starts_with("keys-"))
+    });
+    drop(server);
     let http = securemcp::net::plain_client(&securemcp::net::Options::with_timeout(Duration::from_secs(30)));
     let http = http.expect("a client");
     // Nobody may have this name (RFC 6761 section 6.4).

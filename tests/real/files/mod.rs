@@ -31,7 +31,8 @@ fn scripts() -> Vec<String> {
 fn shellcheck_finds_nothing_in_any_script() {
     let tool = Tool::installed("files/bin/shellcheck");
     let scripts = scripts();
-    let expected = [".ci/run", "compose/keycloak/start.sh", "compose/redis/start.sh", "examples/ci.sh", "tests/run"];
+    let expected =
+        [".ci/run", "compose/keycloak/start.sh", "compose/redis/start.sh", "examples/ci.sh", "tests/fuzz", "tests/run"];
     assert_eq!(scripts, expected);
     for script in &scripts {
         tool.copy(script);
