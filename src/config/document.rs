@@ -12,6 +12,7 @@ use super::{
     problem::{Report, quoted},
     raw::{Value, Written},
 };
+use crate::said::said;
 
 /// What a file says, by the path of the key.
 pub(super) struct Document {
@@ -28,7 +29,7 @@ impl Document {
         let mut reader = Reader { text, file, report, values: BTreeMap::new() };
         for error in &errors {
             let origin = reader.origin(error.span().map_or(0, |span| span.start));
-            reader.report.problem(format!("{origin}: not TOML: {}", error.message().replace('\n', ", ")));
+            reader.report.problem(format!("{origin}: not TOML: {}", said(&error.message().replace('\n', ", "))));
         }
         if errors.is_empty() {
             reader.section("", table.get_ref());

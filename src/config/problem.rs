@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::hint::Hint;
+use crate::{hint::Hint, said::said};
 
 /// What reading the settings found.
 #[derive(Debug, Default)]
@@ -90,9 +90,7 @@ impl Hint for Invalid {
     }
 }
 
-/// A value in a message: in backticks, with control characters made visible, since a file may come from anywhere.
+/// A value in a message: in backticks, and safe to show, since a file may come from anywhere.
 pub(super) fn quoted(text: &str) -> String {
-    let text: String =
-        text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
-    format!("`{text}`")
+    format!("`{}`", said(text))
 }

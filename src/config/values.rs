@@ -8,6 +8,7 @@ use url::Url;
 use super::{Environment, IpNetwork, LogFormat, problem::quoted};
 use crate::{
     oauth::{Issuer, Resource, is_https_or_loopback},
+    said::said,
     secret::Secret,
 };
 
@@ -20,7 +21,7 @@ pub(super) fn expected(text: &str, what: &str) -> Refusal {
 
 /// A refusal by one of the vocabulary's own types.
 pub(super) fn refused(error: impl std::fmt::Display) -> Refusal {
-    format!("cannot be used: {error}")
+    format!("cannot be used: {}", said(&error.to_string()))
 }
 
 pub(super) fn text(text: &str) -> Result<String, Refusal> {

@@ -2,7 +2,10 @@
 
 use std::{cell::RefCell, io::Seek as _, io::Write as _};
 
-use securemcp::config::{Environment, Inputs, Purpose, load};
+use securemcp::{
+    config::{Environment, Inputs, Purpose, load},
+    hint::Hint as _,
+};
 use tempfile::NamedTempFile;
 
 thread_local! {
@@ -27,10 +30,13 @@ pub(super) fn read(bytes: &[u8]) {
                 (Ok(_), Ok(_)) => {}
                 (Err(first), Err(second)) => {
                     assert!(!first.problems().is_empty());
-                    let words = first.to_string();
-                    assert_eq!(words, second.to_string());
-                    let is_plain = |character: char| character == '\n' || !character.is_control();
-                    assert!(words.chars().all(is_plain), "{words:?}");
+                    assert_eq!(first.to_string(), second.to_string());
+                    // What the file says is said without what could draw on a terminal, or turn its text round.
+                    let is_plain = |character: char| !character.is_control() && character != '\u{202e}';
+                    for problem in first.problems() {
+                        let words = format!("{problem}{}", problem.hint().unwrap_or_default());
+                        assert!(words.chars().all(is_plain), "{words:?}");
+                    }
                 }
                 _ => panic!("the same configuration was good once and bad once"),
             }
