@@ -1,10 +1,11 @@
-//! The events of a session's streams, in Redis, for a client that comes back: to this replica or to another one.
+//! The events of a session's streams, for a client that comes back: in Redis to any replica, else in this process.
 //!
-//! rmcp has each event stored before it is sent, and leaves it to the store to find what a client has missed. An event's
+//! rmcp has each event stored before it is sent, and leaves it to the store to find what a client has missed. (What it keeps
+//! by itself is gone when a request is answered, so who was cut off before that would come back to nothing.) An event's
 //! id is its place: `writer.number.stream`. A writer is a session as one process has it, which numbers what it writes; a
-//! stream is the answer to one request, or `common`. Events are sealed by the session's id, which Redis does not have,
-//! together with their place: who reads Redis reads nothing of them, and what was changed there, put elsewhere or said
-//! twice is left out.
+//! stream is the answer to one request, or `common`. In Redis events are sealed by the session's id, which Redis does not
+//! have, together with their place: who reads Redis reads nothing of them, and what was changed there, put elsewhere or
+//! said twice is left out.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -20,7 +21,7 @@ use futures_util::stream;
 use rmcp::{
     model::{JsonRpcMessage, ServerJsonRpcMessage},
     transport::streamable_http_server::session::{
-        ServerSseMessage,
+        ServerSseMessage, SessionId,
         store::{EventId, EventStore, EventStoreError, EventStream},
     },
 };
@@ -30,20 +31,21 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use super::recent::Recent;
 use crate::{
     secret::{Secret, sha256_base64url},
     store::{Redis, RedisError, Sealer},
 };
 
 /// What is kept of one session, in bytes as Redis has them: the newest. A larger event is sent, and not kept.
-const MAX_BYTES: usize = 256 * 1024;
+pub(super) const MAX_BYTES: usize = 256 * 1024;
 /// How long events are kept after the last one.
-const KEPT_FOR: Duration = Duration::from_mins(5);
+pub(super) const KEPT_FOR: Duration = Duration::from_mins(5);
 /// How often a stream that goes on looks for what another replica has written.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// After so long without an event a stream that was gone on with ends; the client comes again if it wants to.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
-/// How many streams of one session are gone on with at a time: each asks Redis for all that is kept, once a second.
+/// How many streams of one session are gone on with at a time: each asks for all that is kept, once a second.
 const MAX_REPLAYS: usize = 8;
 /// The stream of what answers no request.
 const COMMON: &str = "common";
@@ -54,14 +56,24 @@ const APPEND: &str = "local kept = (redis.call('GET', KEYS[1]) or '') .. ARGV[1]
     while #kept - from >= tonumber(ARGV[2]) do from = string.find(kept, '\\n', from, true) + 1 end \
     redis.call('SET', KEYS[1], string.sub(kept, from), 'PX', ARGV[3]) return 0";
 
+/// Where the events of all sessions are kept.
+#[derive(Clone, Debug)]
+pub(super) enum Keeper {
+    /// For every replica.
+    Redis(Arc<Redis>),
+    /// For this process.
+    Memory(Arc<Recent>),
+}
+
 /// The events of one session.
 #[derive(Clone, Debug)]
 pub(super) struct Events(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    redis: Arc<Redis>,
-    key: String,
+    keeper: Keeper,
+    session: SessionId,
+    /// For those in Redis.
     sealer: Sealer,
     writer: String,
     /// Of the last event.
@@ -117,11 +129,11 @@ pub(super) fn key(session: &str) -> String {
 
 impl Events {
     /// Of this session, written by this process.
-    pub(super) fn of(session: &str, redis: Arc<Redis>) -> Self {
+    pub(super) fn of(session: &SessionId, keeper: Keeper) -> Self {
         Self(Arc::new(Inner {
-            redis,
-            key: key(session),
-            sealer: Sealer::new(&Secret::new(session), "the events of a session"),
+            keeper,
+            session: session.clone(),
+            sealer: Sealer::new(&Secret::new(&**session), "the events of a session"),
             writer: Secret::random().expose()[..11].to_owned(),
             number: AtomicU64::new(0),
             written: Notify::new(),
@@ -145,28 +157,39 @@ impl Inner {
         Place { writer: self.writer.clone(), number, stream: stream.to_owned() }
     }
 
-    async fn append(&self, place: &str, message: &ServerJsonRpcMessage) -> Result<(), RedisError> {
-        let bytes = serde_json::to_vec(message).expect("a message is JSON");
-        let line = format!("{place} {}", self.sealer.seal(place, &bytes));
-        if line.len() < MAX_BYTES {
-            let milliseconds = KEPT_FOR.as_millis().to_string();
-            let arguments = [line, MAX_BYTES.to_string(), milliseconds];
-            self.redis.eval::<u64>(APPEND, &[&self.key], &arguments[..]).await?;
+    async fn append(&self, place: String, message: &ServerJsonRpcMessage) -> Result<(), RedisError> {
+        let json = serde_json::to_string(message).expect("a message is JSON");
+        match &self.keeper {
+            Keeper::Redis(redis) => {
+                let line = format!("{place} {}", self.sealer.seal(&place, json.as_bytes()));
+                if line.len() < MAX_BYTES {
+                    let milliseconds = KEPT_FOR.as_millis().to_string();
+                    let arguments = [line, MAX_BYTES.to_string(), milliseconds];
+                    redis.eval::<u64>(APPEND, &[&key(&self.session)], &arguments[..]).await?;
+                }
+            }
+            Keeper::Memory(recent) => recent.append(&self.session, place, json, Instant::now()),
         }
         Ok(())
     }
 
-    /// Everything that is kept: places, and what was sealed for them.
-    async fn lines(&self) -> Result<Vec<(String, String)>, RedisError> {
-        let kept = self.redis.get(&self.key).await?.unwrap_or_default();
+    /// Everything that is kept: places, and what was kept for them.
+    async fn lines(&self) -> Result<Vec<(String, Arc<str>)>, RedisError> {
+        let redis = match &self.keeper {
+            Keeper::Redis(redis) => redis,
+            Keeper::Memory(recent) => return Ok(recent.lines(&self.session)),
+        };
+        let kept = redis.get(&key(&self.session)).await?.unwrap_or_default();
         let kept = String::from_utf8_lossy(&kept);
         let lines = kept.lines().filter_map(|line| line.split_once(' '));
-        Ok(lines.map(|(place, sealed)| (place.to_owned(), sealed.to_owned())).collect())
+        Ok(lines.map(|(place, sealed)| (place.to_owned(), sealed.into())).collect())
     }
 
-    fn open(&self, place: &str, sealed: &str) -> Option<ServerJsonRpcMessage> {
-        let opened = self.sealer.open(place, sealed.as_bytes())?;
-        serde_json::from_slice(&opened).ok()
+    fn open(&self, place: &str, kept: &str) -> Option<ServerJsonRpcMessage> {
+        match &self.keeper {
+            Keeper::Redis(_) => serde_json::from_slice(&self.sealer.open(place, kept.as_bytes())?).ok(),
+            Keeper::Memory(_) => serde_json::from_str(kept).ok(),
+        }
     }
 }
 
@@ -181,7 +204,7 @@ impl EventStore for Events {
         inner.number.fetch_add(1, Ordering::Relaxed);
         let place = inner.place(stream).to_string();
         // A stream lives on without Redis; what is sent meanwhile cannot be had again.
-        if let Err(error) = inner.append(&place, message).await {
+        if let Err(error) = inner.append(place.clone(), message).await {
             debug!(%error, "an event is not kept");
         }
         inner.written.notify_waiters();
@@ -276,7 +299,7 @@ impl Replay {
                 continue;
             }
             let Some(message) = events.open(id, sealed) else {
-                warn!("an event in Redis is damaged, and left out");
+                warn!("an event that was kept is damaged, and left out");
                 continue;
             };
             self.is_over = place.ends_with(&message);

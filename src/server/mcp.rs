@@ -17,7 +17,7 @@ use super::{
     body::read_json,
     envelope::{Envelope, Target},
     error::{INVALID_REQUEST, METHOD_NOT_FOUND, REFUSED, Refusal},
-    events,
+    events::is_event_id,
     gather::gathered,
     handler::LetGo,
     in_flight::{held_until_sent, holding},
@@ -208,7 +208,7 @@ async fn without_body(app: &App, mut parts: Parts, principal: &Arc<Principal>) -
         Err(refusal) => return refusal.with_id(None),
     };
     if let Some(id) = parts.headers.get(LAST_EVENT_ID)
-        && !is_event_id(app, id)
+        && !id.to_str().is_ok_and(is_event_id)
     {
         return Refusal::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, "Last-Event-ID is not one of this server")
             .with_id(None);
@@ -302,16 +302,6 @@ fn check_method(app: &App, headers: &HeaderMap, envelope: &Envelope<'_>) -> Resu
 /// No `Accept` or `*/*` accepts everything (RFC 9110 section 12.5.1); probes of real clients send that.
 fn accepts_anything(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).is_none_or(|value| value.as_bytes().trim_ascii() == b"*/*")
-}
-
-/// Ours, where events are in Redis; else rmcp's: `index` or `index/request`.
-fn is_event_id(app: &App, value: &HeaderValue) -> bool {
-    let is_number = |text: &str| !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
-    value.to_str().is_ok_and(|text| match text.split_once('/') {
-        _ if app.redis.is_some() => events::is_event_id(text),
-        Some((index, request)) => is_number(index) && is_number(request),
-        None => is_number(text),
-    })
 }
 
 fn method_not_allowed() -> Response<Body> {

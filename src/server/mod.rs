@@ -31,6 +31,7 @@ mod metrics;
 mod names;
 mod openapi;
 mod rates;
+mod recent;
 mod reload;
 mod request_id;
 mod rest;

@@ -21,7 +21,10 @@ use rmcp::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::events::Events;
+use super::{
+    events::{Events, Keeper},
+    recent::Recent,
+};
 use crate::{auth::Principal, config::Limits, secret::Secret, store::Redis, telemetry::metrics::Metrics};
 
 /// How long a client may take before it goes on with a stream that broke.
@@ -55,7 +58,7 @@ pub(super) struct Sessions {
     /// One manager for each, since a store of events does not learn from rmcp which session they are of.
     inner: Mutex<HashMap<SessionId, Arc<One>>>,
     idle: Duration,
-    redis: Option<Arc<Redis>>,
+    events: Keeper,
     owners: Arc<Mutex<Owners>>,
 }
 
@@ -63,8 +66,7 @@ pub(super) struct Sessions {
 #[derive(Debug)]
 struct One {
     manager: LocalSessionManager,
-    /// Where its events are kept for other replicas.
-    events: Option<Events>,
+    events: Events,
 }
 
 #[derive(Debug)]
@@ -114,7 +116,8 @@ impl Sessions {
             total: 0,
             asking: HashSet::new(),
         };
-        Self { inner: Mutex::default(), idle, redis, owners: Arc::new(Mutex::new(owners)) }
+        let events = redis.map_or_else(|| Keeper::Memory(Arc::new(Recent::default())), Keeper::Redis);
+        Self { inner: Mutex::default(), idle, events, owners: Arc::new(Mutex::new(owners)) }
     }
 
     /// Bounds the sessions that begin from now on. How long an idle one lives was decided when the first began.
@@ -258,6 +261,10 @@ impl SessionManager for Sessions {
     async fn close_session(&self, id: &SessionId) -> Result<(), Self::Error> {
         lock(&self.owners).close(id);
         let one = lock(&self.inner).remove(id);
+        // What is in Redis is for other replicas, too.
+        if let Keeper::Memory(recent) = &self.events {
+            recent.end(id);
+        }
         match one {
             Some(one) => one.manager.close_session(id).await,
             None => Ok(()),
@@ -265,12 +272,9 @@ impl SessionManager for Sessions {
     }
 
     async fn restore_session(&self, id: SessionId) -> Result<RestoreOutcome<Self::Transport>, Self::Error> {
-        let events = self.redis.clone().map(|redis| Events::of(&id, redis));
-        let mut manager = LocalSessionManager::default();
+        let events = Events::of(&id, self.events.clone());
+        let mut manager = LocalSessionManager::default().with_event_store(Arc::new(events.clone()));
         manager.session_config.keep_alive = Some(self.idle);
-        if let Some(events) = &events {
-            manager = manager.with_event_store(Arc::new(events.clone()));
-        }
         let one = Arc::new(One { manager, events });
         if lock(&self.inner).contains_key(&id) {
             return Ok(RestoreOutcome::AlreadyPresent);
@@ -302,11 +306,8 @@ impl SessionManager for Sessions {
         let live = one.manager.create_standalone_stream(id).await?;
         // Where it begins: rmcp's own word for that means nothing elsewhere. Asked after it began, so that nothing is
         // between the two.
-        let beginning = match &one.events {
-            Some(events) => Some(ServerSseMessage::priming(events.end().await, RETRY)),
-            None => None,
-        };
-        Ok(Box::pin(stream::iter(beginning).chain(live)) as EventStream)
+        let beginning = ServerSseMessage::priming(one.events.end().await, RETRY);
+        Ok(Box::pin(stream::iter([beginning]).chain(live)) as EventStream)
     }
 
     async fn resume(

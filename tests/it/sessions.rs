@@ -180,11 +180,11 @@ async fn s07_s08_event_ids_open_no_stream_of_others() {
     let guarded = Guarded::start().await;
     let (alice, bob) = (guarded.token(&json!({})), guarded.token(&json!({"sub": "bob"})));
     let id = guarded.begin(&alice).await;
-    let stolen = [("mcp-session-id", id.as_str()), ("last-event-id", "0")];
+    let stolen = [("mcp-session-id", id.as_str()), ("last-event-id", "a.0.common")];
     assert_eq!(guarded.without_body(Method::GET, Some(&bob), &stolen).await.status(), 404);
     assert_eq!(guarded.without_body(Method::GET, Some(&alice), &stolen).await.status(), 200, "the twin");
     let long = "1".repeat(1000);
-    for garbage in ["x", "-1", "1/x", "1/2/3", "0; DROP", "*", long.as_str()] {
+    for garbage in ["x", "-1", "0", "0/0", "1/2/3", "0; DROP", "*", long.as_str()] {
         let headers = [("mcp-session-id", id.as_str()), ("last-event-id", garbage)];
         assert_eq!(guarded.without_body(Method::GET, Some(&alice), &headers).await.status(), 400, "{garbage}");
     }

@@ -1,5 +1,5 @@
-//! A stream that broke goes on at another replica: each event once, in order, for its owner only (facts R13, R25, S07,
-//! S08, S16).
+//! A stream that broke goes on, with Redis at another replica too: each event once, in order, for its owner only (facts
+//! R13, R25, S07, S08, S16).
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,6 +12,7 @@ use crate::{
     harness::{
         redis::FakeRedis,
         replicas::{Replicas, ended},
+        server::Guarded,
     },
     sessions::Waits,
 };
@@ -257,4 +258,55 @@ async fn without_redis_a_stream_lives_on() {
     let answer = replicas.without_body(1, Method::DELETE, &alice, &session).send().await.expect("an answer");
     assert_eq!(answer.status(), 204);
     ended(listening.bytes()).await;
+}
+
+#[tokio::test]
+async fn one_process_keeps_what_a_client_missed_after_the_answer_was_sent() {
+    let gate = Arc::new(Semaphore::new(0));
+    let guarded = Guarded::with_tools(Tools::builtin().with(Waits(Arc::clone(&gate)))).await;
+    let alice = guarded.token(&json!({}));
+    let session = guarded.begin(&alice).await;
+    let call = async |id: u64| {
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": {"name": "waits", "arguments": {}}});
+        guarded.in_session(&alice, &session, message.to_string()).await
+    };
+    let resume = async |session: &str, last: &str| {
+        let request = guarded.server.request(Method::GET, "/mcp").bearer_auth(&alice).header("last-event-id", last);
+        let request = request.header("accept", "text/event-stream").header("mcp-session-id", session);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer
+    };
+    let rest = async |last: &str| {
+        let text = tokio::time::timeout(Duration::from_secs(20), resume(&session, last).await.text()).await;
+        events(&text.expect("it ends").expect("in order"))
+    };
+    // Neither was read further when the answers came, and the second one's connection is still open.
+    let (cut, mut open) = (call(7).await, call(8).await);
+    let cut = first(cut).await;
+    let piece = open.chunk().await.expect("in order").expect("an event");
+    let still_open = events(std::str::from_utf8(&piece).expect("UTF-8")).remove(0);
+    gate.add_permits(2);
+    for (beginning, id) in [(&cut, 7), (&still_open, 8)] {
+        // The first time the answer may have yet to come; the second time it has been sent.
+        for _ in 0..2 {
+            let told = rest(&beginning.id).await;
+            assert_eq!(told.iter().map(|event| &event.message["id"]).collect::<Vec<_>>(), [&json!(id)]);
+            assert_eq!(rest(&told[0].id).await, [], "nothing twice");
+        }
+    }
+    drop(open);
+    // In another session of hers there is nothing of it, and what has ended is gone.
+    let other = guarded.begin(&alice).await;
+    let mut elsewhere = resume(&other, &cut.id).await;
+    for id in [&other, &session] {
+        let request = guarded.server.request(Method::DELETE, "/mcp").bearer_auth(&alice).header("mcp-session-id", id);
+        assert_eq!(request.send().await.expect("an answer").status(), 204);
+    }
+    let mut told = String::new();
+    while let Some(piece) = elsewhere.chunk().await.expect("in order") {
+        told.push_str(std::str::from_utf8(&piece).expect("UTF-8"));
+    }
+    assert_eq!(events(&told), []);
 }
