@@ -15,6 +15,7 @@ mod docs;
 mod dpop;
 mod dpop_client;
 mod drain;
+mod faults;
 mod features;
 mod files;
 mod fuzz;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     crash::{files, text},
+    faults::figure,
     harness::{
         cli::Account,
         process::{Serve, free_port},
@@ -190,4 +191,5 @@ async fn r15_a_server_killed_between_write_and_answer_loses_and_doubles_nothing(
         story.gate.open();
     }
     assert_eq!(story.revoked.len(), ROUNDS / 2);
+    figure(&format!("R15, killed {ROUNDS} times between write and answer: 0 lost, 0 twice, 0 torn files"));
 }
