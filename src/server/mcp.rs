@@ -167,7 +167,7 @@ async fn admit(
         parts.extensions.insert(ids);
     }
     // By the body, never by the headers that mirror it.
-    authn::authorize(app, &parts, &needed(app, &envelope.target), principal)?;
+    authn::authorize(app, &parts, &needed(app, &envelope.target, principal), principal)?;
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
@@ -181,17 +181,29 @@ async fn admit(
 }
 
 /// What the message wants to use and there is. What there is not is for the handler to answer: -32602, never a challenge.
-fn needed<'a>(app: &App, target: &'a Target<'_>) -> Vec<Needed<'a>> {
-    let of = |kind, name: &'a str| Some(Needed { kind, name, scopes: app.features.scopes_of(kind, name)? });
+fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) -> Vec<Needed<'a>> {
+    let of =
+        |kind, name: &'a str| Some(Needed { kind, name: name.into(), scopes: app.features.scopes_of(kind, name)? });
     match target {
         Target::None => Vec::new(),
         Target::Tool(name) => of(Kind::Tool, name).into_iter().collect(),
         Target::Prompt(name) => of(Kind::Prompt, name).into_iter().collect(),
         Target::Resources(uris) => uris.iter().filter_map(|uri| of(Kind::Resource, uri)).collect(),
+        // What its tool needs; a task of somebody else is none.
+        Target::Task(id) => {
+            let task = app.tasks.find(id, principal).into_iter();
+            task.filter_map(|task| {
+                let scopes = app.features.scopes_of(Kind::Tool, task.tool())?;
+                Some(Needed { kind: Kind::Tool, name: task.tool().to_owned().into(), scopes })
+            })
+            .collect()
+        }
         // The very one that answers, and not another that its text would fit.
         Target::Template(uri) => {
             let template = app.features.resources.find_template(uri).into_iter();
-            template.map(|found| Needed { kind: Kind::Resource, name: uri, scopes: found.scopes.clone() }).collect()
+            template
+                .map(|found| Needed { kind: Kind::Resource, name: uri.as_ref().into(), scopes: found.scopes.clone() })
+                .collect()
         }
     }
 }

@@ -17,8 +17,8 @@ const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.j
 /// Every scenario has it: each message that was sent fits the schema of the revision.
 const SCHEMA: &str = "wire-schema-valid";
 
-/// Scenarios of extensions that the example does not offer.
-const NOT_OFFERED: &str = "tasks-";
+/// The scenario that the suite itself skips: it is yet to be written there.
+const UNWRITTEN: &str = "server-tasks-status-notifications";
 
 /// All that a revision requires, and what is run besides and never scored, on the example with every feature.
 #[test]
@@ -35,7 +35,7 @@ fn everything_of_2025_11_25() {
 #[test]
 fn everything_of_2026_07_28() {
     let checks = whole("2026-07-28");
-    assert!(checks.len() >= 40, "{:?}", checks.keys());
+    assert!(checks.len() >= 49, "{:?}", checks.keys());
     let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
     for id in [
         "sep-2575-server-rejects-undeclared-capability",
@@ -43,6 +43,9 @@ fn everything_of_2026_07_28() {
         "sep-2549-resources-read-caching-hints",
         "sep-2322-reject-tampered-state",
         "sep-2322-non-tool-complete",
+        "sep-2663-tasks-get-status-completed",
+        "tasks-mrtr-partial-fulfillment",
+        "sep-2663-mrtr-synchronous-before-task-creation",
     ] {
         assert!(ids.contains(id), "{id}: {ids:?}");
     }
@@ -66,7 +69,7 @@ fn whole(revision: &str) -> BTreeMap<String, Vec<Value>> {
         let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
         let checks = fs::read(folder.join("checks.json")).expect("the suite writes checks.json");
         let checks: Vec<Value> = serde_json::from_slice(&checks).expect("checks.json is a list");
-        if !name.contains(NOT_OFFERED) {
+        if !name.starts_with(UNWRITTEN) {
             all.insert(name, checks);
         }
     }
