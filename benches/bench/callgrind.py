@@ -7,25 +7,28 @@ at once, as in a load, and the next eight when all have their answer.
 import re
 import socket
 
+from . import requests
 from .processes import stop
 
 CONNECTIONS = 8
 FEW, MANY = 30, 230
 
 
-def instructions(bench, name):
+def instructions(bench, name, in_session=False):
     """Instructions of this contender for a request."""
-    counts = [total(bench, name, turns) for turns in (FEW, MANY)]
+    counts = [total(bench, name, turns, in_session) for turns in (FEW, MANY)]
     return (counts[1] - counts[0]) / ((MANY - FEW) * CONNECTIONS)
 
 
-def total(bench, name, turns):
+def total(bench, name, turns, in_session):
     out = bench.machine.folder / f"callgrind-{turns}.out"
     server = bench.contenders.start(name, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}"])
     connections = [socket.create_connection(("127.0.0.1", server.port), timeout=60) for _ in range(CONNECTIONS)]
-    message = server.request.on_the_wire(bench.issuer.token(), server.port)
+    token = bench.issuer.token()
+    request = requests.session(server.port, token, 2 * CONNECTIONS) if in_session else server.request
+    messages = [request.on_the_wire(token, server.port, turn=turn) for turn in range(CONNECTIONS)]
     for _ in range(turns):
-        for connection in connections:
+        for connection, message in zip(connections, messages):
             connection.sendall(message)
         for connection in connections:
             read_answer(connection)

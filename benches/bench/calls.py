@@ -103,6 +103,8 @@ class Calls:
         goals.add("MCP, p99 with 32 connections, ms", "3", spread([one["p99"] for one in by_name[OURS].rounds]))
         if instructions:
             goals.add("MCP, instructions beside rmcp", "1.15", number(instructions[OURS] / instructions[BARE]))
+            session = instructions[f"{OURS}, in a session"] / instructions[f"{BARE}, in a session"]
+            goals.add("MCP in a session, instructions beside rmcp", "1.15", number(session))
             goals.add("MCP, instructions beside the handler by hand", "", number(instructions[OURS] / instructions[BY_HAND]))
             rest = instructions[OURS_REST] / instructions[BY_HAND_REST]
             goals.add("REST, instructions beside the handler by hand", "1.3", number(rest))

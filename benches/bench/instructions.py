@@ -15,4 +15,8 @@ class Instructions:
             counted = callgrind.instructions(self.bench, name)
             self.bench.instructions[name] = counted
             table.row(name, f"{counted:,.0f}")
+        for name in [BARE, OURS]:
+            counted = callgrind.instructions(self.bench, name, in_session=True)
+            self.bench.instructions[f"{name}, in a session"] = counted
+            table.row(f"{name}, in a session of 2025-11-25", f"{counted:,.0f}")
         self.bench.show(table)

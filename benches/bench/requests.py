@@ -30,9 +30,9 @@ class Request:
         finally:
             connection.close()
 
-    def on_the_wire(self, token, port, method="POST"):
-        """The bytes of a request with the first body, for a connection that stays open."""
-        body = json.dumps(self.bodies[0]) if self.bodies else ""
+    def on_the_wire(self, token, port, method="POST", turn=0):
+        """The bytes of a request with the body whose turn it is, for a connection that stays open."""
+        body = json.dumps(self.bodies[turn % len(self.bodies)]) if self.bodies else ""
         own = self.headers | {"authorization": f"Bearer {token}", "host": f"127.0.0.1:{port}"}
         head = "".join(f"{name}: {value}\r\n" for name, value in own.items())
         return f"{method} {self.path} HTTP/1.1\r\n{head}content-length: {len(body)}\r\n\r\n{body}".encode()

@@ -20,68 +20,95 @@ const SCHEMA: &str = "wire-schema-valid";
 /// The scenario that the suite itself skips: it is yet to be written there.
 const UNWRITTEN: &str = "server-tasks-status-notifications";
 
-/// All that a revision requires, and what is run besides and never scored, on the example with every feature.
+/// A server that the suite is run on, and what it takes to be let in.
+pub(crate) struct Subject<'a> {
+    /// Its MCP endpoint, on this machine.
+    pub(crate) url: &'a str,
+    pub(crate) token: &'a str,
+    /// Its certificate, if it has one.
+    pub(crate) ca: Option<&'a Path>,
+}
+
 #[test]
 fn everything_of_2025_11_25() {
-    let checks = whole("2025-11-25");
-    assert!(checks.len() >= 33, "{:?}", checks.keys());
-    let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
-    for id in ["server-sse-disconnect-resume", "tools-call-sampling", "tools-call-elicitation", "resources-subscribe"] {
-        assert!(ids.contains(id), "{id}: {ids:?}");
-    }
-    assert!(count(&checks, "SUCCESS") >= 84, "{}", count(&checks, "SUCCESS"));
+    on_the_example(|subject| subject.passes_2025_11_25());
 }
 
 #[test]
 fn everything_of_2026_07_28() {
-    let checks = whole("2026-07-28");
-    assert!(checks.len() >= 49, "{:?}", checks.keys());
-    let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
-    for id in [
-        "sep-2575-server-rejects-undeclared-capability",
-        "sep-2575-server-tags-subscription-id",
-        "sep-2549-resources-read-caching-hints",
-        "sep-2322-reject-tampered-state",
-        "sep-2322-non-tool-complete",
-        "sep-2663-tasks-get-status-completed",
-        "tasks-mrtr-partial-fulfillment",
-        "sep-2663-mrtr-synchronous-before-task-creation",
-    ] {
-        assert!(ids.contains(id), "{id}: {ids:?}");
-    }
-    assert!(count(&checks, "SUCCESS") >= 152, "{}", count(&checks, "SUCCESS"));
+    on_the_example(|subject| subject.passes_2026_07_28());
 }
 
-/// Runs every scenario of a revision; gives the checks of each, of which none may have failed, warned, or been left out.
-fn whole(revision: &str) -> BTreeMap<String, Vec<Value>> {
+/// The example with every feature, in one process that keeps everything in memory.
+fn on_the_example(run: impl FnOnce(&Subject<'_>)) {
     let account = Account::new();
     let server = account.serve_example();
     assert_eq!(status_of(server.port, "/mcp"), Some(401), "authentication is on");
     let token = account.token_for(&server.url(), "mcp:read mcp:write");
-    let foreign = Foreign::new();
-    let port = free_port();
-    let _proxy = foreign.proxy(port, server.port, &token);
-    let url = format!("http://127.0.0.1:{port}/mcp");
-    let ended = foreign.run(SUITE, &["server", "--url", &url, "--requirements", revision, "-o", "results"], "");
-    let mut all = BTreeMap::new();
-    for folder in fs::read_dir(foreign.home().join("results")).expect("the suite writes results") {
-        let folder = folder.expect("readable").path();
-        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        let checks = fs::read(folder.join("checks.json")).expect("the suite writes checks.json");
-        let checks: Vec<Value> = serde_json::from_slice(&checks).expect("checks.json is a list");
-        if !name.starts_with(UNWRITTEN) {
-            all.insert(name, checks);
+    run(&Subject { url: &server.url(), token: &token, ca: None });
+}
+
+/// All that a revision requires, and what is run besides and never scored.
+impl Subject<'_> {
+    pub(crate) fn passes_2025_11_25(&self) {
+        let checks = self.whole("2025-11-25");
+        assert!(checks.len() >= 33, "{:?}", checks.keys());
+        let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
+        for id in
+            ["server-sse-disconnect-resume", "tools-call-sampling", "tools-call-elicitation", "resources-subscribe"]
+        {
+            assert!(ids.contains(id), "{id}: {ids:?}");
         }
+        assert!(count(&checks, "SUCCESS") >= 84, "{}", count(&checks, "SUCCESS"));
     }
-    for (scenario, checks) in &all {
-        let passed = checks.iter().filter(|check| check["status"] == "SUCCESS" && check["id"] != SCHEMA).count();
-        assert!(passed > 0, "{scenario} checked nothing: {checks:#?}");
-        let is_good = |check: &&Value| ["SUCCESS", "INFO"].contains(&check["status"].as_str().unwrap_or_default());
-        let bad: Vec<_> = checks.iter().filter(|check| !is_good(check)).collect();
-        assert!(bad.is_empty(), "{scenario}: {bad:#?}");
+
+    pub(crate) fn passes_2026_07_28(&self) {
+        let checks = self.whole("2026-07-28");
+        assert!(checks.len() >= 49, "{:?}", checks.keys());
+        let ids: BTreeSet<_> = checks.values().flatten().filter_map(|check| check["id"].as_str()).collect();
+        for id in [
+            "sep-2575-server-rejects-undeclared-capability",
+            "sep-2575-server-tags-subscription-id",
+            "sep-2549-resources-read-caching-hints",
+            "sep-2322-reject-tampered-state",
+            "sep-2322-non-tool-complete",
+            "sep-2663-tasks-get-status-completed",
+            "tasks-mrtr-partial-fulfillment",
+            "sep-2663-mrtr-synchronous-before-task-creation",
+        ] {
+            assert!(ids.contains(id), "{id}: {ids:?}");
+        }
+        assert!(count(&checks, "SUCCESS") >= 152, "{}", count(&checks, "SUCCESS"));
     }
-    ended.done();
-    all
+
+    /// Runs every scenario of a revision; gives the checks of each, of which none may have failed, warned, or been left
+    /// out.
+    fn whole(&self, revision: &str) -> BTreeMap<String, Vec<Value>> {
+        let foreign = Foreign::new();
+        let port = free_port();
+        let _proxy = foreign.proxy(port, self.url, self.token, self.ca);
+        let url = format!("http://127.0.0.1:{port}/mcp");
+        let ended = foreign.run(SUITE, &["server", "--url", &url, "--requirements", revision, "-o", "results"], "");
+        let mut all = BTreeMap::new();
+        for folder in fs::read_dir(foreign.home().join("results")).expect("the suite writes results") {
+            let folder = folder.expect("readable").path();
+            let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+            let checks = fs::read(folder.join("checks.json")).expect("the suite writes checks.json");
+            let checks: Vec<Value> = serde_json::from_slice(&checks).expect("checks.json is a list");
+            if !name.starts_with(UNWRITTEN) {
+                all.insert(name, checks);
+            }
+        }
+        for (scenario, checks) in &all {
+            let passed = checks.iter().filter(|check| check["status"] == "SUCCESS" && check["id"] != SCHEMA).count();
+            assert!(passed > 0, "{scenario} checked nothing: {checks:#?}");
+            let is_good = |check: &&Value| ["SUCCESS", "INFO"].contains(&check["status"].as_str().unwrap_or_default());
+            let bad: Vec<_> = checks.iter().filter(|check| !is_good(check)).collect();
+            assert!(bad.is_empty(), "{scenario}: {bad:#?}");
+        }
+        ended.done();
+        all
+    }
 }
 
 fn count(checks: &BTreeMap<String, Vec<Value>>, status: &str) -> usize {
@@ -129,7 +156,7 @@ fn passes(scenario: &str, revision: &str, ids: &[&str]) {
     let token = account.token(&server.url());
     let foreign = Foreign::new();
     let port = free_port();
-    let _proxy = foreign.proxy(port, server.port, &token);
+    let _proxy = foreign.proxy(port, &server.url(), &token, None);
 
     let url = format!("http://127.0.0.1:{port}/mcp");
     let arguments = ["server", "--url", &url, "--scenario", scenario, "--spec-version", revision, "-o", "results"];

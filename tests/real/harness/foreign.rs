@@ -60,10 +60,13 @@ impl Foreign {
         Service::start(command, self.home.path(), port).said("listening")
     }
 
-    /// Starts the token-adding proxy on `port` before the server on `target`.
-    pub(crate) fn proxy(&self, port: u16, target: u16, token: &str) -> Service {
-        let mut command = self.command("proxy.mjs", &[&port.to_string(), &target.to_string()]);
+    /// Starts the token-adding proxy on `port` before the server at `url`, whose certificate is trusted by `ca`.
+    pub(crate) fn proxy(&self, port: u16, url: &str, token: &str, ca: Option<&Path>) -> Service {
+        let mut command = self.command("proxy.mjs", &[&port.to_string(), url]);
         command.env("TEST_TOKEN", token);
+        if let Some(ca) = ca {
+            command.env("NODE_EXTRA_CA_CERTS", ca);
+        }
         Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200)
     }
 

@@ -1,15 +1,18 @@
 // A loopback reverse proxy that adds a bearer token, for clients that cannot send one. Everything else passes unchanged.
 //
-// usage: proxy.mjs PORT TARGET_PORT     (the token is in TEST_TOKEN)
-import { createServer, request } from "node:http";
+// usage: proxy.mjs PORT URL     (the token is in TEST_TOKEN; every target is on this machine, whatever its name)
+import { createServer, request as plain } from "node:http";
+import { request as secured } from "node:https";
 
-const [port, target] = process.argv.slice(2).map(Number);
+const port = Number(process.argv[2]);
+const target = new URL(process.argv[3]);
+const request = target.protocol === "https:" ? secured : plain;
 
-// The product takes a loopback name only with its own port, and the client knows only the proxy's. So the port is
-// exchanged where the client named the proxy itself; any other Host or Origin, a rebound name above all, is the product's
-// to judge and reaches it as it came.
+// The product takes its own names only, and the client knows only the proxy's. So they are exchanged where the client
+// named the proxy itself; any other Host or Origin, a rebound name above all, is the product's to judge and reaches it as
+// it came.
 const OWN = new RegExp(`^(http://)?(127\\.0\\.0\\.1|localhost|\\[::1\\]):${port}$`, "i");
-const toTarget = (value) => value?.replace(OWN, `$1$2:${target}`);
+const toTarget = (value) => value?.replace(OWN, (_, scheme) => scheme ? target.origin : target.host);
 
 createServer((incoming, outgoing) => {
     const { host, origin, ...headers } = incoming.headers;
@@ -17,7 +20,8 @@ createServer((incoming, outgoing) => {
     if (origin !== undefined) headers.origin = toTarget(origin);
     headers.authorization = `Bearer ${process.env.TEST_TOKEN}`;
     const { method, url: path } = incoming;
-    const passed = request({ host: "127.0.0.1", port: target, method, path, headers, setHost: false });
+    const to = { host: "127.0.0.1", port: target.port, servername: target.hostname };
+    const passed = request({ ...to, method, path, headers, setHost: false });
     passed.on("response", (response) => {
         outgoing.writeHead(response.statusCode, response.headers);
         outgoing.flushHeaders();
