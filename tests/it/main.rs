@@ -51,6 +51,7 @@ mod scripting;
 mod secrets;
 mod sessions;
 mod streams;
+mod tasks;
 mod terminal;
 mod tls;
 mod tokens;

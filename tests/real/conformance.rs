@@ -78,7 +78,7 @@ impl Subject<'_> {
         ] {
             assert!(ids.contains(id), "{id}: {ids:?}");
         }
-        assert!(count(&checks, "SUCCESS") >= 152, "{}", count(&checks, "SUCCESS"));
+        assert!(count(&checks, "SUCCESS") >= 196, "{}", count(&checks, "SUCCESS"));
     }
 
     /// Runs every scenario of a revision; gives the checks of each, of which none may have failed, warned, or been left
