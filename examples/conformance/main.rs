@@ -11,6 +11,7 @@ mod asking;
 mod content;
 mod prompts;
 mod resources;
+mod tasks;
 mod telling;
 
 use std::error::Error;
@@ -86,7 +87,14 @@ fn features() -> Features {
         .with(asking::TamperedState)
         .with(asking::Several)
         .with(asking::Rounds)
-        .with(asking::Capabilities);
+        .with(asking::Capabilities)
+        .with(tasks::Greet)
+        .with(tasks::SlowCompute)
+        .with(tasks::FailingJob)
+        .with(tasks::ProtocolErrorJob)
+        .with(tasks::ConfirmDelete)
+        .with(tasks::MultiInput)
+        .with(tasks::AskingFirst);
     let resources = Resources::default()
         .with(resources::StaticText)
         .with(resources::StaticBinary)

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ask, Level, NoAsk, NoTell, Progress, Tell};
+use super::{Ask, BeginTask, Level, NoAsk, NoTell, Progress, TaskError, Tell};
 use crate::{auth::Principal, clock::SharedClock, telemetry::metrics::Metrics};
 
 /// What a call knows about itself.
@@ -21,6 +21,8 @@ pub struct CallContext {
     pub ask: Arc<dyn Ask>,
     /// Whom to tell how the call goes.
     pub tell: Arc<dyn Tell>,
+    /// Makes a task of the call, for a caller that knows tasks.
+    pub(crate) task: Option<Arc<dyn BeginTask>>,
     /// The time.
     pub clock: SharedClock,
     /// Where the call is counted.
@@ -35,8 +37,23 @@ impl CallContext {
             cancel: CancellationToken::new(),
             ask: Arc::new(NoAsk),
             tell: NoTell::shared(),
+            task: None,
             clock,
             metrics: Metrics::default(),
+        }
+    }
+
+    /// Answers the caller with a task, if it knows tasks; the call goes on, and the caller asks for its result later.
+    ///
+    /// Do first what is quick, and what the caller should hear at once: wrong arguments, and questions to it. From here
+    /// on, a question is part of the task: it waits for its answer, and the call is not run again.
+    ///
+    /// # Errors
+    /// [`TaskError`]: there are too many tasks, or nobody could keep this one.
+    pub async fn begin_task(&self) -> Result<(), TaskError> {
+        match &self.task {
+            Some(task) => task.begin().await,
+            None => Ok(()),
         }
     }
 

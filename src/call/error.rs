@@ -30,6 +30,9 @@ pub enum CallError {
     /// A question to the caller has no answer, or not yet: [`AskError::Pending`] is no failure.
     #[error(transparent)]
     Ask(AskError),
+    /// The caller does not know tasks, and this is only done as one.
+    #[error("this is only done as a task, and the caller does not know tasks (MCP `io.modelcontextprotocol/tasks`)")]
+    TaskRequired,
     /// The work could not be done.
     #[error("{0}")]
     Failed(String),

@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod registry;
 pub(crate) mod rules;
 pub(crate) mod schema;
+mod task;
 mod tell;
 
 use std::pin::Pin;
@@ -19,6 +20,7 @@ use std::pin::Pin;
 pub(crate) use self::{
     ask::is_answer,
     changes::{Change, Receiver},
+    task::BeginTask,
 };
 pub use self::{
     ask::{Ask, AskError, Capability, NoAsk, Question, SampleRequest},
@@ -27,6 +29,7 @@ pub use self::{
     context::CallContext,
     error::{CallError, Violation},
     rules::Kind,
+    task::{TaskError, TaskSupport},
     tell::{Level, NoTell, Progress, Tell},
 };
 

@@ -2,7 +2,7 @@
 //!
 //! The token is that of RFC 6750 section 2.1, the header and nothing else, or with a proof that of RFC 9449 section 7.1.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
@@ -136,7 +136,7 @@ fn record_denied(denied: &Denied, address: Address) {
 pub(super) struct Needed<'a> {
     pub(super) kind: Kind,
     /// The tool's or prompt's name, the resource's URI.
-    pub(super) name: &'a str,
+    pub(super) name: Cow<'a, str>,
     pub(super) scopes: Scopes,
 }
 

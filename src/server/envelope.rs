@@ -49,6 +49,8 @@ pub(super) enum Target<'a> {
     Prompt(Cow<'a, str>),
     /// `resources/read` and subscriptions.
     Resources(Vec<Cow<'a, str>>),
+    /// `tasks/get`, `tasks/update` and `tasks/cancel`, by the id of the task.
+    Task(Cow<'a, str>),
     /// Completion for a template, by the template's own text.
     Template(Cow<'a, str>),
 }
@@ -75,6 +77,9 @@ struct RawParams<'a> {
     name: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     uri: Option<&'a RawValue>,
+    /// Of `tasks/get` and its like.
+    #[serde(borrow, default, rename = "taskId", deserialize_with = "present")]
+    task_id: Option<&'a RawValue>,
     /// Of `completion/complete`.
     #[serde(borrow, default, rename = "ref", deserialize_with = "present")]
     reference: Option<&'a RawValue>,
@@ -152,6 +157,10 @@ impl<'a> Target<'a> {
             },
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => match params.uri {
                 Some(uri) => Self::Resources(vec![checked_uri(named("uri", uri)?)?]),
+                None => Self::None,
+            },
+            "tasks/get" | "tasks/update" | "tasks/cancel" => match params.task_id {
+                Some(id) => Self::Task(named("taskId", id)?),
                 None => Self::None,
             },
             "completion/complete" => match params.reference.map(|raw| serde_json::from_str(raw.get())) {

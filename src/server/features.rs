@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{PromptsCapability, ResourcesCapability, ServerCapabilities, ToolsCapability};
+use rmcp::model::{PromptsCapability, ResourcesCapability, ServerCapabilities, TASKS_EXTENSION_ID, ToolsCapability};
 
 use crate::{
-    call::{Changes, JsonObject, Kind},
+    call::{Changes, JsonObject, Kind, TaskSupport},
     oauth::Scopes,
     prompts::Prompts,
     resources::Resources,
@@ -79,6 +79,9 @@ impl Features {
             capabilities.prompts = Some(prompts);
         }
         capabilities.completions = self.completes().then(JsonObject::new);
+        if self.has_tasks() {
+            capabilities.extensions.get_or_insert_default().insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
+        }
         capabilities.logging = self.logs().then(JsonObject::new);
         capabilities
     }
@@ -95,9 +98,14 @@ impl Features {
             "prompts/list" | "prompts/get" => self.has_prompts(),
             "completion/complete" => self.completes(),
             "logging/setLevel" => !is_stateless && self.logs(),
+            "tasks/get" | "tasks/update" | "tasks/cancel" => self.has_tasks(),
             "subscriptions/listen" => is_stateless && self.changes.is_some(),
             _ => false,
         }
+    }
+
+    fn has_tasks(&self) -> bool {
+        self.tools.list().iter().any(|tool| tool.task != TaskSupport::Never)
     }
 
     fn has_resources(&self) -> bool {

@@ -9,6 +9,7 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Body as _;
 use serde_json::value::RawValue;
 
 use super::{
@@ -89,7 +90,7 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
             let mut parts = parts;
             parts.extensions.insert(let_go.clone());
             let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
-            holding(gathered(until(let_go, response)).await, asking)
+            holding(until(let_go, gathered(response).await), asking)
         }
         Admitted::Begins(reservation) => begin(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
         Admitted::Plainly(session) => {
@@ -130,8 +131,11 @@ fn listening(app: &Arc<App>, mut response: Response<Body>, principal: &Arc<Princ
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
 }
 
-/// The stream of an answer ends when its call lets go of it.
+/// The stream of an answer ends when its call lets go of it; an answer that is whole has nobody to wait for.
 fn until(LetGo(let_go): LetGo, response: Response<Body>) -> Response<Body> {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(let_go.cancelled_owned())))
 }
 
@@ -167,7 +171,7 @@ async fn admit(
         parts.extensions.insert(ids);
     }
     // By the body, never by the headers that mirror it.
-    authn::authorize(app, &parts, &needed(app, &envelope.target), principal)?;
+    authn::authorize(app, &parts, &needed(app, &envelope.target, principal), principal)?;
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
@@ -181,17 +185,29 @@ async fn admit(
 }
 
 /// What the message wants to use and there is. What there is not is for the handler to answer: -32602, never a challenge.
-fn needed<'a>(app: &App, target: &'a Target<'_>) -> Vec<Needed<'a>> {
-    let of = |kind, name: &'a str| Some(Needed { kind, name, scopes: app.features.scopes_of(kind, name)? });
+fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) -> Vec<Needed<'a>> {
+    let of =
+        |kind, name: &'a str| Some(Needed { kind, name: name.into(), scopes: app.features.scopes_of(kind, name)? });
     match target {
         Target::None => Vec::new(),
         Target::Tool(name) => of(Kind::Tool, name).into_iter().collect(),
         Target::Prompt(name) => of(Kind::Prompt, name).into_iter().collect(),
         Target::Resources(uris) => uris.iter().filter_map(|uri| of(Kind::Resource, uri)).collect(),
+        // What its tool needs; a task of somebody else is none.
+        Target::Task(id) => {
+            let task = app.tasks.find(id, principal).into_iter();
+            task.filter_map(|task| {
+                let scopes = app.features.scopes_of(Kind::Tool, task.tool())?;
+                Some(Needed { kind: Kind::Tool, name: task.tool().to_owned().into(), scopes })
+            })
+            .collect()
+        }
         // The very one that answers, and not another that its text would fit.
         Target::Template(uri) => {
             let template = app.features.resources.find_template(uri).into_iter();
-            template.map(|found| Needed { kind: Kind::Resource, name: uri, scopes: found.scopes.clone() }).collect()
+            template
+                .map(|found| Needed { kind: Kind::Resource, name: uri.as_ref().into(), scopes: found.scopes.clone() })
+                .collect()
         }
     }
 }

@@ -41,6 +41,7 @@ mod session;
 mod sessions;
 mod shared_rates;
 mod shared_sessions;
+mod tasks;
 mod tls;
 mod trust;
 
@@ -74,6 +75,7 @@ use self::{
     reload::Running,
     sessions::Sessions,
     shared_sessions::{Notes, SharedSessions},
+    tasks::Tasks,
     tls::Tls,
     trust::Trust,
 };
@@ -123,6 +125,7 @@ struct Lasting {
     upstream: Option<Arc<gateway::Status>>,
     handler: Handler,
     sessions: Arc<Sessions>,
+    tasks: Tasks,
     /// What replicas share, if they do.
     redis: Option<Arc<Redis>>,
     shared_sessions: Option<Arc<SharedSessions>>,
@@ -159,6 +162,7 @@ struct App {
     /// Of the guarded server, if there is one.
     upstream: Option<Arc<gateway::Status>>,
     sessions: Arc<Sessions>,
+    tasks: Tasks,
     redis: Option<Arc<Redis>>,
     shared_sessions: Option<Arc<SharedSessions>>,
     mcp: StreamableHttpService<Handler, Sessions>,
@@ -265,17 +269,28 @@ impl Server {
         let trust = Trust::open(config, &names, scopes, &state, Arc::clone(&clock), redis.as_ref(), metrics.clone())?;
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
+        let (streams, in_flight) = (CancellationToken::new(), InFlight::default());
+        let tasks = Tasks::new(Arc::clone(&clock), in_flight.clone(), streams.clone());
+        let handler = Handler::new(
+            features.clone(),
+            upstream.clone(),
+            show_locked,
+            tasks.clone(),
+            Arc::clone(&clock),
+            metrics.clone(),
+        );
         let lasting = Lasting {
             address,
             resource: names.resource().clone(),
             state,
-            handler: Handler::new(features.clone(), upstream.clone(), show_locked, Arc::clone(&clock), metrics.clone()),
+            handler,
             clock,
             features,
             feature_scopes,
             show_locked,
             upstream,
             sessions: Arc::new(Sessions::new(config.limits.clone(), metrics.clone(), redis.clone())),
+            tasks,
             shared_sessions: redis
                 .clone()
                 .map(|redis| Arc::new(SharedSessions::new(redis, config.limits.session_idle))),
@@ -284,8 +299,8 @@ impl Server {
             metrics,
             trust,
             proofs,
-            streams: CancellationToken::new(),
-            in_flight: InFlight::default(),
+            streams,
+            in_flight,
             draining: Arc::default(),
         };
         let running = Arc::new(Running::new(lasting, tls, config.clone()));
@@ -463,6 +478,7 @@ impl Lasting {
             show_locked: self.show_locked,
             upstream: self.upstream.clone(),
             sessions: Arc::clone(&self.sessions),
+            tasks: self.tasks.clone(),
             redis: self.redis.clone(),
             shared_sessions: self.shared_sessions.clone(),
             mcp,

@@ -98,7 +98,7 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response<Body>, 
     context.metrics = app.metrics.clone();
     let arguments = match app.tools.find(name) {
         Some(definition) => {
-            let needed = Needed { kind: Kind::Tool, name, scopes: definition.scopes.clone() };
+            let needed = Needed { kind: Kind::Tool, name: name.into(), scopes: definition.scopes.clone() };
             authn::authorize(app, parts, &[needed], &principal)?;
             arguments(&read_json(&parts.headers, body, app.max_body_bytes).await?)?
         }
@@ -145,6 +145,11 @@ fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
         // Looked at before the call: `authorize` has said it with a challenge.
         CallError::MissingScope { .. } => StatusCode::FORBIDDEN,
         CallError::InvalidArguments(violations) => return Refusal::unfit_arguments(violations),
+        CallError::TaskRequired => {
+            let mcp = app.names.resource();
+            let message = format!("{message}; over REST there are none, so call `{tool}` over MCP at `{mcp}`");
+            return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message);
+        }
         CallError::Ask(_) => {
             let mcp = app.names.resource();
             let message = format!(

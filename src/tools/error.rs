@@ -1,6 +1,6 @@
 //! What a tool itself says went wrong.
 
-use crate::call::{AskError, CallError, Violation};
+use crate::call::{AskError, CallError, TaskError, Violation};
 
 /// What a tool itself says went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,12 @@ impl ToolError {
     /// An argument that fits the schema and is still not usable.
     pub fn argument(argument: &'static str, message: impl Into<String>) -> Self {
         Self::InvalidArgument { argument, message: message.into() }
+    }
+}
+
+impl From<TaskError> for ToolError {
+    fn from(error: TaskError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

@@ -9,6 +9,8 @@ mod registry;
 #[cfg(test)]
 mod trial;
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -18,8 +20,10 @@ pub use self::{
     output::{Content, ToolOutput},
     registry::{Annotations, Definition, Output, Tools},
 };
-use crate::call::schema;
-pub use crate::call::{Ask, AskError, BoxFuture, CallContext, CallError, JsonObject, NoAsk, SampleRequest, Violation};
+pub use crate::call::{
+    Ask, AskError, BoxFuture, CallContext, CallError, JsonObject, NoAsk, SampleRequest, TaskSupport, Violation,
+};
+use crate::call::{rules, schema};
 
 /// The tools that every server has: a line names the file and the type in it.
 macro_rules! builtin {
@@ -70,6 +74,10 @@ pub trait Tool: Send + Sync + 'static {
     const OPEN_WORLD: bool = true;
     /// Whether it uses [`CallContext::ask`]: only then there is somebody to ask, and 5 minutes instead of 30 seconds.
     const ASKS: bool = false;
+    /// Whether it uses [`CallContext::begin_task`]: only then a call can become a task.
+    const TASK: TaskSupport = TaskSupport::Never;
+    /// How long a call may take, as a task or not.
+    const TIMEOUT: Duration = rules::timeout(Self::ASKS);
     /// Whether it uses [`CallContext::log`]: a server that has such tools says that it logs.
     const LOGS: bool = false;
     /// The member of `Output` that a person wants to read: it becomes the text beside the structured result. `None`: the

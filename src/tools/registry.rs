@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Tool, ToolError, ToolOutput as _};
 use crate::{
     call::{
-        BoxFuture, CallContext, CallError, JsonObject, Kind,
+        BoxFuture, CallContext, CallError, JsonObject, Kind, TaskSupport,
         registry::{Item, Registry},
         rules::{self, Call, is_name},
         schema,
@@ -38,6 +38,8 @@ pub struct Definition {
     pub annotations: Annotations,
     /// Whether it asks its caller.
     pub asks: bool,
+    /// Whether a call of it may become a task.
+    pub task: TaskSupport,
     /// Whether it sends its caller log messages.
     pub logs: bool,
     /// The member of the result that a person reads; `None`: all of it.
@@ -65,6 +67,7 @@ impl Definition {
             scopes,
             annotations,
             asks,
+            task: TaskSupport::Never,
             logs: false,
             shows: None,
             upstream: Some(Arc::new(tool)),
@@ -200,11 +203,12 @@ impl Tools {
                 open_world: T::OPEN_WORLD,
             },
             asks: T::ASKS,
+            task: T::TASK,
             logs: T::LOGS,
             shows: T::SHOWS,
             upstream: None,
         };
-        let timeout = rules::timeout(T::ASKS);
+        let timeout = T::TIMEOUT;
         let (definition, tool, upstream) = (Arc::new(definition), Box::new(tool), Arc::from(""));
         self.0.add(Entry { definition, arguments, timeout, tool, upstream });
         self
@@ -224,6 +228,11 @@ impl Tools {
     /// The tool of this name.
     pub fn find(&self, name: &str) -> Option<Arc<Definition>> {
         self.0.get(name).map(|entry| Arc::clone(&entry.definition))
+    }
+
+    /// How long a call of this tool may take.
+    pub(crate) fn timeout(&self, name: &str) -> Option<Duration> {
+        self.0.get(name).map(|entry| entry.timeout)
     }
 
     /// Every scope that some tool needs at the moment.
@@ -249,6 +258,9 @@ impl Tools {
 
 impl Entry {
     async fn run(&self, arguments: Value, context: &CallContext) -> Result<Output, CallError> {
+        if self.definition.task == TaskSupport::Required && context.task.is_none() {
+            return Err(CallError::TaskRequired);
+        }
         schema::check(&self.arguments, &arguments).map_err(CallError::InvalidArguments)?;
         Ok(self.tool.call(arguments, context).await?)
     }

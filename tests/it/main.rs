@@ -52,6 +52,7 @@ mod scripting;
 mod secrets;
 mod sessions;
 mod streams;
+mod tasks;
 mod terminal;
 mod tls;
 mod tokens;

@@ -7,6 +7,7 @@ mod listen;
 mod prompts;
 mod resources;
 mod round;
+mod tasks;
 mod tell;
 mod tools;
 
@@ -17,11 +18,12 @@ use futures_util::FutureExt as _;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CustomRequest, CustomResult,
-        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        RequestStateCodec, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+        CustomRequest, CustomResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
+        Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, RequestStateCodec, ServerConfig,
+        SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -32,6 +34,7 @@ use self::{connection::Connection, tell::level_of};
 use super::{
     features::Features,
     listing::{Listing, excuse},
+    tasks::Tasks,
 };
 use crate::{
     auth::Principal,
@@ -56,6 +59,7 @@ struct Shared {
     features: Features,
     upstream: Option<Arc<Status>>,
     listing: Listing,
+    tasks: Tasks,
     state_codec: RequestStateCodec,
     clock: SharedClock,
     metrics: Metrics,
@@ -73,6 +77,7 @@ impl Handler {
         features: Features,
         upstream: Option<Arc<Status>>,
         show_locked: bool,
+        tasks: Tasks,
         clock: SharedClock,
         metrics: Metrics,
     ) -> Self {
@@ -81,7 +86,7 @@ impl Handler {
         let key = crate::secret::Secret::random();
         let state_codec =
             RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        let shared = Shared { features, upstream, listing, state_codec, clock, metrics };
+        let shared = Shared { features, upstream, listing, tasks, state_codec, clock, metrics };
         Self { shared: Arc::new(shared), connection: Arc::default() }
     }
 
@@ -172,6 +177,33 @@ impl ServerHandler for Handler {
     ) -> impl Future<Output = Result<CompleteResult, ErrorData>> + Send {
         let ids = ids(&context);
         guarded(ids, self.completed(request, context))
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        Ok(GetTaskResult::new(self.task(&request.task_id, &context)?.detailed()))
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let task = self.task(&request.task_id, &context)?;
+        task.answer(request.input_responses, self.shared.tasks.now());
+        Ok(())
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.task(&request.task_id, &context)?.cancel();
+        Ok(())
     }
 
     async fn set_level(

@@ -92,9 +92,13 @@ impl Handler {
 impl Round {
     /// -32021 if a request of 2026-07-28 needs what its client does not say that it can do.
     pub(super) fn missing_capability(&self, error: &CallError) -> Option<ErrorData> {
-        let CallError::Ask(AskError::Unsupported(capability)) = error else { return None };
+        let needed = match error {
+            CallError::Ask(AskError::Unsupported(capability)) => with(*capability),
+            CallError::TaskRequired => ClientCapabilities::builder().enable_tasks().build(),
+            _ => return None,
+        };
         self.is_stateless.then(|| {
-            let mut missing = ErrorData::missing_required_client_capability(with(*capability));
+            let mut missing = ErrorData::missing_required_client_capability(needed);
             missing.message = error.to_string().into();
             missing
         })

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
-    call::{CallError, Kind},
+    call::{CallError, Kind, TaskSupport},
     tools::Output,
 };
 
@@ -26,9 +26,8 @@ impl Handler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let tools = &self.shared.features.tools;
         let arguments = request.arguments.unwrap_or_default();
-        let definition = tools.find(&request.name);
+        let definition = self.shared.features.tools.find(&request.name);
         let asked = Asked {
             kind: Kind::Tool,
             name: &request.name,
@@ -37,12 +36,31 @@ impl Handler {
             state: request.request_state.as_deref(),
             responses: request.input_responses,
         };
+        let knows_tasks = context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks());
         let round = self.begin(context, asked)?;
-        let result = tools.call(&request.name, arguments, &round.call).await;
-        if let Some(questions) = self.questions(&round, &result) {
-            return Ok(questions.into());
+        match definition {
+            Some(definition) if knows_tasks && definition.task != TaskSupport::Never => {
+                self.call_as_task(definition, arguments, round).await
+            }
+            definition => {
+                let shows = definition.and_then(|definition| definition.shows);
+                self.called(&request.name, shows, arguments, &round).await
+            }
         }
-        self.ended(&round, definition.and_then(|definition| definition.shows), result)
+    }
+
+    pub(super) async fn called(
+        &self,
+        name: &str,
+        shows: Option<&str>,
+        arguments: JsonObject,
+        round: &Round,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let result = self.shared.features.tools.call(name, arguments, &round.call).await;
+        match self.questions(round, &result) {
+            Some(questions) => Ok(questions.into()),
+            None => self.ended(round, shows, result),
+        }
     }
 
     /// Runs a tool for a stateless request that has nobody to ask and nobody to tell.

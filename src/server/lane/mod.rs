@@ -23,7 +23,10 @@ use super::{
     envelope::{Envelope, Target},
     handler::{Handler, unless_it_panics},
 };
-use crate::{auth::Principal, tools::Tools};
+use crate::{
+    auth::Principal,
+    tools::{TaskSupport, Tools},
+};
 
 /// The revision whose requests are stateless.
 const REVISION: &str = "2026-07-28";
@@ -38,7 +41,7 @@ const MIRRORED: &str = "x-mcp-header";
 /// Answers calls of simple tools.
 pub(super) struct Lane {
     handler: Handler,
-    /// The tools of our own that ask nothing and have no mirrored argument, and what each shows of its result.
+    /// The tools of our own that ask nothing, become no tasks and have no mirrored argument, and what each shows of its result.
     tools: HashMap<Cow<'static, str>, Option<&'static str>>,
 }
 
@@ -81,7 +84,9 @@ impl Lane {
     pub(super) fn new(handler: Handler, tools: &Tools) -> Self {
         let tools = tools.list();
         let own = tools.iter().filter(|tool| tool.upstream.is_none());
-        let simple = own.filter(|tool| !tool.asks && !tool.input_schema.values().any(is_mirrored));
+        let simple = own.filter(|tool| {
+            !tool.asks && tool.task == TaskSupport::Never && !tool.input_schema.values().any(is_mirrored)
+        });
         let tools = simple.map(|tool| (tool.name.clone(), tool.shows)).collect();
         Self { handler, tools }
     }

@@ -10,7 +10,10 @@ use rmcp::transport::streamable_http_server::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{super::features::Features, *};
+use super::{
+    super::{features::Features, in_flight::InFlight, tasks::Tasks},
+    *,
+};
 use crate::{
     clock::TestClock,
     telemetry::metrics::Metrics,
@@ -197,7 +200,8 @@ impl Both {
         let puppet = Puppet::default();
         let features = Features::from(Tools::builtin().with(puppet.clone()).with(Curious).with(Regional));
         let clock = TestClock::at(1_800_000_000);
-        let handler = Handler::new(features.clone(), None, true, clock, Metrics::default());
+        let tasks = Tasks::new(clock.clone(), InFlight::default(), CancellationToken::new());
+        let handler = Handler::new(features.clone(), None, true, tasks, clock, Metrics::default());
         let settings = StreamableHttpServerConfig::default().disable_allowed_hosts().with_json_response(true);
         let for_rmcp = handler.clone();
         let rmcp = StreamableHttpService::new(move || Ok(for_rmcp.clone()), Arc::default(), settings);
