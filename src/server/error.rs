@@ -15,6 +15,7 @@ use crate::{
     issuer,
     jose::dpop,
     oauth::{Challenge, ErrorCode, ErrorResponse, Scheme, Scopes},
+    store::RedisError,
     tools::Violation,
 };
 
@@ -164,6 +165,14 @@ impl Refusal {
     /// 503: Redis, which has the sessions, does not answer.
     pub(super) fn sessions_unavailable() -> Self {
         let message = "sessions are not available at the moment; keep this one and try again";
+        let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, message);
+        Self { retry_after_seconds: Some(1), ..refusal }
+    }
+
+    /// 503: Redis, which has the tasks of other replicas, does not answer.
+    pub(super) fn tasks_unavailable(error: &RedisError) -> Self {
+        tracing::debug!(%error, "a task is not available");
+        let message = "tasks are not available at the moment; keep this one and try again";
         let refusal = Self::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, message);
         Self { retry_after_seconds: Some(1), ..refusal }
     }

@@ -171,7 +171,7 @@ async fn admit(
         parts.extensions.insert(ids);
     }
     // By the body, never by the headers that mirror it.
-    authn::authorize(app, &parts, &needed(app, &envelope.target, principal), principal)?;
+    authn::authorize(app, &parts, &needed(app, &envelope.target, principal).await?, principal)?;
     if accepts_anything(&parts.headers) {
         parts.headers.insert(header::ACCEPT, ACCEPT_BOTH);
     }
@@ -185,22 +185,21 @@ async fn admit(
 }
 
 /// What the message wants to use and there is. What there is not is for the handler to answer: -32602, never a challenge.
-fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) -> Vec<Needed<'a>> {
+async fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) -> Result<Vec<Needed<'a>>, Refusal> {
     let of =
         |kind, name: &'a str| Some(Needed { kind, name: name.into(), scopes: app.features.scopes_of(kind, name)? });
-    match target {
+    Ok(match target {
         Target::None => Vec::new(),
         Target::Tool(name) => of(Kind::Tool, name).into_iter().collect(),
         Target::Prompt(name) => of(Kind::Prompt, name).into_iter().collect(),
         Target::Resources(uris) => uris.iter().filter_map(|uri| of(Kind::Resource, uri)).collect(),
         // What its tool needs; a task of somebody else is none.
         Target::Task(id) => {
-            let task = app.tasks.find(id, principal).into_iter();
-            task.filter_map(|task| {
-                let scopes = app.features.scopes_of(Kind::Tool, task.tool())?;
-                Some(Needed { kind: Kind::Tool, name: task.tool().to_owned().into(), scopes })
-            })
-            .collect()
+            let task = app.tasks.find(id, principal).await.map_err(|error| Refusal::tasks_unavailable(&error))?;
+            let tool = task.map(|task| task.tool());
+            let scopes = tool.as_deref().and_then(|tool| app.features.scopes_of(Kind::Tool, tool));
+            let needed = tool.zip(scopes).map(|(tool, scopes)| Needed { kind: Kind::Tool, name: tool.into(), scopes });
+            needed.into_iter().collect()
         }
         // The very one that answers, and not another that its text would fit.
         Target::Template(uri) => {
@@ -209,7 +208,7 @@ fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) -> Vec<N
                 .map(|found| Needed { kind: Kind::Resource, name: uri.as_ref().into(), scopes: found.scopes.clone() })
                 .collect()
         }
-    }
+    })
 }
 
 fn ask(app: &App, session: &str, id: &RawValue) -> Result<Asking, Refusal> {

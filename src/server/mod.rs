@@ -96,6 +96,8 @@ pub use check::check;
 pub use features::Features;
 pub use reload::{Reloaded, Reloader};
 
+/// How long what is cut off at the end of a drain may take to say so.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long one fetch of metadata or keys may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -270,7 +272,7 @@ impl Server {
         let show_locked = config.upstream.as_ref().is_none_or(|upstream| upstream.show_locked);
         let upstream = gateway.as_ref().map(Gateway::status);
         let (streams, in_flight) = (CancellationToken::new(), InFlight::default());
-        let tasks = Tasks::new(Arc::clone(&clock), in_flight.clone(), streams.clone());
+        let tasks = Tasks::new(Arc::clone(&clock), in_flight.clone(), streams.clone(), redis.clone());
         let handler = Handler::new(
             features.clone(),
             upstream.clone(),
@@ -369,13 +371,16 @@ impl Server {
         let lasting = &self.running.lasting;
         let trust = tokio::spawn(lasting.trust.upkeep());
         let redis = lasting.redis.clone().zip(lasting.shared_sessions.clone()).map(|(redis, shared)| {
-            let sessions = Arc::clone(&lasting.sessions);
+            let (sessions, tasks) = (Arc::clone(&lasting.sessions), lasting.tasks.clone());
             let rates = shared_rates::run(Arc::clone(&redis), Arc::clone(&lasting.limiter), Arc::clone(&lasting.clock));
             tokio::spawn(async move {
                 let connected = Notify::new();
                 let hear = |heard: Heard<'_>| match heard {
                     Heard::Connected => connected.notify_one(),
-                    Heard::Announced(id) => shared_sessions::close(&sessions, id),
+                    Heard::Announced(text) => {
+                        tasks.announced(text);
+                        shared_sessions::close(&sessions, text);
+                    }
                 };
                 tokio::join!(redis.run(hear), rates, shared.follow(&sessions, &connected))
             })
@@ -410,6 +415,8 @@ impl Server {
         }
         stop_accepting.cancel();
         lasting.streams.cancel();
+        // Tasks that were cut off tell other replicas so.
+        let _ = tokio::time::timeout(LAST_WORDS, lasting.in_flight.none()).await;
         trust.abort();
         if let Some(redis) = redis {
             redis.abort();

@@ -248,6 +248,11 @@ impl Redis {
         self.eval::<u64>(REMOVE_AND_ANNOUNCE, keys, &[self.channel().as_str(), text]).await.map(drop)
     }
 
+    /// Tells the replicas, those that are connected.
+    pub async fn announce(&self, text: &str) -> Result<(), RedisError> {
+        self.ask::<u64>(cmd("PUBLISH").arg(self.channel()).arg(text)).await.map(drop)
+    }
+
     /// Runs a script over these keys with these arguments.
     pub async fn eval<T: FromRedisValue>(
         &self,

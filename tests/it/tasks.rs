@@ -17,6 +17,8 @@ use tokio::sync::Semaphore;
 
 use crate::harness::{
     keys::Key,
+    redis::{FakeRedis, Mood},
+    replicas::Replicas,
     server::{Guarded, NOW, merged, stateless, with_mirrors},
 };
 
@@ -277,9 +279,9 @@ async fn what_is_kept_of_an_owners_results_has_a_bound() {
     let working = Working::start().await;
     let (alice, bob) = (working.guarded.token(&json!({})), working.guarded.token(&json!({"sub": "bob"})));
     working.slow.done.add_permits(100);
-    let large = json!({"what": "x".repeat(1024), "times": 6 * 1024});
-    let kept = async |token: &str| {
-        let id = working.begin(token, "slow", large.clone()).await;
+    let kept = async |token: &str, mebibytes: usize| {
+        let order = json!({"what": "x".repeat(1024), "times": mebibytes * 1024});
+        let id = working.begin(token, "slow", order).await;
         for _ in 0..1000 {
             let task = working.get(token, &id).await;
             if task["status"] != "working" {
@@ -289,14 +291,14 @@ async fn what_is_kept_of_an_owners_results_has_a_bound() {
         }
         panic!("the task does not end");
     };
-    for _ in 0..2 {
-        assert_eq!(kept(&alice).await["status"], "completed");
+    for _ in 0..5 {
+        assert_eq!(kept(&alice, 3).await["status"], "completed");
     }
-    let third = kept(&alice).await;
-    assert_eq!(third["status"], "failed", "the third of 6 MiB");
-    let message = "there is no room to keep the result of this task";
-    assert_eq!(third["error"], json!({"code": -32603, "message": message}));
-    assert_eq!(kept(&bob).await["status"], "completed");
+    let failed = |message: &str| json!({"code": -32603, "message": message});
+    let no_room = failed("there is no room to keep the result of this task");
+    assert_eq!(kept(&alice, 3).await["error"], no_room, "the sixth of 3 MiB");
+    assert_eq!(kept(&bob, 3).await["status"], "completed");
+    assert_eq!(kept(&bob, 4).await["error"], failed("the result of this task is too large to be kept"));
 }
 
 #[tokio::test]
@@ -343,4 +345,124 @@ async fn a_server_that_stops_waits_for_its_tasks() {
     stopping.await.expect("it stops in order");
     assert_eq!(slow.ended.load(Ordering::SeqCst), 1);
     assert_eq!(slow.done.available_permits(), 0, "it was done and not given up");
+}
+
+/// Two replicas with these tools, on one Redis.
+struct Pair {
+    replicas: Replicas,
+    slow: Slow,
+}
+
+impl Pair {
+    async fn on(redis: &FakeRedis) -> Self {
+        let slow = Slow::default();
+        let tools = || Tools::default().with(slow.clone()).with(Asking);
+        Self { replicas: Replicas::serving(&redis.url(), &[], tools).await, slow }
+    }
+
+    async fn asked(&self, replica: usize, token: &str, method: &str, params: Value) -> (u16, Value) {
+        let name = params["name"].as_str().or(params["taskId"].as_str()).map(str::to_owned);
+        let mut body: Value = serde_json::from_str(&stateless(method, params)).expect("JSON");
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = knowing();
+        let request = with_mirrors(self.replicas.post(replica, token, &body), method, name.as_deref());
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+    }
+
+    async fn begin(&self, token: &str, tool: &str, arguments: Value) -> String {
+        let (status, body) = self.asked(0, token, "tools/call", json!({"name": tool, "arguments": arguments})).await;
+        assert_eq!((status, &body["result"]["resultType"]), (200, &json!("task")), "{body}");
+        body["result"]["taskId"].as_str().expect("an id").to_owned()
+    }
+
+    /// The task as this replica tells of it, once it is so.
+    async fn until(&self, replica: usize, token: &str, id: &str, status: &str) -> Value {
+        for _ in 0..1000 {
+            let (code, mut body) = self.asked(replica, token, "tasks/get", json!({ "taskId": id })).await;
+            assert_eq!(code, 200, "{body}");
+            if body["result"]["status"] == status {
+                return body["result"].take();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the task did not become `{status}` at replica {replica}");
+    }
+}
+
+#[tokio::test]
+async fn another_replica_tells_of_a_task_and_has_it_hear_its_owner_and_nobody_else() {
+    let redis = FakeRedis::start();
+    let pair = Pair::on(&redis).await;
+    let (alice, bob) = (pair.replicas.token_of("alice"), pair.replicas.token_of("bob"));
+    let id = pair.begin(&alice, "asking", json!({})).await;
+    let task = pair.until(1, &alice, &id, "input_required").await;
+    assert_eq!(task["inputRequests"]["sure"]["method"], "elicitation/create", "{task}");
+    let sure = json!({"sure": {"action": "accept", "content": {"sure": true}}});
+    let other_client = pair.replicas.token_with(&pair.replicas.key, "k1", &json!({"client_id": "other"}));
+    for thief in [&bob, &other_client] {
+        for (method, params) in [
+            ("tasks/get", json!({ "taskId": id })),
+            ("tasks/update", json!({"taskId": id, "inputResponses": sure})),
+            ("tasks/cancel", json!({ "taskId": id })),
+        ] {
+            let (_, body) = pair.asked(1, thief, method, params).await;
+            assert_eq!(body["error"]["message"], "there is no such task", "{method}: {body}");
+        }
+    }
+    assert_eq!(pair.until(0, &alice, &id, "input_required").await["status"], "input_required");
+    let (status, body) = pair.asked(1, &alice, "tasks/update", json!({"taskId": id, "inputResponses": sure})).await;
+    assert_eq!((status, &body["result"]["resultType"]), (200, &json!("complete")), "{body}");
+    // What was answered is open no more, at once and everywhere.
+    for replica in [0, 1] {
+        let (_, body) = pair.asked(replica, &alice, "tasks/get", json!({ "taskId": id })).await;
+        assert_eq!(body["result"]["inputRequests"], Value::Null, "{body}");
+    }
+    let task = pair.until(1, &alice, &id, "completed").await;
+    assert_eq!(task["result"]["content"][0]["text"], "sure: true", "{task}");
+    let slow = pair.begin(&alice, "slow", json!({"what": "soup"})).await;
+    let weak = pair.replicas.token_with(&pair.replicas.key, "k1", &json!({"scope": "mcp:read"}));
+    assert_eq!(pair.asked(1, &weak, "tasks/cancel", json!({ "taskId": slow })).await.0, 403);
+    assert_eq!(pair.asked(1, &alice, "tasks/cancel", json!({ "taskId": slow })).await.0, 200);
+    pair.until(1, &alice, &slow, "cancelled").await;
+    assert_eq!(pair.slow.ended.load(Ordering::SeqCst), 1, "its tool has been given up");
+}
+
+#[tokio::test]
+async fn whoever_reads_redis_reads_nothing_of_a_task_and_changes_nothing() {
+    let redis = FakeRedis::start();
+    let pair = Pair::on(&redis).await;
+    let alice = pair.replicas.token_of("alice");
+    pair.slow.done.add_permits(1);
+    let id = pair.begin(&alice, "slow", json!({"what": "a secret soup"})).await;
+    pair.until(1, &alice, &id, "completed").await;
+    let kept = redis.kept();
+    assert!(kept.iter().any(|(key, _)| key.contains("task:")), "{kept:?}");
+    for word in ["soup", "alice", "slow", id.as_str()] {
+        assert!(kept.iter().all(|(key, value)| !key.contains(word) && !value.contains(word)), "{word}");
+    }
+    assert_eq!(redis.kept_for_ever(), Vec::<Vec<String>>::new());
+    assert_eq!(redis.damage("task:", "{}"), 1);
+    let (_, body) = pair.asked(1, &alice, "tasks/get", json!({ "taskId": id })).await;
+    assert_eq!(body["error"]["message"], "there is no such task", "{body}");
+    assert_eq!(pair.until(0, &alice, &id, "completed").await["result"]["content"][0]["text"], "a secret soup");
+}
+
+#[tokio::test]
+async fn without_redis_no_task_begins_and_none_is_said_not_to_be() {
+    let redis = FakeRedis::start();
+    let pair = Pair::on(&redis).await;
+    let alice = pair.replicas.token_of("alice");
+    let id = pair.begin(&alice, "slow", json!({"what": "soup"})).await;
+    redis.set(Mood::Refuses("LOADING Redis is loading the dataset in memory"));
+    let call = json!({"name": "slow", "arguments": {"what": "more"}});
+    let (_, body) = pair.asked(0, &alice, "tools/call", call).await;
+    let text = "the call cannot go on as a task: nobody can keep it now; try again later";
+    assert_eq!((&body["result"]["isError"], &body["result"]["content"][0]["text"]), (&json!(true), &json!(text)));
+    let (status, body) = pair.asked(1, &alice, "tasks/get", json!({ "taskId": id })).await;
+    assert_eq!(status, 503, "{body}");
+    // The replica that runs it goes on, and the other hears of it when Redis is back.
+    pair.slow.done.add_permits(1);
+    assert_eq!(pair.until(0, &alice, &id, "completed").await["result"]["content"][0]["text"], "soup");
+    redis.set(Mood::Well);
+    assert_eq!(pair.until(1, &alice, &id, "completed").await["result"]["content"][0]["text"], "soup");
 }

@@ -384,7 +384,7 @@ async fn r27_more_than_it_may_take_is_refused_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r28_time_costs_nothing() {
-    let desk = Desk::start(&[]);
+    let mut desk = Desk::start(&[]);
     let rounds = many(5, 180);
     let load = desk.load();
     let mut seen = Vec::new();
@@ -400,7 +400,8 @@ async fn r28_time_costs_nothing() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         // The token would not outlive half an hour.
-        load.now_with(&desk.account.new_token(&desk.server.url()));
+        desk.token = desk.account.new_token(&desk.server.url());
+        load.now_with(&desk.token);
         seen.push(desk.server.usage());
     }
     let good = load.end().await.all_good();

@@ -30,7 +30,7 @@ use rmcp::{
 use serde_json::{Value, json};
 
 pub(super) use self::tell::LetGo;
-use self::{connection::Connection, tell::level_of};
+use self::{connection::Connection, tasks::unheard, tell::level_of};
 use super::{
     features::Features,
     listing::{Listing, excuse},
@@ -184,7 +184,7 @@ impl ServerHandler for Handler {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        Ok(GetTaskResult::new(self.task(&request.task_id, &context)?.detailed()))
+        Ok(GetTaskResult::new(self.task(&request.task_id, &context).await?.detailed(&request.task_id)))
     }
 
     async fn update_task(
@@ -192,9 +192,9 @@ impl ServerHandler for Handler {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let task = self.task(&request.task_id, &context)?;
-        task.answer(request.input_responses, self.shared.tasks.now());
-        Ok(())
+        let (id, answers) = (&request.task_id, request.input_responses);
+        let found = self.task(id, &context).await?;
+        self.shared.tasks.answer(id, &found, answers).await.map_err(|error| unheard(&error))
     }
 
     async fn cancel_task(
@@ -202,8 +202,8 @@ impl ServerHandler for Handler {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.task(&request.task_id, &context)?.cancel();
-        Ok(())
+        let found = self.task(&request.task_id, &context).await?;
+        self.shared.tasks.cancel(&request.task_id, &found).await.map_err(|error| unheard(&error))
     }
 
     async fn set_level(

@@ -1,9 +1,6 @@
 //! Calls that may become tasks, and `tasks/get`, `tasks/update`, `tasks/cancel`.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use rmcp::{
     ErrorData, RoleServer,
@@ -11,7 +8,7 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Handler, principal, round::Round, unless_it_panics};
@@ -19,7 +16,7 @@ use crate::{
     call::{Ask, AskError, BeginTask, BoxFuture, Capability, Question, TaskError},
     server::{
         sessions::Owner,
-        tasks::{Begun, End, One, Tasks},
+        tasks::{Begun, End, Found, One, Tasks, Unheard},
     },
     telemetry::{
         audit::{self, Event},
@@ -38,7 +35,7 @@ pub(super) struct Candidate {
     pub(super) cancel: CancellationToken,
     /// How the caller is asked until then.
     ask: Arc<dyn Ask>,
-    begun: OnceLock<Arc<One>>,
+    begun: OnceCell<Arc<One>>,
     has_begun: Notify,
 }
 
@@ -52,14 +49,13 @@ impl Candidate {
 impl BeginTask for Candidate {
     fn begin(&self) -> BoxFuture<'_, Result<(), TaskError>> {
         Box::pin(async move {
-            if self.begun.get().is_none() {
-                let Self { owner, tool, timeout, cancel, .. } = self;
+            let Self { owner, tool, timeout, cancel, .. } = self;
+            let begin = async || {
                 let (owner, tool, cancel) = (owner.clone(), tool.clone(), cancel.clone());
-                let one = self.tasks.begin(Begun { owner, tool, timeout: *timeout, cancel })?;
-                // A tool begins its task in one place.
-                let _ = self.begun.set(one);
-                self.has_begun.notify_one();
-            }
+                self.tasks.begin(Begun { owner, tool, timeout: *timeout, cancel }).await
+            };
+            self.begun.get_or_try_init(begin).await?;
+            self.has_begun.notify_one();
             Ok(())
         })
     }
@@ -123,7 +119,7 @@ impl Handler {
             timeout: self.shared.features.tools.timeout(&definition.name).unwrap_or_default(),
             cancel: self.shared.tasks.cancel_token(),
             ask: round.call.ask,
-            begun: OnceLock::new(),
+            begun: OnceCell::new(),
             has_begun: Notify::new(),
         });
         (round.call.cancel, round.call.ask) = (candidate.cancel.clone(), Arc::clone(&candidate) as Arc<dyn Ask>);
@@ -159,12 +155,19 @@ impl Handler {
     }
 
     /// The task of this id, of whoever asks. To anybody else there is none.
-    pub(super) fn task(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<Arc<One>, ErrorData> {
+    pub(super) async fn task(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<Found, ErrorData> {
         let principal = principal(context)?;
-        self.shared.tasks.find(id, &principal).ok_or_else(|| {
+        let found = self.shared.tasks.find(id, &principal).await.map_err(|error| unheard(&error.into()))?;
+        found.ok_or_else(|| {
             let reason = "no such task of this caller";
             audit::record(Event::AccessDenied { actor: principal.actor(), operation: "task", reason });
             ErrorData::invalid_params("there is no such task", None)
         })
     }
+}
+
+/// It is not said that there is no such task: a client would give it up.
+pub(super) fn unheard(error: &Unheard) -> ErrorData {
+    tracing::debug!(%error, "a task is not available");
+    ErrorData::internal_error("tasks are not available at the moment; keep this one and try again", None)
 }

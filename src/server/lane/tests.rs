@@ -200,7 +200,7 @@ impl Both {
         let puppet = Puppet::default();
         let features = Features::from(Tools::builtin().with(puppet.clone()).with(Curious).with(Regional));
         let clock = TestClock::at(1_800_000_000);
-        let tasks = Tasks::new(clock.clone(), InFlight::default(), CancellationToken::new());
+        let tasks = Tasks::new(clock.clone(), InFlight::default(), CancellationToken::new(), None);
         let handler = Handler::new(features.clone(), None, true, tasks, clock, Metrics::default());
         let settings = StreamableHttpServerConfig::default().disable_allowed_hosts().with_json_response(true);
         let for_rmcp = handler.clone();

@@ -1,4 +1,4 @@
-//! One task: what has become of it, and the questions that it waits with.
+//! One task that this process runs, or has run.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -6,214 +6,154 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, SecondsFormat};
-use rmcp::{
-    ErrorData,
-    model::{CallToolResult, DetailedTask, InputRequests, InputResponses, Task, TaskPayload, TaskStatus},
-};
+use rmcp::model::{DetailedTask, InputRequests, InputResponses, Task};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Begun;
+use super::{Begun, End, Record};
 use crate::{
-    call::{JsonObject, Question, is_answer},
+    call::{Question, is_answer},
     server::{in_flight::Guard, sessions::Owner},
 };
-
-/// How often a client should ask.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One task.
 pub(in crate::server) struct One {
     id: String,
     owner: Owner,
-    tool: String,
-    /// Since the epoch.
-    created: Duration,
-    time_to_live: Duration,
     cancel: CancellationToken,
     state: Mutex<State>,
+    /// What other replicas know of it is old, or they have said something.
+    pub(super) stirred: Notify,
+    /// What other replicas know is written by one at a time, in the order in which it happened.
+    pub(super) writing: tokio::sync::Mutex<()>,
 }
 
 struct State {
-    updated: Duration,
-    /// The questions that are open, by keys that no other question of this task has.
-    open: InputRequests,
+    record: Record,
     waiting: HashMap<String, oneshot::Sender<Value>>,
     /// How often was asked by each key.
     times: BTreeMap<String, usize>,
-    end: Option<End>,
     /// Until the end it is a call under way.
     under_way: Option<Guard>,
-}
-
-/// How a task has ended.
-pub(in crate::server) enum End {
-    /// With the result of the call, which may say that it failed.
-    Completed(Json),
-    /// With an error of JSON-RPC.
-    Failed(Json),
-    /// Its owner gave up.
-    Cancelled,
-}
-
-/// An object as text: as values it would take many times the room.
-pub(in crate::server) struct Json(Box<str>);
-
-impl Json {
-    fn of(object: &impl serde::Serialize) -> Self {
-        Self(serde_json::to_string(object).expect("texts and JSON values").into())
-    }
-
-    fn object(&self) -> JsonObject {
-        serde_json::from_str(&self.0).expect("it was written as an object")
-    }
-}
-
-impl End {
-    pub(in crate::server) fn completed(result: &CallToolResult) -> Self {
-        Self::Completed(Json::of(result))
-    }
-
-    pub(in crate::server) fn failed(error: &ErrorData) -> Self {
-        Self::Failed(Json::of(error))
-    }
-
-    /// For a reason that is no fault of its tool.
-    pub(in crate::server) fn stopped(message: &'static str) -> Self {
-        Self::failed(&ErrorData::internal_error(message, None))
-    }
-
-    /// As it is kept.
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Completed(json) | Self::Failed(json) => json.0.len(),
-            Self::Cancelled => 0,
-        }
-    }
 }
 
 impl One {
     pub(super) fn new(id: String, begun: Begun, now: Duration, time_to_live: Duration, under_way: Guard) -> Self {
         let Begun { owner, tool, cancel, .. } = begun;
-        let state = State {
+        let record = Record {
+            owner: owner.clone(),
+            tool,
+            created: now,
+            time_to_live,
             updated: now,
             open: InputRequests::new(),
-            waiting: HashMap::new(),
-            times: BTreeMap::new(),
             end: None,
-            under_way: Some(under_way),
         };
-        Self { id, owner, tool, created: now, time_to_live, cancel, state: Mutex::new(state) }
+        let state = State { record, waiting: HashMap::new(), times: BTreeMap::new(), under_way: Some(under_way) };
+        let (stirred, writing) = (Notify::new(), tokio::sync::Mutex::default());
+        Self { id, owner, cancel, state: Mutex::new(state), stirred, writing }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     pub(super) fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// The tool that it runs.
-    pub(in crate::server) fn tool(&self) -> &str {
-        &self.tool
+    pub(super) fn has_expired(&self, now: Duration) -> bool {
+        self.state().record.left(now).is_none()
     }
 
-    pub(super) fn has_expired(&self, now: Duration) -> bool {
-        now >= self.created + self.time_to_live
+    /// The task as it is now.
+    pub(super) fn record(&self) -> Record {
+        self.state().record.clone()
+    }
+
+    pub(super) fn tool(&self) -> String {
+        self.state().record.tool.clone()
+    }
+
+    pub(super) fn detailed(&self) -> DetailedTask {
+        self.state().record.detailed(&self.id)
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state().record.end.is_some()
     }
 
     /// What a client is told when it begins.
     pub(in crate::server) fn seed(&self) -> Task {
-        self.task(&self.state())
-    }
-
-    /// What has become of it.
-    pub(in crate::server) fn detailed(&self) -> DetailedTask {
-        let state = self.state();
-        let payload = match &state.end {
-            Some(End::Completed(result)) => TaskPayload::Completed { result: result.object() },
-            Some(End::Failed(error)) => TaskPayload::Failed { error: error.object() },
-            Some(End::Cancelled) => TaskPayload::Cancelled,
-            None if state.open.is_empty() => TaskPayload::Working,
-            None => TaskPayload::InputRequired { input_requests: state.open.clone() },
-        };
-        DetailedTask::new(self.task(&state), payload)
-    }
-
-    fn task(&self, state: &State) -> Task {
-        Task::new(&self.id, TaskStatus::Working, date(self.created), date(state.updated))
-            .with_ttl_ms(milliseconds(self.time_to_live))
-            .with_poll_interval_ms(milliseconds(POLL_INTERVAL))
+        self.state().record.seed(&self.id)
     }
 
     /// Has its owner asked something; the answer comes over the channel. It is closed if the task has ended.
     pub(in crate::server) fn ask(&self, key: &str, question: Question, now: Duration) -> oneshot::Receiver<Value> {
         let (sender, answer) = oneshot::channel();
         let mut state = self.state();
-        if state.end.is_some() {
+        if state.record.end.is_some() {
             return answer;
         }
         let times = state.times.entry(key.to_owned()).or_default();
         *times += 1;
         let key = if *times == 1 { key.to_owned() } else { format!("{key}-{times}") };
-        state.open.insert(key.clone(), question);
+        state.record.open.insert(key.clone(), question);
+        state.record.updated = now;
         state.waiting.insert(key, sender);
-        state.updated = now;
         drop(state);
+        self.stirred.notify_one();
         answer
     }
 
     /// Takes the answers to open questions. What answers none, or is no answer to its question, is left out.
-    pub(in crate::server) fn answer(&self, answers: InputResponses, now: Duration) {
+    pub(super) fn answer(&self, answers: InputResponses, now: Duration) {
         let mut state = self.state();
         for (key, answer) in answers {
-            if !state.open.get(&key).is_some_and(|question| is_answer(question, &answer)) {
+            if !state.record.open.get(&key).is_some_and(|question| is_answer(question, &answer)) {
                 continue;
             }
-            state.open.remove(&key);
-            state.updated = now;
+            state.record.open.remove(&key);
+            state.record.updated = now;
             // Whoever asked may have given up.
             let _ = state.waiting.remove(&key).map(|waiting| waiting.send(answer));
         }
     }
 
     /// Has the tool give up. What has ended stays as it is.
-    pub(in crate::server) fn cancel(&self) {
+    pub(super) fn cancel(&self) {
         self.cancel.cancel();
     }
 
     /// Whether it ends with this: it may have ended already.
     pub(super) fn end(&self, end: End, now: Duration) -> bool {
         let mut state = self.state();
-        if state.end.is_some() {
+        if state.record.end.is_some() {
             return false;
         }
-        state.open.clear();
+        state.record.open.clear();
+        state.record.end = Some(end);
+        state.record.updated = now;
         state.waiting.clear();
-        state.end = Some(end);
-        state.updated = now;
-        let under_way = state.under_way.take();
         drop(state);
-        drop(under_way);
+        self.stirred.notify_one();
         true
     }
 
-    /// How many bytes its end took.
-    pub(super) fn forget(&self) -> usize {
-        self.cancel();
-        self.state().end.as_ref().map_or(0, End::bytes)
+    /// A drain waits for it no longer.
+    pub(super) fn leave(&self) {
+        let under_way = self.state().under_way.take();
+        drop(under_way);
+    }
+
+    /// How many bytes its end takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.state().record.end.as_ref().map_or(0, End::bytes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// ISO 8601.
-fn date(since_epoch: Duration) -> String {
-    let milliseconds = i64::try_from(since_epoch.as_millis()).ok().and_then(DateTime::from_timestamp_millis);
-    milliseconds.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -275,6 +275,10 @@ impl Inner {
                 let heard = self.announced.send((channel.clone(), text.clone())).unwrap_or_default();
                 format!(":{heard}\r\n").into_bytes()
             }
+            "PUBLISH" => {
+                let heard = self.announced.send((words[1].clone(), words[2].clone())).unwrap_or_default();
+                format!(":{heard}\r\n").into_bytes()
+            }
             "EVAL" if word(1).contains("KEYS[2]") => put_while_held(words, &mut values),
             "EVAL" if word(1).contains("string.find") => append(words, &mut values),
             "SUBSCRIBE" => push("subscribe", &[word(1)]),
