@@ -17,8 +17,12 @@ const TURNS: usize = 4;
 /// With so much of it there, an answer goes out.
 const ENOUGH_BYTES: usize = 64 * 1024;
 
-/// The response with all of its body that is there after a few turns of the runtime, in one piece.
-pub(super) async fn gathered(response: Response<Body>) -> Response<Body> {
+/// The response with all of its body that is there after a few turns of the runtime, in one piece. What comes later comes
+/// until `end`, which an answer that is whole does not wait for.
+pub(super) async fn gathered(
+    response: Response<Body>,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> Response<Body> {
     let (parts, mut body) = response.into_parts();
     let mut ready = Vec::new();
     for _ in 0..TURNS {
@@ -37,12 +41,13 @@ pub(super) async fn gathered(response: Response<Body>) -> Response<Body> {
         tokio::task::yield_now().await;
     }
     let first = (!ready.is_empty()).then(|| Ok(Bytes::from(ready)));
-    Response::from_parts(parts, Body::from_stream(stream::iter(first).chain(body.into_data_stream())))
+    let later = body.into_data_stream().take_until(end);
+    Response::from_parts(parts, Body::from_stream(stream::iter(first).chain(later)))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{convert::Infallible, future};
 
     use tokio::sync::mpsc;
 
@@ -64,7 +69,7 @@ mod tests {
             tokio::task::yield_now().await;
             sender.send("result").unwrap();
         });
-        let body = gathered(streamed(receiver)).await.into_body();
+        let body = gathered(streamed(receiver), future::pending()).await.into_body();
         assert_eq!(axum::body::HttpBody::size_hint(&body).exact(), Some(11), "it goes out with its length");
         assert_eq!(body.collect().await.unwrap().to_bytes(), "head result");
     }
@@ -76,7 +81,7 @@ mod tests {
             if let Some(piece) = first {
                 sender.send(piece).unwrap();
             }
-            let mut body = gathered(streamed(receiver)).await.into_body();
+            let mut body = gathered(streamed(receiver), future::pending()).await.into_body();
             if let Some(first) = first {
                 assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), first);
             }
@@ -88,6 +93,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_let_go_of_ends_with_what_was_said_before() {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        sender.send("head ").unwrap();
+        let body = gathered(streamed(receiver), future::ready(())).await.into_body();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "head ");
+        assert!(sender.is_closed());
+    }
+
+    #[tokio::test]
     async fn a_flood_is_not_waited_for() {
         let (sender, receiver) = mpsc::unbounded_channel();
         let piece: &'static str = "x".repeat(1000).leak();
@@ -95,7 +109,7 @@ mod tests {
             sender.send(piece).unwrap();
         }
         drop(sender);
-        let mut body = gathered(streamed(receiver)).await.into_body();
+        let mut body = gathered(streamed(receiver), future::pending()).await.into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), ENOUGH_BYTES.div_ceil(1000) * 1000);
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 1_000_000 - ENOUGH_BYTES.div_ceil(1000) * 1000);
     }
@@ -103,7 +117,8 @@ mod tests {
     #[tokio::test]
     async fn what_breaks_is_not_taken_for_whole() {
         let pieces = [Ok("head "), Err(std::io::Error::other("broke"))];
-        let mut body = gathered(Response::new(Body::from_stream(stream::iter(pieces)))).await.into_body();
+        let mut body =
+            gathered(Response::new(Body::from_stream(stream::iter(pieces))), future::pending()).await.into_body();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "head ");
         assert!(body.frame().await.unwrap().is_err());
     }

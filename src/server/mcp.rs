@@ -9,7 +9,6 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Body as _;
 use serde_json::value::RawValue;
 
 use super::{
@@ -90,7 +89,7 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
             let mut parts = parts;
             parts.extensions.insert(let_go.clone());
             let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
-            holding(until(let_go, gathered(response).await), asking)
+            holding(gathered(response, let_go.0.cancelled_owned()).await, asking)
         }
         Admitted::Begins(reservation) => begin(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
         Admitted::Plainly(session) => {
@@ -129,14 +128,6 @@ fn listening(app: &Arc<App>, mut response: Response<Body>, principal: &Arc<Princ
     let (app, principal) = (Arc::clone(app), Arc::clone(principal));
     let ended = Box::pin(async move { app.authenticator.ended(&principal).await });
     response.map(|body| Body::from_stream(body.into_data_stream().take_until(ended)))
-}
-
-/// The stream of an answer ends when its call lets go of it; an answer that is whole has nobody to wait for.
-fn until(LetGo(let_go): LetGo, response: Response<Body>) -> Response<Body> {
-    if response.body().size_hint().exact().is_some() {
-        return response;
-    }
-    response.map(|body| Body::from_stream(body.into_data_stream().take_until(let_go.cancelled_owned())))
 }
 
 /// What has to be kept while a message is under way.
