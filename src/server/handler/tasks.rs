@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Handler, principal, round::Round, unless_it_panics};
+use super::{Handler, round::Round, unless_it_panics};
 use crate::{
     call::{Ask, AskError, BeginTask, BoxFuture, Capability, Question, TaskError},
     server::{
@@ -160,7 +160,7 @@ impl Handler {
 
     /// The task of this id, of whoever asks. To anybody else there is none.
     pub(super) fn task(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<Arc<One>, ErrorData> {
-        let principal = principal(context)?;
+        let principal = self.principal(context)?;
         self.shared.tasks.find(id, &principal).ok_or_else(|| {
             let reason = "no such task of this caller";
             audit::record(Event::AccessDenied { actor: principal.actor(), operation: "task", reason });
