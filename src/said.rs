@@ -1,5 +1,7 @@
 //! The words of other parties, made safe for messages, logs and terminals.
 
+use serde_json::Value;
+
 /// The longest quotation, in characters.
 const MAX_SAID: usize = 2_000;
 
@@ -22,6 +24,16 @@ pub(crate) fn said(text: &str) -> String {
 /// A text of another party that is passed on: line breaks and tabs stay, what could draw on a terminal or hide goes.
 pub(crate) fn without_deception(text: &str) -> String {
     text.chars().filter(|character| matches!(character, '\n' | '\t') || !is_deceptive(*character)).collect()
+}
+
+/// The same of every text in a value; the names of members stay.
+pub(crate) fn without_deception_in(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = without_deception(text),
+        Value::Array(items) => items.iter_mut().for_each(without_deception_in),
+        Value::Object(members) => members.values_mut().for_each(without_deception_in),
+        _ => {}
+    }
 }
 
 /// Control characters, characters that change the direction of a text, and invisible ones that carry hidden text.

@@ -6,6 +6,9 @@
 //! ```sh
 //! SECUREMCP_LISTEN=127.0.0.1:8000 cargo run --example conformance
 //! ```
+//!
+//! To be guarded by another server, it can do without authentication: `conformance open 127.0.0.1:9000` serves whoever
+//! reaches that port, `conformance stdio` whoever has started it.
 
 mod asking;
 mod content;
@@ -14,18 +17,28 @@ mod resources;
 mod tasks;
 mod telling;
 
-use std::error::Error;
+use std::{error::Error, os::fd::AsFd as _, sync::Arc};
 
+use axum::Router;
+use rmcp::{
+    ServiceExt as _,
+    transport::streamable_http_server::{
+        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
+    },
+};
 use securemcp::{
     call::Changes,
     clock::SystemClock,
     config::{self, Environment, Inputs, Purpose},
     prompts::Prompts,
     resources::Resources,
-    server::{Features, Server},
+    server::{Features, Local, Server},
     tools::Tools,
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    net::{TcpListener, unix::pipe},
+    signal::unix::{SignalKind, signal},
+};
 
 /// A tool of the suite: `Name = "name", "description", [constants that are true], |input: Input, context| { result }`.
 macro_rules! tool {
@@ -111,17 +124,48 @@ fn features() -> Features {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => guarded().await,
+        ["open", address] => open(address).await,
+        ["stdio"] => stdio().await,
+        _ => Err("usage: conformance [open ADDRESS | stdio]".into()),
+    }
+}
+
+/// With authentication.
+async fn guarded() -> Result<(), Box<dyn Error>> {
     let inputs = Inputs { environment: Environment::of_process(), ..Inputs::default() };
     let config = config::load(Purpose::Serve, &inputs)?;
     let server = Server::bind(&config, features(), SystemClock::shared()).await?;
-    let mut ended = signal(SignalKind::terminate())?;
-    server
-        .run(async move {
-            tokio::select! {
-                _ = ended.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-        })
-        .await;
+    server.run(ended()).await;
     Ok(())
+}
+
+/// For whoever reaches the address.
+async fn open(address: &str) -> Result<(), Box<dyn Error>> {
+    let local = Local::new(features(), SystemClock::shared());
+    let sessions = Arc::new(LocalSessionManager::default());
+    let mcp = StreamableHttpService::new(move || Ok(local.handler()), sessions, StreamableHttpServerConfig::default());
+    let listener = TcpListener::bind(address).await?;
+    axum::serve(listener, Router::new().route_service("/mcp", mcp)).with_graceful_shutdown(ended()).await?;
+    Ok(())
+}
+
+/// For whoever has started this.
+async fn stdio() -> Result<(), Box<dyn Error>> {
+    // Whoever starts a server on stdio gives it pipes.
+    let requests = pipe::Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
+    let answers = pipe::Sender::from_owned_fd(std::io::stdout().as_fd().try_clone_to_owned()?)?;
+    Local::new(features(), SystemClock::shared()).handler().serve((requests, answers)).await?.waiting().await?;
+    Ok(())
+}
+
+/// Until somebody ends it.
+async fn ended() {
+    let mut ended = signal(SignalKind::terminate()).expect("signals can be heard of");
+    tokio::select! {
+        _ = ended.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
 }

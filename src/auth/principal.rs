@@ -44,6 +44,20 @@ impl Principal {
         }
     }
 
+    /// Whoever is at the other end of a connection without authentication: everything is allowed.
+    pub(crate) fn local(scopes: Scopes) -> Self {
+        Self {
+            issuer: Issuer::parse("https://localhost").expect("a literal"),
+            subject: "local".to_owned(),
+            client_id: None,
+            username: None,
+            scopes,
+            expires_at: None,
+            token_id: None,
+            bound_to: None,
+        }
+    }
+
     /// A principal out of nothing, for tests and benches of what lies behind authentication.
     #[cfg(any(test, feature = "internals"))]
     pub fn for_tests(subject: &str, client_id: &str, scopes: &str) -> Self {

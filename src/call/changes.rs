@@ -1,14 +1,14 @@
 //! Word that something on offer has changed.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// How many changes are kept for a listener that is behind; one that misses some is told that everything has changed.
 const KEPT: usize = 256;
 
 /// What has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
     Tools,
     Resources,
@@ -22,11 +22,36 @@ pub(crate) type Receiver = broadcast::Receiver<Change>;
 
 /// Says to every client that listens that something has changed. Cheap to clone: whatever changes things keeps one.
 #[derive(Clone, Debug)]
-pub struct Changes(broadcast::Sender<Change>);
+pub struct Changes {
+    said: broadcast::Sender<Change>,
+    /// How many clients want to hear of each resource.
+    watched: watch::Sender<BTreeMap<Arc<str>, usize>>,
+}
+
+/// A client wants to hear of a resource for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    uri: Arc<str>,
+    watched: watch::Sender<BTreeMap<Arc<str>, usize>>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watched.send_if_modified(|watched| {
+            let Some(clients) = watched.get_mut(&self.uri) else { return false };
+            *clients -= 1;
+            let was_last = *clients == 0;
+            if was_last {
+                watched.remove(&self.uri);
+            }
+            was_last
+        });
+    }
+}
 
 impl Default for Changes {
     fn default() -> Self {
-        Self(broadcast::channel(KEPT).0)
+        Self { said: broadcast::channel(KEPT).0, watched: watch::Sender::default() }
     }
 }
 
@@ -52,11 +77,27 @@ impl Changes {
     }
 
     pub(crate) fn listen(&self) -> Receiver {
-        self.0.subscribe()
+        self.said.subscribe()
     }
 
-    fn say(&self, change: Change) {
+    /// A client wants to hear of a resource: whoever has to be asked for its changes is told so.
+    pub(crate) fn watch(&self, uri: &str) -> Watch {
+        let uri: Arc<str> = uri.into();
+        self.watched.send_if_modified(|watched| {
+            let clients = watched.entry(Arc::clone(&uri)).or_default();
+            *clients += 1;
+            *clients == 1
+        });
+        Watch { uri, watched: self.watched.clone() }
+    }
+
+    /// The resources that some client wants to hear of, whenever they are others.
+    pub(crate) fn watched(&self) -> watch::Receiver<BTreeMap<Arc<str>, usize>> {
+        self.watched.subscribe()
+    }
+
+    pub(crate) fn say(&self, change: Change) {
         // It fails when nobody listens.
-        let _ = self.0.send(change);
+        let _ = self.said.send(change);
     }
 }

@@ -19,7 +19,7 @@ use std::pin::Pin;
 
 pub(crate) use self::{
     ask::is_answer,
-    changes::{Change, Receiver},
+    changes::{Change, Receiver, Watch},
     task::BeginTask,
 };
 pub use self::{

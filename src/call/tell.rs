@@ -1,7 +1,9 @@
 //! What a call may tell its caller while it runs.
+#![expect(deprecated, reason = "logging is deprecated by SEP-2577, and it is what the supported revisions have")]
 
 use std::sync::Arc;
 
+use rmcp::model::LoggingLevel;
 use serde_json::Value;
 
 use super::BoxFuture;
@@ -31,10 +33,43 @@ pub enum Level {
     Emergency,
 }
 
+impl From<LoggingLevel> for Level {
+    fn from(level: LoggingLevel) -> Self {
+        match level {
+            LoggingLevel::Debug => Self::Debug,
+            LoggingLevel::Info => Self::Info,
+            LoggingLevel::Notice => Self::Notice,
+            LoggingLevel::Warning => Self::Warning,
+            LoggingLevel::Error => Self::Error,
+            LoggingLevel::Critical => Self::Critical,
+            LoggingLevel::Alert => Self::Alert,
+            LoggingLevel::Emergency => Self::Emergency,
+        }
+    }
+}
+
+impl From<Level> for LoggingLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Notice => Self::Notice,
+            Level::Warning => Self::Warning,
+            Level::Error => Self::Error,
+            Level::Critical => Self::Critical,
+            Level::Alert => Self::Alert,
+            Level::Emergency => Self::Emergency,
+        }
+    }
+}
+
 /// Tells the caller how a call goes, as far as the caller wants to know. What cannot be told is lost: the call goes on.
 pub trait Tell: Send + Sync {
     /// How far the call has come: to a caller that gave it a progress token.
     fn progress(&self, progress: Progress) -> BoxFuture<'_, ()>;
+
+    /// From which level on the caller reads log messages; `None`: it reads none.
+    fn log_level(&self) -> Option<Level>;
 
     /// A message for whoever looks after the caller: from the level on that the caller has asked for. The caller reads
     /// it: no secrets.
@@ -59,6 +94,10 @@ impl NoTell {
 impl Tell for NoTell {
     fn progress(&self, _: Progress) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    fn log_level(&self) -> Option<Level> {
+        None
     }
 
     fn log(&self, _: Level, _: Value) -> BoxFuture<'_, ()> {

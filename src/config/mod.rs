@@ -186,14 +186,32 @@ pub struct IssuerSettings {
 pub struct Upstream {
     /// How it is reached.
     pub target: UpstreamTarget,
-    /// What a token must allow for a tool, by the tool's name; not empty.
+    /// What a token must allow for a tool or a prompt, by its name, or for a resource, by its URI or template; not empty.
     pub scopes: BTreeMap<String, Scopes>,
-    /// Whether `tools/list` has tools that the caller's token does not allow.
+    /// Whether the lists have what the caller's token does not allow.
     pub show_locked: bool,
-    /// Whether it may have the model of a caller's client complete a prompt during a call.
-    pub may_sample: bool,
-    /// How long one of its tools may run.
+    /// What it may ask the client of a caller for during a call.
+    pub may_ask: MayAsk,
+    /// How long a call of it may take.
     pub timeout: Duration,
+}
+
+/// What a guarded server may ask the client of a caller for during a call; by default nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MayAsk {
+    /// The client's model.
+    pub sampling: bool,
+    /// The person behind the client: to fill in a form, or to visit a page.
+    pub elicitation: bool,
+    /// The folders that the client works in.
+    pub roots: bool,
+}
+
+impl MayAsk {
+    /// Whether it may ask for anything at all.
+    pub fn anything(self) -> bool {
+        self != Self::default()
+    }
 }
 
 /// How a guarded server is reached.

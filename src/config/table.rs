@@ -322,28 +322,28 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         path: "upstream.scopes",
-        default: Fallback::Unset("`mcp:read` for tools that say `readOnlyHint`, else `mcp:write`"),
-        doc: "section: the scopes that callers need, as `<tool> = \"scope scope\"`",
+        default: Fallback::Unset("`mcp:write` for tools that do not say `readOnlyHint`, else `mcp:read`"),
+        doc: "section: the scopes that callers need, as `<tool, prompt or URI> = \"scope scope\"`",
         is_section: true,
         ..PLAIN
     },
     Key {
         path: "upstream.show_locked",
         default: Fallback::Value("false"),
-        doc: "show callers also the tools that their token does not allow",
+        doc: "show callers also what their token does not allow",
         ..PLAIN
     },
     Key {
         path: "upstream.allow_requests",
         default: Fallback::Unset("none: whatever the guarded server asks is refused"),
-        doc: "what the guarded server may ask the client of a caller for during its call; `sampling` is all there is",
+        doc: "list: what the guarded server may ask a caller's client for during its call: `sampling`, `elicitation`, `roots`",
         ..PLAIN
     },
     Key {
         path: "upstream.timeout",
         variable: Some("SECUREMCP_UPSTREAM_TIMEOUT"),
         default: Fallback::Value("60s"),
-        doc: "how long a tool of the guarded server may run",
+        doc: "how long a call of the guarded server may take",
         ..PLAIN
     },
     Key {

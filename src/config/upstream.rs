@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Environment, Upstream, UpstreamTarget,
+    Environment, MayAsk, Upstream, UpstreamTarget,
     problem::quoted,
     raw::Written,
     reader::Reader,
@@ -27,7 +27,8 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
     let token = reader.optional("upstream.token", |text| values::bearer_token(text).map(Secret::new));
     let scopes = scopes(reader);
     let show_locked = reader.required("upstream.show_locked", values::switch);
-    let may_sample = reader.list("upstream.allow_requests", sampling).is_some_and(|allowed| !allowed.is_empty());
+    let allowed = reader.list("upstream.allow_requests", allowed).unwrap_or_default();
+    let may_ask = allowed.into_iter().fold(MayAsk::default(), |all, allow| allow(all));
     let timeout = reader.required("upstream.timeout", values::duration_from_1s);
     check_together(reader);
     if let Some(url) = url.as_ref().filter(|url| token.is_some() && !is_https_or_loopback(url)) {
@@ -43,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, environment: &Environment) -> Option
         }
         (None, None) => return None,
     };
-    Some(Upstream { target, scopes, show_locked, may_sample, timeout })
+    Some(Upstream { target, scopes, show_locked, may_ask, timeout })
 }
 
 fn check_together(reader: &mut Reader<'_>) {
@@ -77,9 +78,14 @@ fn check_together(reader: &mut Reader<'_>) {
     }
 }
 
-/// The one kind of request that can be allowed.
-fn sampling(text: &str) -> Result<(), Refusal> {
-    if text == "sampling" { Ok(()) } else { Err(values::expected(text, "`sampling`")) }
+/// A kind of request that can be allowed.
+fn allowed(text: &str) -> Result<fn(MayAsk) -> MayAsk, Refusal> {
+    match text {
+        "sampling" => Ok(|all| MayAsk { sampling: true, ..all }),
+        "elicitation" => Ok(|all| MayAsk { elicitation: true, ..all }),
+        "roots" => Ok(|all| MayAsk { roots: true, ..all }),
+        _ => Err(values::expected(text, "`sampling`, `elicitation` or `roots`")),
+    }
 }
 
 /// Program and arguments as a shell would split them, without a shell: nothing is expanded.

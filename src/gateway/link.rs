@@ -17,11 +17,16 @@ use rmcp::{
         common::client_side_sse::ExponentialBackoff, streamable_http_client::StreamableHttpClientTransportConfig,
     },
 };
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{bounded::Bounded, child::Process, down::Down, handler::Handler};
+use super::{
+    bounded::Bounded,
+    child::Process,
+    down::Down,
+    handler::{Changed, Handler},
+    heard::Heard,
+};
 use crate::{
     config::{Upstream, UpstreamTarget},
     net::Streamable,
@@ -61,7 +66,7 @@ pub(super) struct Link {
     cancel: RunningServiceCancellationToken,
     /// Fires when the connection is over.
     closed: CancellationToken,
-    changed: Arc<Notify>,
+    changed: Arc<Changed>,
     process: Option<Process>,
     /// Whether the process has written more than is read.
     has_burst: Arc<AtomicBool>,
@@ -70,8 +75,8 @@ pub(super) struct Link {
 impl Link {
     /// Connects, or starts the process, and begins in the newest way that the server understands.
     pub(super) async fn open(settings: &Upstream, http: &Streamable, era: &mut Era) -> Result<Self, Down> {
-        let handler = Handler { may_sample: settings.may_sample, ..Handler::default() };
-        let changed = Arc::clone(&handler.changed);
+        let handler = Handler::default();
+        let changed = handler.changed();
         let (running, process, has_burst) = match &settings.target {
             UpstreamTarget::Http { url, token } => {
                 let running = over_http(&handler, http, url, token.as_ref(), *era).await?;
@@ -85,7 +90,7 @@ impl Link {
         let info = running.peer().peer_info();
         let is_legacy = info.is_some_and(|info| info.protocol_version.has_initialize());
         *era = if is_legacy { Era::Legacy } else { Era::Modern };
-        if is_legacy && settings.may_sample {
+        if is_legacy && settings.may_ask.anything() {
             tracing::warn!(
                 "`upstream.allow_requests` allows nothing to a guarded server that does not speak 2026-07-28"
             );
@@ -114,8 +119,8 @@ impl Link {
         self.has_burst.load(Ordering::Acquire)
     }
 
-    /// Told when the tools have changed.
-    pub(super) fn changed(&self) -> Arc<Notify> {
+    /// What a server of 2025 has said to have changed.
+    pub(super) fn changed(&self) -> Arc<Changed> {
         Arc::clone(&self.changed)
     }
 
@@ -165,9 +170,7 @@ async fn over_http(
         config.retry_config = Arc::new(retries);
         config.auth_header = token.map(|token| token.expose().to_owned());
         let transport = StreamableHttpClientTransport::with_client(http.clone(), config);
-        // A server of 2025 is not told of what it would be refused.
-        let handler = Handler { may_sample: handler.may_sample && probes, ..handler.clone() };
-        let beginning = begin(handler, transport, way);
+        let beginning = begin(handler.clone(), Heard::over(transport, false), way);
         let begun = if probes {
             tokio::time::timeout(PROBE, beginning).await.unwrap_or(Err(Down::Silent))
         } else {
@@ -196,7 +199,7 @@ async fn over_stdio(
             ClientLifecycleMode::Auto { preferred_versions: vec![ProtocolVersion::V_2026_07_28], legacy_version: None }
         }
     };
-    let beginning = begin(handler, AsyncRwTransport::new_client(stdout, stdin), way);
+    let beginning = begin(handler, Heard::over(AsyncRwTransport::new_client(stdout, stdin), true), way);
     let begun = tokio::select! {
         begun = beginning => begun,
         status = process.exited() => Err(Down::Ended(status)),

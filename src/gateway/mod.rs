@@ -5,20 +5,25 @@
 //! gets of a call is the tool's name and its arguments: no header, no token, no id of the caller.
 
 mod bounded;
+mod calls;
 mod child;
 mod down;
+mod fetch;
 mod handler;
+mod heard;
 mod link;
 mod listed;
 mod questions;
 mod status;
+mod subscriptions;
+mod thing;
 
 use std::{sync::Arc, time::Duration};
 
 use rmcp::{
     RoleClient,
-    model::{ServerPeerInfo, SubscriptionFilter},
-    service::{Peer, Subscription},
+    model::{Prompt, Tool},
+    service::Peer,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -26,14 +31,20 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::status::Status;
 use self::{
     down::Down,
+    fetch::fetch,
     link::{Era, Link},
     listed::Listed,
     status::Connection,
+    subscriptions::Subscriptions,
+    thing::{Able, With},
 };
 use crate::{
+    call::{Change, Changes},
     config::{Upstream, UpstreamTarget},
     net::{NetError, Options, Streamable},
     oauth::Scopes,
+    prompts::Prompts,
+    resources::{Described, Resources},
     said::said,
     telemetry::metrics::Metrics,
     tools::Tools,
@@ -56,22 +67,30 @@ const GATHER: Duration = Duration::from_millis(50);
 /// The longest name of a guarded server, in characters.
 const MAX_NAME: usize = 80;
 
+/// Where what the guarded server has is on offer to callers.
+pub(crate) struct Offer {
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) resources: Arc<Resources>,
+    pub(crate) prompts: Arc<Prompts>,
+    pub(crate) changes: Changes,
+}
+
 /// The guarded server.
 pub(crate) struct Gateway {
     settings: Upstream,
     http: Streamable,
-    tools: Arc<Tools>,
+    offer: Offer,
     metrics: Metrics,
     status: Arc<Status>,
 }
 
 impl Gateway {
     /// The server of these settings, which is not connected to yet.
-    pub(crate) fn new(settings: Upstream, tools: Arc<Tools>, metrics: Metrics) -> Result<Self, NetError> {
+    pub(crate) fn new(settings: Upstream, offer: Offer, metrics: Metrics) -> Result<Self, NetError> {
         let options = Options::with_timeout(settings.timeout);
         let secure = matches!(&settings.target, UpstreamTarget::Http { url, .. } if url.scheme() == "https");
         let http = if secure { crate::net::client(&options)? } else { crate::net::plain_client(&options)? };
-        Ok(Self { settings, http: Streamable::new(http), tools, metrics, status: Arc::default() })
+        Ok(Self { settings, http: Streamable::new(http).naming_origins(), offer, metrics, status: Arc::default() })
     }
 
     /// Whether it takes calls: read it as often as wanted.
@@ -93,10 +112,10 @@ impl Gateway {
 
     /// Keeps the connection until told to stop; a child process has ended when this has.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let (mut pause, mut era, mut listed) = (FIRST_PAUSE, Era::Unknown, Listed::new(self.metrics.clone()));
+        let (mut pause, mut era, mut lists) = (FIRST_PAUSE, Era::Unknown, Lists::new(&self.metrics));
         while !stop.is_cancelled() {
             let began = Instant::now();
-            let Some(down) = self.live(&stop, &mut era, &mut listed).await else { break };
+            let Some(down) = self.live(&stop, &mut era, &mut lists).await else { break };
             if began.elapsed() >= STEADY {
                 pause = FIRST_PAUSE;
             }
@@ -113,7 +132,7 @@ impl Gateway {
     }
 
     /// One connection, from its beginning to its end; `None` if it ended because we stop.
-    async fn live(&self, stop: &CancellationToken, era: &mut Era, listed: &mut Listed) -> Option<Down> {
+    async fn live(&self, stop: &CancellationToken, era: &mut Era, lists: &mut Lists) -> Option<Down> {
         let opening = tokio::time::timeout(BEGINNING, Link::open(&self.settings, &self.http, era));
         let mut link = match stop.run_until_cancelled(opening).await? {
             Ok(Ok(link)) => link,
@@ -123,7 +142,7 @@ impl Gateway {
                 return Some(Down::Silent);
             }
         };
-        let down = stop.run_until_cancelled(self.serve(&mut link, listed)).await;
+        let down = stop.run_until_cancelled(self.serve(&mut link, lists)).await;
         let has_burst = link.has_burst();
         let exit = link.close().await;
         match (down?, exit) {
@@ -135,70 +154,121 @@ impl Gateway {
     }
 
     /// Passes calls on over a link until it breaks.
-    async fn serve(&self, link: &mut Link, listed: &mut Listed) -> Down {
+    async fn serve(&self, link: &mut Link, lists: &mut Lists) -> Down {
         let info = link.peer().peer_info();
         let own_name = info.as_ref().and_then(|info| Some(info.server_info.as_ref()?.name.as_str()));
         let name = said(&own_name.unwrap_or(status::NAMELESS).chars().take(MAX_NAME).collect::<String>());
+        let able = Able::of(info.as_deref());
         let connection = Arc::new(Connection::new(link.peer().clone(), name, link.has_process()));
-        if let Err(down) = self.refresh(&connection, listed).await {
+        if let Err(down) = self.refresh(&connection, able, lists).await {
             return down;
         }
         self.status.set_up(&connection);
         let protocol = info.as_ref().map(|info| info.protocol_version.to_string()).unwrap_or_default();
-        tracing::info!(upstream = %connection.name(), protocol, tools = listed.len(), "the guarded server takes calls");
-        let mut subscription = subscribe(link.peer(), info.as_deref()).await;
+        let (tools, resources, prompts) = (lists.tools.len(), lists.resources.len(), lists.prompts.len());
+        let upstream = &**connection.name();
+        tracing::info!(upstream, protocol, tools, resources, prompts, "the guarded server takes calls");
         let changed = link.changed();
+        let mut subscriptions =
+            Subscriptions::new(link.peer().clone(), info, Arc::clone(&changed), self.offer.changes.watched());
+        let mut refresh_at = Instant::now() + REFRESH;
         loop {
             let mut is_suspect = false;
             tokio::select! {
                 down = link.broken() => return down,
                 () = connection.suspected() => is_suspect = true,
-                () = changed.notified() => tokio::time::sleep(GATHER).await,
-                () = told(&mut subscription) => tokio::time::sleep(GATHER).await,
-                () = tokio::time::sleep(REFRESH) => {}
+                () = changed.more() => tokio::time::sleep(GATHER).await,
+                () = subscriptions.keep() => continue,
+                () = tokio::time::sleep_until(refresh_at) => subscriptions.renew(),
             }
-            match self.refresh(&connection, listed).await {
-                Ok(()) => {}
-                // It may be busy with a call; readiness says so, and calls are still passed on.
-                Err(Down::Silent) if !is_suspect => {
-                    tracing::warn!(upstream = %connection.name(), "the guarded server does not list its tools in time");
+            let told = changed.take();
+            let is_of_lists = told.iter().any(|change| !matches!(change, Change::Resource(_)));
+            if is_of_lists || told.is_empty() {
+                let refreshed = self.refresh(&connection, able, lists).await;
+                refresh_at = Instant::now() + REFRESH;
+                match refreshed {
+                    Ok(()) => {}
+                    // It may be busy with a call; readiness says so, and calls are still passed on.
+                    Err(Down::Silent) if !is_suspect => {
+                        tracing::warn!(upstream, "the guarded server does not list what it has in time");
+                    }
+                    Err(down) => return down,
                 }
-                Err(down) => return down,
+            }
+            // Also if nothing is different: then it knows of something that is not in the lists.
+            for change in told {
+                self.offer.changes.say(change);
             }
         }
     }
 
-    /// Asks for the tools and has them served.
-    async fn refresh(&self, connection: &Connection, listed: &mut Listed) -> Result<(), Down> {
-        let found = tokio::time::timeout(PATIENCE, listed::fetch(connection.peer())).await;
+    /// Asks for what there is, and has it served.
+    async fn refresh(&self, connection: &Connection, able: Able, lists: &mut Lists) -> Result<(), Down> {
+        let found = tokio::time::timeout(PATIENCE, Found::ask(connection.peer(), able)).await;
         let found = found.unwrap_or(Err(Down::Silent));
         self.status.set_answers(found.is_ok());
-        listed.update(found?, connection.name(), &self.settings, &self.tools, &self.status);
+        let found = found?;
+        let is_first = !lists.are_known;
+        let upstream = connection.name();
+        let with = With { settings: &self.settings, able, upstream, status: &self.status };
+        let changed = [
+            (lists.tools.update(found.tools, &with, &self.offer), Change::Tools),
+            (lists.resources.update(found.resources, &with, &self.offer), Change::Resources),
+            (lists.prompts.update(found.prompts, &with, &self.offer), Change::Prompts),
+        ];
+        for (_, change) in changed.into_iter().filter(|(is_other, _)| *is_other) {
+            self.offer.changes.say(change);
+        }
+        if is_first {
+            let keys = lists.tools.keys().chain(lists.resources.keys()).chain(lists.prompts.keys());
+            listed::check_settings(&with, keys);
+            lists.are_known = true;
+        }
         Ok(())
     }
 }
 
-/// Every scope that a guarded server's tools may turn out to need.
+/// What is served at the moment.
+struct Lists {
+    tools: Listed<Tool>,
+    resources: Listed<Described>,
+    prompts: Listed<Prompt>,
+    /// Whether the guarded server has ever said what it has.
+    are_known: bool,
+}
+
+impl Lists {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            tools: Listed::new(metrics.clone()),
+            resources: Listed::new(metrics.clone()),
+            prompts: Listed::new(metrics.clone()),
+            are_known: false,
+        }
+    }
+}
+
+/// What the guarded server has.
+struct Found {
+    tools: Vec<Tool>,
+    resources: Vec<Described>,
+    prompts: Vec<Prompt>,
+}
+
+impl Found {
+    async fn ask(peer: &Peer<RoleClient>, able: Able) -> Result<Self, Down> {
+        let tools = fetch(peer).await?;
+        let mut resources = Vec::new();
+        if able.resources {
+            resources.extend(fetch(peer).await?.into_iter().map(Described::Resource));
+            resources.extend(fetch(peer).await?.into_iter().map(Described::Template));
+        }
+        let prompts = if able.prompts { fetch(peer).await? } else { Vec::new() };
+        Ok(Self { tools, resources, prompts })
+    }
+}
+
+/// Every scope that what a guarded server has may turn out to need.
 pub(crate) fn scopes(settings: &Upstream) -> Scopes {
     settings.scopes.values().fold(listed::default_scopes(), |all, more| all.union(more))
-}
-
-/// Asks a server of 2026-07-28 to tell of changes; one of 2025 does so unasked.
-async fn subscribe(peer: &Peer<RoleClient>, info: Option<&ServerPeerInfo>) -> Option<Subscription> {
-    let info = info.filter(|info| !info.protocol_version.has_initialize())?;
-    info.capabilities.tools.as_ref().filter(|tools| tools.list_changed == Some(true))?;
-    let asked = peer.listen(SubscriptionFilter::builder().tools_list_changed().build());
-    // Without it, the list is asked for from time to time all the same.
-    tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()
-}
-
-/// Waits for the next word of a subscription; for ever without one, or when it has ended.
-async fn told(subscription: &mut Option<Subscription>) {
-    if let Some(open) = subscription {
-        if let Ok(Some(_)) = open.next().await {
-            return;
-        }
-        *subscription = None;
-    }
-    std::future::pending::<()>().await;
 }

@@ -1,4 +1,4 @@
-//! Whether the guarded server takes calls, and the way of a call to it.
+//! Whether the guarded server takes calls, and the way to it.
 
 use std::{
     sync::{
@@ -10,26 +10,17 @@ use std::{
 
 use rmcp::{
     RoleClient,
-    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ResultType},
     service::{Peer, ServiceError},
 };
-use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
-use super::{down::Down, questions::Questions};
-use crate::{
-    said::said,
-    tools::{BoxFuture, CallContext, Callable, Output, ToolError},
-};
+use super::down::Down;
 
 /// What a guarded server is called that has not said its name.
 pub(super) const NAMELESS: &str = "upstream";
 
 /// How long a call waits to learn how the process ended that was to answer it: as long as that may take.
 const ENDING: Duration = Duration::from_secs(7);
-
-/// Members of a result's `_meta` that are about the connection to the guarded server, and not about the result.
-const OF_THE_CONNECTION: &[&str] = &["io.modelcontextprotocol/serverInfo", "io.modelcontextprotocol/subscriptionId"];
 
 /// Whether the guarded server takes calls.
 pub(crate) struct Status {
@@ -51,6 +42,8 @@ pub(super) struct Connection {
     name: Arc<str>,
     /// Told by a call that could not be sent.
     suspect: Notify,
+    /// Whether it speaks 2026-07-28.
+    is_modern: bool,
     /// Whether it is the pipe of a process, which is over when one call on it breaks off.
     is_pipe: bool,
     /// Why it is over.
@@ -59,7 +52,12 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(peer: Peer<RoleClient>, name: String, is_pipe: bool) -> Self {
-        Self { peer, name: name.into(), suspect: Notify::new(), is_pipe, end: watch::Sender::new(None) }
+        let is_modern = peer.peer_info().is_some_and(|info| !info.protocol_version.has_initialize());
+        Self { peer, name: name.into(), suspect: Notify::new(), is_modern, is_pipe, end: watch::Sender::new(None) }
+    }
+
+    pub(super) const fn is_modern(&self) -> bool {
+        self.is_modern
     }
 
     pub(super) const fn peer(&self) -> &Peer<RoleClient> {
@@ -68,6 +66,17 @@ impl Connection {
 
     pub(super) const fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// In words for the caller: why a call has failed on the way.
+    pub(super) async fn failed(&self, error: ServiceError, name: &str) -> String {
+        if let ServiceError::Cancelled { .. } = error {
+            return format!("the guarded server `{name}` cancelled the call");
+        }
+        self.suspect.notify_one();
+        let down = self.reason(Down::of_service(error)).await;
+        tracing::warn!(upstream = name, reason = %down, detail = down.detail(), "a call was not answered");
+        down.during_a_call(name)
     }
 
     /// Why a call was not answered that this happened to: that its pipe was closed tells nobody much.
@@ -127,71 +136,9 @@ impl Status {
         self.answers.store(answers, Ordering::Relaxed);
     }
 
-    async fn call(
-        &self,
-        tool: &str,
-        arguments: Value,
-        mut questions: Questions<'_>,
-    ) -> Result<CallToolResult, ToolError> {
-        let (name, way) = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            (Arc::clone(&state.name), state.way.clone())
-        };
-        let connection = way.map_err(|down| ToolError::Failed(down.before_a_call(&name)))?;
-        let mut params = CallToolRequestParams::new(tool.to_owned());
-        if let Value::Object(arguments) = arguments {
-            params = params.with_arguments(arguments);
-        }
-        // Dropping this, when the caller goes away or the time is up, cancels the call at the guarded server too.
-        let mut answered = connection.peer.call_tool_once(params.clone()).await;
-        // The questions of a server of 2026-07-28 are its answer to this very call: they reach nobody else's client.
-        while let Ok(CallToolResponse::InputRequired(asked)) = answered {
-            params.input_responses = Some(questions.pass_on(asked.input_requests, &name).await?);
-            params.request_state = asked.request_state;
-            answered = connection.peer.call_tool_once(params.clone()).await;
-        }
-        let failed = match answered {
-            Ok(CallToolResponse::Complete(result)) => return Ok(passed_on(result)),
-            Ok(_) => format!("the guarded server `{name}` answered with something else than a result"),
-            Err(ServiceError::McpError(error)) => {
-                format!("the guarded server `{name}` answered with error {}: {}", error.code.0, said(&error.message))
-            }
-            Err(ServiceError::Cancelled { .. }) => format!("the guarded server `{name}` cancelled the call"),
-            Err(error) => {
-                connection.suspect.notify_one();
-                let down = connection.reason(Down::of_service(error)).await;
-                tracing::warn!(upstream = %name, tool, reason = %down, detail = down.detail(), "a call was not answered");
-                down.during_a_call(&name)
-            }
-        };
-        Err(ToolError::Failed(failed))
-    }
-}
-
-fn passed_on(mut result: CallToolResult) -> CallToolResult {
-    result.result_type = Some(ResultType::COMPLETE);
-    if let Some(meta) = &mut result.meta {
-        for name in OF_THE_CONNECTION {
-            meta.remove(*name);
-        }
-    }
-    result.meta = result.meta.filter(|meta| !meta.is_empty());
-    result
-}
-
-/// One of the guarded server's tools.
-pub(super) struct GuardedTool {
-    pub(super) name: String,
-    pub(super) status: Arc<Status>,
-    pub(super) may_sample: bool,
-}
-
-impl Callable for GuardedTool {
-    fn call<'a>(&'a self, arguments: Value, context: &'a CallContext) -> BoxFuture<'a, Result<Output, ToolError>> {
-        Box::pin(async move {
-            let questions = Questions::to(context.ask.as_ref(), self.may_sample);
-            let result = self.status.call(&self.name, arguments, questions).await?;
-            Ok(Output::Upstream(Box::new(result)))
-        })
+    /// The way to it, and how it calls itself.
+    pub(super) fn way(&self) -> (Arc<str>, Result<Arc<Connection>, Arc<Down>>) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&state.name), state.way.clone())
     }
 }

@@ -17,6 +17,7 @@ use url::{Url, form_urlencoded::byte_serialize};
 
 pub use flights::Flights;
 pub use guard::{Guard, GuardError};
+pub(crate) use streamable::ORIGIN;
 pub use streamable::{Streamable, status_in};
 
 use crate::{hint::Hint, secret::Secret, tls::Validity};

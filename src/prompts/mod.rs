@@ -10,7 +10,6 @@ use rmcp::model::PromptMessage;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-#[expect(unused_imports, reason = "for a guarded server")]
 pub(crate) use self::registry::{Entry, Gives};
 pub use self::{
     error::PromptError,

@@ -72,7 +72,6 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// A prompt of an upstream server; `None` if its name is none.
-    #[expect(dead_code, reason = "for a guarded server")]
     pub(crate) fn of_upstream(
         definition: Definition,
         upstream: Arc<str>,
@@ -135,7 +134,6 @@ impl Prompts {
 
     /// Replaces the upstream server's prompts by these. A name that is taken stays with whoever had it first; the prompts
     /// that were therefore left out come back.
-    #[expect(dead_code, reason = "for a guarded server")]
     pub(crate) fn replace_upstream(&self, prompts: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
         self.0.replace_upstream(prompts)
     }

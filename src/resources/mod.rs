@@ -9,7 +9,6 @@ mod template;
 
 use std::time::Duration;
 
-#[expect(unused_imports, reason = "for a guarded server")]
 pub(crate) use self::registry::{Entry, Readable};
 pub use self::{
     error::ResourceError,

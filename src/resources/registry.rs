@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rmcp::model::ResourceContents;
+use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents};
 
 use super::{Requested, Resource, ResourceError, template::Template};
 use crate::{
@@ -71,7 +71,7 @@ pub enum Read {
 
 impl Read {
     /// In MCP's words.
-    pub(crate) fn into_contents(self, uri: &str, definition: &Definition) -> Vec<ResourceContents> {
+    fn into_contents(self, uri: &str, definition: &Definition) -> Vec<ResourceContents> {
         let typed = |contents: ResourceContents| match &definition.mime_type {
             Some(mime_type) => contents.with_mime_type(mime_type.clone()),
             None => contents,
@@ -106,7 +106,6 @@ impl Entry {
     ///
     /// # Errors
     /// The template cannot be read backwards.
-    #[expect(dead_code, reason = "for a guarded server")]
     pub(crate) fn of_upstream(
         definition: Definition,
         upstream: Arc<str>,
@@ -180,7 +179,6 @@ impl Resources {
 
     /// Replaces the upstream server's resources by these. A URI that is taken stays with whoever had it first; those that
     /// were therefore left out come back.
-    #[expect(dead_code, reason = "for a guarded server")]
     pub(crate) fn replace_upstream(&self, resources: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
         self.0.replace_upstream(resources)
     }
@@ -212,13 +210,14 @@ impl Resources {
     ///
     /// # Errors
     /// [`CallError`], in the order of the checks: URI, scopes, then what the resource says.
-    pub async fn read(&self, uri: &str, context: &CallContext) -> Result<Vec<ResourceContents>, CallError> {
+    pub async fn read(&self, uri: &str, context: &CallContext) -> Result<ReadResourceResult, CallError> {
         let Some(entry) = self.entry(uri) else { return Err(rules::none_of(Kind::Resource, uri, context)) };
         let call = entry.call(uri, context);
         let work = async {
             let variables = entry.template.variables_of(uri).unwrap_or_default();
-            let read = entry.resource.read(&Requested::of(uri, variables), context).await;
-            Ok(read.map_err(|error| error.of(uri))?.into_contents(uri, &entry.definition))
+            let requested = Requested::of(uri, variables);
+            let read = entry.resource.read(&requested, &entry.definition, context).await;
+            read.map_err(|error| error.of(uri))
         };
         call.run(work, |_| false).await
     }
@@ -263,8 +262,9 @@ pub(crate) trait Readable: Send + Sync {
     fn read<'a>(
         &'a self,
         requested: &'a Requested<'a>,
+        definition: &'a Definition,
         context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<Read, ResourceError>>;
+    ) -> BoxFuture<'a, Result<ReadResourceResult, ResourceError>>;
 
     fn complete<'a>(&'a self, begun: &'a Begun, context: &'a CallContext) -> BoxFuture<'a, Vec<String>>;
 }
@@ -273,9 +273,18 @@ impl<R: Resource> Readable for R {
     fn read<'a>(
         &'a self,
         requested: &'a Requested<'a>,
+        definition: &'a Definition,
         context: &'a CallContext,
-    ) -> BoxFuture<'a, Result<Read, ResourceError>> {
-        Box::pin(Resource::read(self, requested, context))
+    ) -> BoxFuture<'a, Result<ReadResourceResult, ResourceError>> {
+        Box::pin(async move {
+            let read = Resource::read(self, requested, context).await?;
+            // What a scope is needed for is not for whoever shares a cache with somebody who has it.
+            let is_public = definition.is_public && definition.scopes.is_empty();
+            let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
+            let ttl_ms = u64::try_from(definition.ttl.as_millis()).unwrap_or(u64::MAX);
+            let contents = read.into_contents(requested.uri, definition);
+            Ok(ReadResourceResult::new(contents).with_ttl_ms(ttl_ms).with_cache_scope(scope))
+        })
     }
 
     fn complete<'a>(&'a self, begun: &'a Begun, context: &'a CallContext) -> BoxFuture<'a, Vec<String>> {

@@ -6,6 +6,7 @@ use rmcp::model::{PromptsCapability, ResourcesCapability, ServerCapabilities, TA
 
 use crate::{
     call::{Changes, JsonObject, Kind, TaskSupport},
+    gateway::Offer,
     oauth::Scopes,
     prompts::Prompts,
     resources::Resources,
@@ -50,6 +51,16 @@ impl Features {
     pub(super) fn scopes_supported(&self) -> Scopes {
         let scopes = self.tools.scopes_supported().union(&self.resources.scopes_supported());
         scopes.union(&self.prompts.scopes_supported())
+    }
+
+    /// Where a guarded server's are put.
+    pub(super) fn offer(&self) -> Offer {
+        Offer {
+            tools: Arc::clone(&self.tools),
+            resources: Arc::clone(&self.resources),
+            prompts: Arc::clone(&self.prompts),
+            changes: self.changes.clone().unwrap_or_default(),
+        }
     }
 
     /// What a caller needs to use something; `None` if there is no such thing.

@@ -26,6 +26,7 @@ mod limiter;
 mod linger;
 mod listener;
 mod listing;
+mod local;
 mod mcp;
 mod metrics;
 mod names;
@@ -94,6 +95,7 @@ use crate::{
 };
 pub use check::check;
 pub use features::Features;
+pub use local::Local;
 pub use reload::{Reloaded, Reloader};
 
 /// How long what is cut off at the end of a drain may take to say so.
@@ -247,7 +249,11 @@ impl Hint for StartError {
 impl Server {
     /// Opens the port and everything that the configuration names. Does not wait for an issuer elsewhere.
     pub async fn bind(config: &Config, features: impl Into<Features>, clock: SharedClock) -> Result<Self, StartError> {
-        let features = features.into();
+        let mut features = features.into();
+        if config.upstream.is_some() {
+            // A guarded server tells of changes, or is asked for them.
+            features.changes.get_or_insert_default();
+        }
         let (listener, address) = listen(config.server.listen, "--listen").await?;
         let metrics_listener = match config.server.metrics_listen {
             Some(address) => Some(listen(address, "--metrics-listen").await?),
@@ -259,8 +265,7 @@ impl Server {
         let tls = config.server.tls.as_ref().map(|tls| Tls::open(tls, &names, &state, clock.since_epoch()));
         let tls = tls.transpose()?;
         let gateway = config.upstream.clone();
-        let gateway =
-            gateway.map(|upstream| Gateway::new(upstream, Arc::clone(&features.tools), metrics.clone())).transpose()?;
+        let gateway = gateway.map(|upstream| Gateway::new(upstream, features.offer(), metrics.clone())).transpose()?;
         let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
         let feature_scopes = features.scopes_supported().union(&of_upstream);
         let scopes = config.scopes_supported.clone().unwrap_or_else(|| feature_scopes.clone());

@@ -105,6 +105,28 @@ pub enum Event<'a> {
         /// And of the one that is served from now on.
         after: &'a str,
     },
+    /// An upstream server changed a resource while it was guarded.
+    UpstreamResourceChanged {
+        /// The upstream server.
+        upstream: &'a str,
+        /// Its URI, or the template.
+        uri: &'a str,
+        /// As of a tool.
+        before: &'a str,
+        /// So too.
+        after: &'a str,
+    },
+    /// An upstream server changed a prompt while it was guarded.
+    UpstreamPromptChanged {
+        /// The upstream server.
+        upstream: &'a str,
+        /// The prompt.
+        prompt: &'a str,
+        /// As of a tool.
+        before: &'a str,
+        /// So too.
+        after: &'a str,
+    },
     /// The embedded issuer issued a token.
     TokenIssued {
         /// The client.
@@ -244,6 +266,12 @@ pub fn record(event: Event<'_>) {
         }
         Event::UpstreamToolChanged { upstream, tool, before, after } => {
             info!(target: "audit", upstream, tool, before, after, "upstream_tool_changed");
+        }
+        Event::UpstreamResourceChanged { upstream, uri, before, after } => {
+            info!(target: "audit", upstream, uri, before, after, "upstream_resource_changed");
+        }
+        Event::UpstreamPromptChanged { upstream, prompt, before, after } => {
+            info!(target: "audit", upstream, prompt, before, after, "upstream_prompt_changed");
         }
         Event::TokenIssued { client, scope, resource } => {
             info!(target: "audit", client, scope, resource, "token_issued");

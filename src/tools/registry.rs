@@ -49,8 +49,9 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// A tool of an upstream server, for callers whose token allows these scopes, and whom it may ask something.
-    pub(crate) fn of_upstream(tool: rmcp::model::Tool, scopes: Scopes, asks: bool) -> Self {
+    /// A tool of an upstream server, for callers whose token allows these scopes; whether it may ask them something, and
+    /// sends them log messages.
+    pub(crate) fn of_upstream(tool: rmcp::model::Tool, scopes: Scopes, asks: bool, logs: bool) -> Self {
         let hints = tool.annotations.as_ref();
         // What is not said has the value that MCP gives it: the worst.
         let annotations = Annotations {
@@ -68,7 +69,7 @@ impl Definition {
             annotations,
             asks,
             task: TaskSupport::Never,
-            logs: false,
+            logs,
             shows: None,
             upstream: Some(Arc::new(tool)),
         }

@@ -5,6 +5,7 @@
 mod completions;
 mod conformance;
 mod conformance_client;
+mod conformance_through;
 mod docs;
 mod everything;
 mod fastmcp;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::UpstreamTarget;
+use crate::config::{MayAsk, UpstreamTarget};
 
 fn loaded(desk: &Desk) -> crate::config::Upstream {
     load(desk.purpose, &desk.inputs).expect("a good configuration").upstream.expect("a server to guard")
@@ -21,7 +21,7 @@ fn a_url_may_have_a_token_of_our_own() {
         .variables(&[("SECUREMCP_UPSTREAM_TOKEN_FILE", "token"), ("SECUREMCP_UPSTREAM_TIMEOUT", "5m")]);
     let upstream = loaded(&desk);
     assert_eq!(upstream.timeout, Duration::from_mins(5));
-    assert!(!upstream.show_locked && !upstream.may_sample);
+    assert!(!upstream.show_locked && !upstream.may_ask.anything());
     let UpstreamTarget::Http { url, token } = upstream.target else { panic!("{upstream:?}") };
     assert_eq!((url.as_str(), token.unwrap().expose()), ("http://127.0.0.1:9000/mcp", "abc.DEF-1"));
 }
@@ -52,9 +52,16 @@ fn scopes_stand_in_a_section_whose_names_are_free() {
 
 #[test]
 fn requests_are_allowed_by_their_names() {
-    for (written, may_sample) in [("['sampling']", true), ("'sampling'", true), ("[]", false)] {
+    let sampling = MayAsk { sampling: true, ..MayAsk::default() };
+    let all = MayAsk { sampling: true, elicitation: true, roots: true };
+    for (written, may_ask) in [
+        ("['sampling']", sampling),
+        ("'sampling'", sampling),
+        ("'sampling elicitation roots'", all),
+        ("[]", MayAsk::default()),
+    ] {
         let text = format!("[upstream]\nurl = 'https://h/mcp'\nallow_requests = {written}\n");
-        assert_eq!(loaded(&Desk::serve().toml(&text)).may_sample, may_sample, "{written}");
+        assert_eq!(loaded(&Desk::serve().toml(&text)).may_ask, may_ask, "{written}");
     }
 }
 
@@ -102,8 +109,8 @@ fn what_cannot_be_is_refused() {
             "`securemcp.toml` line 3: `upstream.scopes.a` has a table in it, expected a value or a list of values",
         ),
         (
-            "upstream.url = 'https://h/'\nupstream.allow_requests = ['sampling', 'roots']",
-            "`securemcp.toml` line 2: `upstream.allow_requests` has an item that is `roots`, expected `sampling`",
+            "upstream.url = 'https://h/'\nupstream.allow_requests = ['sampling', 'tools']",
+            "`securemcp.toml` line 2: `upstream.allow_requests` has an item that is `tools`, expected `sampling`, `elicitation` or `roots`",
         ),
         (
             "upstream.allow_requests = 'sampling'",

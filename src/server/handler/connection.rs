@@ -3,7 +3,7 @@
 //! It is kept where the session is. On another replica a session begins with the default level and without subscriptions.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -11,7 +11,7 @@ use rmcp::{RoleServer, model::ResourceUpdatedNotificationParam, service::Peer};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::call::{Change, Level, Receiver};
+use crate::call::{Change, Changes, Level, Receiver, Watch};
 
 /// How many resources one session may subscribe to.
 const MAX_SUBSCRIBED: usize = 1_000;
@@ -24,7 +24,7 @@ pub(super) struct Connection(Mutex<Wishes>);
 
 struct Wishes {
     level: Level,
-    subscribed: BTreeSet<String>,
+    subscribed: BTreeMap<String, Watch>,
     /// Passes changes on for as long as the session lives.
     following: Option<AbortOnDropHandle<()>>,
     /// Of `subscriptions/listen`: what has changed since it was accepted.
@@ -33,7 +33,7 @@ struct Wishes {
 
 impl Default for Wishes {
     fn default() -> Self {
-        Self { level: Level::Info, subscribed: BTreeSet::new(), following: None, heard: None }
+        Self { level: Level::Info, subscribed: BTreeMap::new(), following: None, heard: None }
     }
 }
 
@@ -52,14 +52,18 @@ impl Connection {
 
     /// # Errors
     /// There are a thousand already, or 256 KiB of them with this one.
-    pub(super) fn subscribe(&self, uri: String) -> Result<(), TooMany> {
+    pub(super) fn subscribe(&self, uri: String, changes: &Changes) -> Result<(), TooMany> {
         let mut wishes = self.wishes();
-        let bytes = || wishes.subscribed.iter().map(String::len).sum::<usize>() + uri.len();
+        let bytes = || wishes.subscribed.keys().map(String::len).sum::<usize>() + uri.len();
         let is_full = || wishes.subscribed.len() >= MAX_SUBSCRIBED || bytes() > MAX_SUBSCRIBED_BYTES;
-        if !wishes.subscribed.contains(&uri) && is_full() {
+        if wishes.subscribed.contains_key(&uri) {
+            return Ok(());
+        }
+        if is_full() {
             return Err(TooMany);
         }
-        wishes.subscribed.insert(uri);
+        let watch = changes.watch(&uri);
+        wishes.subscribed.insert(uri, watch);
         drop(wishes);
         Ok(())
     }
@@ -92,7 +96,7 @@ async fn follow(connection: Weak<Connection>, mut changes: Receiver, peer: Peer<
     loop {
         let change = changes.recv().await;
         let Some(connection) = connection.upgrade() else { return };
-        let subscribed = |uri: &str| connection.wishes().subscribed.contains(uri);
+        let subscribed = |uri: &str| connection.wishes().subscribed.contains_key(uri);
         let told = match change {
             Ok(Change::Tools) => peer.notify_tool_list_changed().await,
             Ok(Change::Resources) => peer.notify_resource_list_changed().await,
@@ -116,7 +120,7 @@ async fn tell_all(connection: &Connection, peer: &Peer<RoleServer>) -> Result<()
     peer.notify_tool_list_changed().await?;
     peer.notify_resource_list_changed().await?;
     peer.notify_prompt_list_changed().await?;
-    let subscribed = connection.wishes().subscribed.clone();
+    let subscribed: Vec<_> = connection.wishes().subscribed.keys().cloned().collect();
     for uri in subscribed {
         peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await?;
     }
@@ -129,26 +133,26 @@ mod tests {
 
     #[test]
     fn a_session_has_so_many_subscriptions_and_no_more() {
-        let connection = Connection::default();
+        let (connection, changes) = (Connection::default(), Changes::default());
         for number in 0..MAX_SUBSCRIBED {
-            connection.subscribe(number.to_string()).unwrap();
+            connection.subscribe(number.to_string(), &changes).unwrap();
         }
-        assert!(connection.subscribe("one more".to_owned()).is_err());
-        connection.subscribe("7".to_owned()).expect("it is there already");
+        assert!(connection.subscribe("one more".to_owned(), &changes).is_err());
+        connection.subscribe("7".to_owned(), &changes).expect("it is there already");
         connection.unsubscribe("7");
-        connection.subscribe("one more".to_owned()).unwrap();
+        connection.subscribe("one more".to_owned(), &changes).unwrap();
     }
 
     #[test]
     fn a_session_has_so_many_bytes_of_subscriptions_and_no_more() {
-        let connection = Connection::default();
+        let (connection, changes) = (Connection::default(), Changes::default());
         let uri = |number: usize| format!("{number:08192}");
         for number in 0..32 {
-            connection.subscribe(uri(number)).unwrap();
+            connection.subscribe(uri(number), &changes).unwrap();
         }
-        assert!(connection.subscribe("x".to_owned()).is_err());
-        connection.subscribe(uri(7)).expect("it is there already");
+        assert!(connection.subscribe("x".to_owned(), &changes).is_err());
+        connection.subscribe(uri(7), &changes).expect("it is there already");
         connection.unsubscribe(&uri(7));
-        connection.subscribe("x".to_owned()).unwrap();
+        connection.subscribe("x".to_owned(), &changes).unwrap();
     }
 }

@@ -7,15 +7,21 @@ use rmcp::{
 };
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::call::{Change, Receiver};
+use crate::call::{Change, Changes, Receiver};
 
 /// Passes changes on until the client goes away, or the server stops.
-pub(super) async fn listen(context: SubscriptionContext, mut changes: Receiver) -> Result<(), ErrorData> {
+pub(super) async fn listen(
+    context: SubscriptionContext,
+    mut heard: Receiver,
+    changes: &Changes,
+) -> Result<(), ErrorData> {
     let sink = context.sink();
+    let uris = sink.accepted().resource_subscriptions.iter().flatten();
+    let _watches: Vec<_> = uris.map(|uri| changes.watch(uri)).collect();
     loop {
         let change = tokio::select! {
             () = context.cancelled() => return Ok(()),
-            change = changes.recv() => change,
+            change = heard.recv() => change,
         };
         let told = match change {
             Ok(change) => tell(sink, &change).await,

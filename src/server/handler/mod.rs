@@ -29,8 +29,9 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
+use self::connection::Connection;
+use self::tasks::unheard;
 pub(super) use self::tell::LetGo;
-use self::{connection::Connection, tasks::unheard, tell::level_of};
 use super::{
     features::Features,
     listing::{Listing, excuse},
@@ -63,6 +64,8 @@ struct Shared {
     state_codec: RequestStateCodec,
     clock: SharedClock,
     metrics: Metrics,
+    /// Who asks, if nobody is asked who they are.
+    local: Option<Arc<Principal>>,
 }
 
 impl Shared {
@@ -86,8 +89,16 @@ impl Handler {
         let key = crate::secret::Secret::random();
         let state_codec =
             RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        let shared = Shared { features, upstream, listing, tasks, state_codec, clock, metrics };
+        let shared = Shared { features, upstream, listing, tasks, state_codec, clock, metrics, local: None };
         Self { shared: Arc::new(shared), connection: Arc::default() }
+    }
+
+    /// For whoever is there: nobody is asked who they are.
+    pub(super) fn local(features: Features, tasks: Tasks, clock: SharedClock) -> Self {
+        let local = Arc::new(Principal::local(features.scopes_supported()));
+        let mut handler = Self::new(features, None, true, tasks, clock, Metrics::default());
+        Arc::get_mut(&mut handler.shared).expect("nobody else has it yet").local = Some(local);
+        handler
     }
 
     /// One for another session.
@@ -111,7 +122,7 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let principal = principal(&context)?;
+        let principal = self.principal(&context)?;
         // An empty list would say that there are no tools.
         if let Some(excuse) = self.shared.excuse() {
             return Err(ErrorData::internal_error(excuse, Some(json!({ "reason": UPSTREAM_DOWN }))));
@@ -133,7 +144,7 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        Ok(self.shared.listing.resources(&*principal(&context)?))
+        Ok(self.shared.listing.resources(&*self.principal(&context)?))
     }
 
     async fn list_resource_templates(
@@ -141,7 +152,7 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        Ok(self.shared.listing.templates(&*principal(&context)?))
+        Ok(self.shared.listing.templates(&*self.principal(&context)?))
     }
 
     fn read_resource(
@@ -158,7 +169,7 @@ impl ServerHandler for Handler {
         _request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(self.shared.listing.prompts(&*principal(&context)?))
+        Ok(self.shared.listing.prompts(&*self.principal(&context)?))
     }
 
     fn get_prompt(
@@ -211,7 +222,7 @@ impl ServerHandler for Handler {
         request: SetLevelRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.connection.set_level(level_of(request.level));
+        self.connection.set_level(request.level.into());
         Ok(())
     }
 
@@ -221,7 +232,10 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         self.known_resource(&request.uri)?;
-        self.connection.subscribe(request.uri).map_err(|_| {
+        let Some(changes) = &self.shared.features.changes else {
+            return Err(ErrorData::internal_error("nothing changes", None));
+        };
+        self.connection.subscribe(request.uri, changes).map_err(|_| {
             ErrorData::invalid_params(
                 "this session has too many subscriptions; end one with `resources/unsubscribe`",
                 None,
@@ -256,9 +270,9 @@ impl ServerHandler for Handler {
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        match self.connection.heard() {
-            Some(changes) => listen::listen(context, changes).await,
-            None => Ok(()),
+        match (self.connection.heard(), &self.shared.features.changes) {
+            (Some(heard), Some(changes)) => listen::listen(context, heard, changes).await,
+            _ => Ok(()),
         }
     }
 
@@ -282,11 +296,16 @@ fn unfit_params(method: &str, params: Option<&Value>) -> String {
     }
 }
 
-/// Who asks: read from this very request, never from what a session knew when it began.
-fn principal(context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, ErrorData> {
-    let parts = context.extensions.get::<Parts>();
-    let principal = parts.and_then(|parts| parts.extensions.get::<Arc<Principal>>()).cloned();
-    principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
+impl Handler {
+    /// Who asks: read from this very request, never from what a session knew when it began.
+    fn principal(&self, context: &RequestContext<RoleServer>) -> Result<Arc<Principal>, ErrorData> {
+        if let Some(local) = &self.shared.local {
+            return Ok(Arc::clone(local));
+        }
+        let parts = context.extensions.get::<Parts>();
+        let principal = parts.and_then(|parts| parts.extensions.get::<Arc<Principal>>()).cloned();
+        principal.ok_or_else(|| ErrorData::internal_error("the request has no principal", None))
+    }
 }
 
 /// The ids of the request. This is a task of rmcp's own: without them an audit line would not be found again.

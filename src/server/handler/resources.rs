@@ -2,7 +2,7 @@
 
 use rmcp::{
     ErrorData, RoleServer,
-    model::{CacheScope, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult},
+    model::{ReadResourceRequestParams, ReadResourceResponse},
     service::RequestContext,
 };
 use serde_json::json;
@@ -17,11 +17,10 @@ impl Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let resources = &self.shared.features.resources;
-        let definition = resources.find(&request.uri);
         let asked = Asked {
             kind: Kind::Resource,
             name: &request.uri,
-            asks: definition.as_ref().is_some_and(|definition| definition.asks),
+            asks: resources.find(&request.uri).is_some_and(|definition| definition.asks),
             arguments: None,
             state: request.request_state.as_deref(),
             responses: request.input_responses,
@@ -31,14 +30,7 @@ impl Handler {
         if let Some(questions) = self.questions(&round, &result) {
             return Ok(questions.into());
         }
-        let contents = result.map_err(|error| round.failed(&error))?;
-        let (ttl_ms, scope) = definition.map_or((0, CacheScope::Private), |definition| {
-            // What a scope is needed for is not for whoever shares a cache with somebody who has it.
-            let is_public = definition.is_public && definition.scopes.is_empty();
-            let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
-            (u64::try_from(definition.ttl.as_millis()).unwrap_or(u64::MAX), scope)
-        });
-        Ok(ReadResourceResult::new(contents).with_ttl_ms(ttl_ms).with_cache_scope(scope).into())
+        result.map(Into::into).map_err(|error| round.failed(&error))
     }
 
     /// # Errors

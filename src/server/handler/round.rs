@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Handler,
     ask::{RoundTripAsk, SessionAsk},
-    principal,
     tell::Telling,
 };
 use crate::{
@@ -50,7 +49,7 @@ impl Handler {
     /// # Errors
     /// The state that the client echoed is none of ours for this call.
     pub(super) fn begin(&self, context: RequestContext<RoleServer>, asked: Asked<'_>) -> Result<Round, ErrorData> {
-        let principal = principal(&context)?;
+        let principal = self.principal(&context)?;
         let tell = Arc::new(Telling::of(&context, &self.connection));
         // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
         let capabilities = context.meta.client_capabilities();

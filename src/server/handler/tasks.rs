@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Handler, principal, round::Round, unless_it_panics};
+use super::{Handler, round::Round, unless_it_panics};
 use crate::{
     call::{Ask, AskError, BeginTask, BoxFuture, Capability, Question, TaskError},
     server::{
@@ -156,7 +156,7 @@ impl Handler {
 
     /// The task of this id, of whoever asks. To anybody else there is none.
     pub(super) async fn task(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<Found, ErrorData> {
-        let principal = principal(context)?;
+        let principal = self.principal(context)?;
         let found = self.shared.tasks.find(id, &principal).await.map_err(|error| unheard(&error.into()))?;
         found.ok_or_else(|| {
             let reason = "no such task of this caller";

@@ -49,13 +49,6 @@ impl Telling {
             let_go: parts.and_then(|parts| parts.extensions.get::<LetGo>()).cloned(),
         }
     }
-
-    fn wants(&self, level: Level) -> bool {
-        match &self.listens {
-            Listens::Says(least) => least.is_some_and(|least| level >= level_of(least)),
-            Listens::Session(connection) => level >= connection.level(),
-        }
-    }
 }
 
 impl Tell for Telling {
@@ -69,10 +62,17 @@ impl Tell for Telling {
         })
     }
 
+    fn log_level(&self) -> Option<Level> {
+        match &self.listens {
+            Listens::Says(least) => least.map(Level::from),
+            Listens::Session(connection) => Some(connection.level()),
+        }
+    }
+
     fn log(&self, level: Level, data: Value) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            if self.wants(level) {
-                let message = LoggingMessageNotificationParam::new(in_rmcp(level), data);
+            if self.log_level().is_some_and(|least| level >= least) {
+                let message = LoggingMessageNotificationParam::new(level.into(), data);
                 let _ = self.peer.notify_logging_message(message).await;
             }
         })
@@ -82,31 +82,5 @@ impl Tell for Telling {
         if let Some(LetGo(token)) = &self.let_go {
             token.cancel();
         }
-    }
-}
-
-pub(super) const fn level_of(level: LoggingLevel) -> Level {
-    match level {
-        LoggingLevel::Debug => Level::Debug,
-        LoggingLevel::Info => Level::Info,
-        LoggingLevel::Notice => Level::Notice,
-        LoggingLevel::Warning => Level::Warning,
-        LoggingLevel::Error => Level::Error,
-        LoggingLevel::Critical => Level::Critical,
-        LoggingLevel::Alert => Level::Alert,
-        LoggingLevel::Emergency => Level::Emergency,
-    }
-}
-
-const fn in_rmcp(level: Level) -> LoggingLevel {
-    match level {
-        Level::Debug => LoggingLevel::Debug,
-        Level::Info => LoggingLevel::Info,
-        Level::Notice => LoggingLevel::Notice,
-        Level::Warning => LoggingLevel::Warning,
-        Level::Error => LoggingLevel::Error,
-        Level::Critical => LoggingLevel::Critical,
-        Level::Alert => LoggingLevel::Alert,
-        Level::Emergency => LoggingLevel::Emergency,
     }
 }

@@ -85,12 +85,27 @@ impl Account {
     /// Runs `examples/conformance`, somebody else's server, as `securemcp serve` is run.
     pub(crate) fn serve_example(&self) -> Server {
         let port = free_port();
-        let example = Path::new(env!("CARGO_BIN_EXE_securemcp")).with_file_name("examples").join("conformance");
-        assert!(example.exists(), "{} is missing: `cargo build --example conformance` makes it", example.display());
-        let mut command = self.command_of(example.to_str().expect("UTF-8"));
+        let mut command = self.command_of(&Self::example());
         command.env("SECUREMCP_LISTEN", format!("127.0.0.1:{port}"));
         let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
         Server { port, service }
+    }
+
+    /// Runs it without authentication, for another server to guard; its URL.
+    pub(crate) fn open_example(&self) -> (String, Service) {
+        let port = free_port();
+        let mut command = self.command_of(&Self::example());
+        command.args(["open", &format!("127.0.0.1:{port}")]);
+        // It has no such path, and says so.
+        let service = Service::start(command, self.home.path(), port).ready(port, "/", 404);
+        (format!("http://127.0.0.1:{port}/mcp"), service)
+    }
+
+    /// Where its program is.
+    pub(crate) fn example() -> String {
+        let example = Path::new(env!("CARGO_BIN_EXE_securemcp")).with_file_name("examples").join("conformance");
+        assert!(example.exists(), "{} is missing: `cargo build --example conformance` makes it", example.display());
+        example.to_str().expect("UTF-8").to_owned()
     }
 
     /// Serves these tools within this process.
