@@ -13,6 +13,7 @@ use crate::harness::{
     cli::{Account, Ended},
     liar::{Liar, Lie, RESOURCE, field, only},
     process::{Running, Seeded},
+    program,
 };
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
@@ -435,7 +436,7 @@ fn an_env_file_that_is_not_the_persons_own_is_refused_before_anything_is_asked()
 fn on_a_full_disk(account: &Account, arguments: &[&str]) -> Ended {
     let mut shell = account.command_of("sh");
     let script = "ulimit -f 0 && trap '' XFSZ && exec \"$0\" \"$@\"";
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_securemcp")]).args(arguments);
+    shell.args(["-c", script, program::path()]).args(arguments);
     Running::start(shell).ended()
 }
 

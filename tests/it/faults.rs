@@ -196,7 +196,8 @@ fn writing(server: &TestServer, token: &str) -> RequestBuilder {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r23_a_guarded_server_that_fails_costs_its_own_callers_only() {
     let upstream = Upstream::start(true).await;
-    let guarded = guard_with(&upstream, &[("upstream.timeout", "1s")]).await;
+    // Long enough for every call that does not hang, however busy this machine is.
+    let guarded = guard_with(&upstream, &[("upstream.timeout", "5s")]).await;
     let token = guarded.token(&json!({}));
     let calls = many(5, 100);
     let half = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"id\":{id},\"res";
@@ -204,7 +205,7 @@ async fn r23_a_guarded_server_that_fails_costs_its_own_callers_only() {
     let mut told = Vec::new();
     for (fault, lie, expected) in [
         ("500", text_of(500, "text/plain", "down"), "answered with HTTP 500"),
-        ("hangs", Lie::Hang, "did not finish within 1 seconds"),
+        ("hangs", Lie::Hang, "did not finish within 5 seconds"),
         ("ends in mid-stream", text_of(200, "text/event-stream", half), "the connection to it broke off"),
     ] {
         upstream.lie("write", lie);
@@ -224,7 +225,7 @@ async fn r23_a_guarded_server_that_fails_costs_its_own_callers_only() {
         }
         let took = began.elapsed();
         // An order of magnitude beyond the timeout.
-        assert!(took < Duration::from_secs(10), "{fault}: {took:?}");
+        assert!(took < Duration::from_secs(50), "{fault}: {took:?}");
         told.push(format!("{fault}: {} ms", took.as_millis()));
         upstream.rules().lies.clear();
     }

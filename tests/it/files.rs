@@ -19,6 +19,7 @@ use crate::{
         cli::{Account, Ended},
         person::Person,
         process::{Running, Serve, free_port},
+        program,
     },
 };
 
@@ -266,7 +267,7 @@ pub(crate) fn limited(account: &Account, at_once: bool, arguments: &[&str]) -> C
     let mut command = account.command_of("sh");
     let limit = if at_once { "ulimit -S -f 0;" } else { "" };
     command.args(["-c", &format!(r#"trap "" XFSZ; {limit} exec "$@""#), "sh"]);
-    command.arg(env!("CARGO_BIN_EXE_securemcp")).args(arguments);
+    command.arg(program::path()).args(arguments);
     command
 }
 

@@ -6,6 +6,7 @@ use crate::harness::{
     cli::Account,
     newcomer::{Newcomer, shown},
     process::Running,
+    program,
 };
 
 const WORKFLOW: &str = include_str!("../../examples/github-actions.yml");
@@ -14,7 +15,7 @@ fn script(account: &Account, url: &str) -> Running {
     let bin = account.home().join("bin");
     if !bin.exists() {
         fs::create_dir(&bin).expect("an empty home");
-        symlink(env!("CARGO_BIN_EXE_securemcp"), bin.join("securemcp")).expect("an empty directory");
+        symlink(program::path(), bin.join("securemcp")).expect("an empty directory");
     }
     let mut shell = account.command_of("sh");
     shell.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ci.sh"));
@@ -54,7 +55,7 @@ fn the_workflow_runs_commands_that_work() {
     assert_eq!(commands.len(), 3, "{commands:?}");
     for command in commands {
         let mut shell = account.command_of("sh");
-        shell.args(["-c", &format!("exec \"$0\" {command}"), env!("CARGO_BIN_EXE_securemcp")]);
+        shell.args(["-c", &format!("exec \"$0\" {command}"), program::path()]);
         Running::start(shell).ended().done();
     }
     let registered = WORKFLOW.lines().find_map(|line| line.trim_start_matches('#').trim().strip_prefix("securemcp "));

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::Account;
+use crate::harness::{Account, program};
 
 /// A line, and what it becomes.
 const LINES: [(&str, &str); 3] = [
@@ -96,7 +96,7 @@ impl Desk {
 
     /// What a shell says.
     fn said(&self, command: &mut Command) -> String {
-        let binary = Path::new(env!("CARGO_BIN_EXE_securemcp")).parent().expect("it is in a directory");
+        let binary = Path::new(program::path()).parent().expect("it is in a directory");
         let command = command.current_dir(self.account.home()).env("HOME", self.account.home());
         let command = command.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", binary.display()));
         let command = command.env("XDG_STATE_HOME", self.account.home().join("state"));
@@ -123,7 +123,7 @@ impl Desk {
 /// The checked-in script is what the binary prints.
 #[track_caller]
 fn is_printed(desk: &Desk, shell: &str, file: &str) {
-    let printed = desk.said(Command::new(env!("CARGO_BIN_EXE_securemcp")).args(["completions", shell]));
+    let printed = desk.said(Command::new(program::path()).args(["completions", shell]));
     assert_eq!(printed, fs::read_to_string(source(file)).expect("it is there").trim());
 }
 

@@ -108,7 +108,7 @@ fn read(folder: &Path, above: &str, scenarios: &mut BTreeMap<String, Vec<Value>>
     }
 }
 
-/// Beside the program under test, in the same profile.
+/// Built with these tests.
 fn example() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_securemcp")).with_file_name("examples/conformance_client");
     assert!(path.exists(), "{} is missing: `cargo build --example conformance_client` makes it", path.display());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     ADMIN_PASSWORD, Account, Keycloak, REDIS_PASSWORD, RESOURCE_SECRET, Redis, SERVER_SECRET, Server, free_port,
-    libfaketime,
+    libfaketime, program,
 };
 
 /// The client that the realm has.
@@ -443,7 +443,7 @@ fn the_pages_commands_run(desk: &Desk<'_>) {
     let script = script.replace("securemcp dcr prune", &later);
     assert_eq!(script.matches("securemcp ").count(), 10, "{script}");
     let account = Account::new();
-    symlink(env!("CARGO_BIN_EXE_securemcp"), account.home().join("securemcp")).expect("the home is empty");
+    symlink(program::path(), account.home().join("securemcp")).expect("the home is empty");
     fs::write(account.home().join("initial_access_token"), desk.keycloak.initial_access_token(1)).expect("writable");
     let url = desk.server.url();
     let surroundings = [("SECUREMCP_SERVER", url.as_str()), ("KEYCLOAK_ADMIN_PASSWORD", ADMIN_PASSWORD)];

@@ -6,7 +6,7 @@ use std::fs;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::harness::Stack;
+use crate::harness::{Stack, program};
 
 /// Who asks for tokens: variables of the command line.
 type Client<'a> = &'a [(&'a str, &'a str)];
@@ -201,7 +201,7 @@ fn the_command_line(stack: &Stack, client: Client<'_>, token: &str) {
     let line = "exec \"$SECUREMCP\" call echo \"by the original's names\" --ca \"$CA\"";
     let ca = stack.secret("tls_certificate").display().to_string();
     let variables = [
-        ("SECUREMCP", env!("CARGO_BIN_EXE_securemcp")),
+        ("SECUREMCP", program::path()),
         ("CA", ca.as_str()),
         ("MCP_SERVER_URL", &resource),
         ("KEYCLOAK_URL", &auth),

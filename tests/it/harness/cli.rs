@@ -9,6 +9,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::program;
+
 /// A home of its own, and nothing of the environment of the tests.
 pub(crate) struct Account {
     home: TempDir,
@@ -58,7 +60,7 @@ impl Account {
 
     /// A command that was not started yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command_of(env!("CARGO_BIN_EXE_securemcp"));
+        let mut command = self.command_of(program::path());
         command.args(arguments);
         command
     }

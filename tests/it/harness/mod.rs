@@ -9,6 +9,7 @@ pub(crate) mod log;
 pub(crate) mod newcomer;
 pub(crate) mod person;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod redis;
 pub(crate) mod replicas;

@@ -14,6 +14,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::harness::program;
+
 /// A newcomer's machine: an empty home, the command on the path, and a server at a port of its own.
 pub(crate) struct Newcomer {
     home: TempDir,
@@ -71,7 +73,7 @@ impl Newcomer {
         let home = tempfile::tempdir().expect("a temporary directory");
         let bin = home.path().join("bin");
         fs::create_dir(&bin).expect("an empty home");
-        symlink(env!("CARGO_BIN_EXE_securemcp"), bin.join("securemcp")).expect("an empty directory");
+        symlink(program::path(), bin.join("securemcp")).expect("an empty directory");
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = free.local_addr().expect("bound");
         Self { home, address, variables: Vec::new() }

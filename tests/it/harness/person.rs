@@ -10,6 +10,7 @@ use std::{
 use super::{
     cli::{Account, Ended},
     process::{Running, Serve},
+    program,
 };
 
 /// `nobody`, on every system that has one.
@@ -26,7 +27,7 @@ impl Person {
     pub(crate) fn new() -> Self {
         let account = Account::new();
         let binary = rustix::process::geteuid().is_root().then(|| {
-            let (original, copy) = (env!("CARGO_BIN_EXE_securemcp"), account.home().join("securemcp"));
+            let (original, copy) = (program::path(), account.home().join("securemcp"));
             // Another file system takes a copy.
             fs::hard_link(original, &copy)
                 .or_else(|_| fs::copy(original, &copy).map(drop))

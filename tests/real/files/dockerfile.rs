@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::harness::{Ended, Service, Tool, free_port, root};
+use crate::harness::{Ended, Service, Tool, free_port, program, root};
 
 /// The account of the image.
 const ACCOUNT: &str = "65532";
@@ -138,7 +138,7 @@ fn image() -> Tool {
         ("PATH", path.as_str()),
         ("REAL_CARGO", env!("CARGO")),
         ("CARGO_HOME", cargo_home.to_str().expect("UTF-8")),
-        ("ARTEFACT", env!("CARGO_BIN_EXE_securemcp")),
+        ("ARTEFACT", program::path()),
     ];
     let runs: Vec<_> = instructions("Dockerfile").into_iter().filter(|(name, _)| name == "RUN").collect();
     assert_eq!(runs.len(), 1);

@@ -10,7 +10,7 @@ use std::{
 use securemcp::tools::Tools;
 use tempfile::TempDir;
 
-use super::{Ended, Foreign, InProcess, Service, Usage, free_port};
+use super::{Ended, Foreign, InProcess, Service, Usage, free_port, program};
 
 /// All scopes that the product's tools need.
 const ALL_SCOPES: &str = "mcp:read mcp:write mcp:infer";
@@ -144,7 +144,7 @@ impl Account {
         let bin = self.home.path().join("bin");
         if !bin.exists() {
             fs::create_dir(&bin).expect("the home is writable");
-            symlink(env!("CARGO_BIN_EXE_securemcp"), bin.join("securemcp")).expect("the directory is new");
+            symlink(program::path(), bin.join("securemcp")).expect("the directory is new");
             let npx = bin.join("npx");
             fs::write(&npx, foreign.npx()).expect("the directory is new");
             fs::set_permissions(&npx, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -185,7 +185,7 @@ impl Account {
     }
 
     fn command(&self) -> Command {
-        let mut command = self.command_of(env!("CARGO_BIN_EXE_securemcp"));
+        let mut command = self.command_of(program::path());
         // A fast scanner must not meet the limits of callers where a test is about something else.
         command.env("SECUREMCP_LIMITS_PER_CLIENT", "1000000/s").env("SECUREMCP_LIMITS_PER_ADDRESS", "1000000/s");
         command

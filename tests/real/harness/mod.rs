@@ -13,6 +13,8 @@ mod nginx;
 mod person;
 mod postgres;
 mod process;
+#[path = "../../it/harness/program.rs"]
+pub(crate) mod program;
 mod redis;
 mod service;
 mod stack;

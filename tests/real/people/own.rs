@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf, thread};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Account, Ended, Keycloak, Person, Server, eventually};
+use crate::harness::{Account, Ended, Keycloak, Person, Server, eventually, program};
 
 /// The client that the realm has for people in a terminal.
 const CLIENT: &str = "securemcp-cli";
@@ -41,7 +41,7 @@ impl Desk {
 
     /// Runs a line of shell in which `$SECUREMCP` is the command.
     fn shell(&self, line: &str) -> Ended {
-        let program = ("SECUREMCP", env!("CARGO_BIN_EXE_securemcp"));
+        let program = ("SECUREMCP", program::path());
         self.account.shell(line, &[&self.variables()[..], &[program]].concat())
     }
 
