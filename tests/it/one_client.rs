@@ -81,12 +81,12 @@ impl World {
     }
 }
 
-/// The registrations that are kept on this replica's disk.
+/// The registrations that are kept on this replica's disk. What begins with a dot is a lock, or not in its place yet.
 fn all_on_disk(replica: &Account) -> Vec<Value> {
     let folder = fs::read_dir(replica.state().join("clients")).expect("a directory");
-    let kept = folder
-        .filter_map(|entry| serde_json::from_slice::<Value>(&fs::read(entry.expect("an entry").path()).ok()?).ok());
-    kept.collect()
+    let paths = folder.map(|entry| entry.expect("an entry").path());
+    let kept = paths.filter(|path| !path.file_name().expect("a name").as_encoded_bytes().starts_with(b"."));
+    kept.filter_map(|path| serde_json::from_slice(&fs::read(path).ok()?).ok()).collect()
 }
 
 fn wait_until_it_is_on_the_disk(replica: &Account) {
