@@ -93,10 +93,10 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
         }
         Admitted::Begins(reservation) => begin(app, parts, bytes.clone(), envelope.id, reservation, principal).await,
         Admitted::Plainly(session) => {
-            if let Some(response) = app.lane.answer(&parts.headers, &envelope, &bytes, principal).await {
-                return response;
-            }
-            let response = forward(app, parts, bytes.clone(), envelope.id, session).await;
+            let response = match app.lane.answer(&parts.headers, &envelope, &bytes, principal).await {
+                Some(response) => response,
+                None => forward(app, parts, bytes.clone(), envelope.id, session).await,
+            };
             match envelope.method.as_deref() {
                 Some("subscriptions/listen") => listening(app, response, principal),
                 _ => response,

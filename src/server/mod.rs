@@ -494,7 +494,7 @@ impl Lasting {
             redis: self.redis.clone(),
             shared_sessions: self.shared_sessions.clone(),
             mcp,
-            lane: Lane::new(self.handler.clone(), &self.features.tools),
+            lane: Lane::new(self.handler.clone(), &self.features.tools, self.streams.clone()),
             clock: Arc::clone(&self.clock),
             max_body_bytes: config.server.max_body_bytes,
             hsts: config.server.hsts_max_age.map(hsts),

@@ -7,7 +7,37 @@ use rmcp::{
 };
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::call::{Change, Changes, Receiver};
+use super::Handler;
+use crate::call::{Change, Changes, Receiver, Watch};
+
+/// What a client hears of for as long as this lives.
+pub(in crate::server) struct Hearing {
+    /// Of what it asked for, what there is.
+    pub(in crate::server) accepted: SubscriptionFilter,
+    pub(in crate::server) changes: Receiver,
+    _watches: Vec<Watch>,
+}
+
+impl Handler {
+    /// What there is of what a client wants to hear of. What it may not read has been refused.
+    pub(super) fn accepted(&self, requested: &SubscriptionFilter) -> SubscriptionFilter {
+        let mut accepted = requested.clone();
+        if let Some(uris) = &mut accepted.resource_subscriptions {
+            uris.retain(|uri| self.shared.features.resources.find(uri).is_some());
+        }
+        accepted
+    }
+
+    /// Hears of it from now on; `None` if nothing ever changes.
+    pub(in crate::server) fn hear(&self, requested: &SubscriptionFilter) -> Option<Hearing> {
+        let features = &self.shared.features;
+        let changes = features.changes.as_ref()?;
+        let offered = requested.supported_by(&features.capabilities());
+        let accepted = requested.intersection(&self.accepted(requested)).intersection(&offered);
+        let watches = accepted.resource_subscriptions.iter().flatten().map(|uri| changes.watch(uri)).collect();
+        Some(Hearing { changes: changes.listen(), accepted, _watches: watches })
+    }
+}
 
 /// Passes changes on until the client goes away, or the server stops.
 pub(super) async fn listen(

@@ -30,6 +30,7 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use self::connection::Connection;
+pub(super) use self::listen::Hearing;
 use self::tasks::unheard;
 pub(super) use self::tell::LetGo;
 use super::{
@@ -261,12 +262,7 @@ impl ServerHandler for Handler {
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         // From now on, because the client is told that it is heard before it is.
         self.connection.hear(self.shared.features.changes.as_ref()?.listen());
-        let mut accepted = requested.clone();
-        // What the caller may not read has been refused.
-        if let Some(uris) = &mut accepted.resource_subscriptions {
-            uris.retain(|uri| self.shared.features.resources.find(uri).is_some());
-        }
-        Some(accepted)
+        Some(self.accepted(requested))
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {

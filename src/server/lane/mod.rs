@@ -1,9 +1,11 @@
-//! A short way for the most frequent request: a stateless call of a simple tool.
+//! A short way for the most frequent request, a stateless call of a simple tool, and for the longest, `subscriptions/listen`.
 //!
 //! rmcp serves each stateless request by a service of its own: three tasks, their channels, and the message written as JSON
 //! again to compare it with its headers. A tool that neither asks nor tells its caller anything needs none of that. This
 //! reads and writes with rmcp's own types, and takes only what it knows whole, with headers that are right: everything
 //! else, and everything that is wrong, is for rmcp to answer. The tests hold both against each other.
+
+mod listen;
 
 use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
 
@@ -38,9 +40,11 @@ const ACCEPTS: [&str; 2] = ["application/json, text/event-stream", "text/event-s
 /// In a schema: a header mirrors this argument, and rmcp compares them.
 const MIRRORED: &str = "x-mcp-header";
 
-/// Answers calls of simple tools.
+/// Answers calls of simple tools, and who wants to hear of changes.
 pub(super) struct Lane {
     handler: Handler,
+    /// Ends streams.
+    stopping: CancellationToken,
     /// The tools of our own that ask nothing, become no tasks and have no mirrored argument, and what each shows of its result.
     tools: HashMap<Cow<'static, str>, Option<&'static str>>,
 }
@@ -81,17 +85,17 @@ struct Meta<'a> {
 
 impl Lane {
     /// For the tools that the server was built with: those of an upstream server come and go.
-    pub(super) fn new(handler: Handler, tools: &Tools) -> Self {
+    pub(super) fn new(handler: Handler, tools: &Tools, stopping: CancellationToken) -> Self {
         let tools = tools.list();
         let own = tools.iter().filter(|tool| tool.upstream.is_none());
         let simple = own.filter(|tool| {
             !tool.asks && tool.task == TaskSupport::Never && !tool.input_schema.values().any(is_mirrored)
         });
         let tools = simple.map(|tool| (tool.name.clone(), tool.shows)).collect();
-        Self { handler, tools }
+        Self { handler, stopping, tools }
     }
 
-    /// The answer to a message that was let in, if it is a call of a simple tool.
+    /// The answer to a message that was let in, if it is one of these.
     pub(super) async fn answer(
         &self,
         headers: &HeaderMap,
@@ -99,6 +103,9 @@ impl Lane {
         body: &[u8],
         principal: &Arc<Principal>,
     ) -> Option<Response<Body>> {
+        if envelope.method.as_deref() == Some("subscriptions/listen") && envelope.is_stateless {
+            return listen::answer(&self.handler, &self.stopping, headers, body);
+        }
         let Target::Tool(name) = &envelope.target else { return None };
         let name = &**name;
         let shows = *self.tools.get(name)?;

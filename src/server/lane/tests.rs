@@ -206,7 +206,7 @@ impl Both {
         let for_rmcp = handler.clone();
         let rmcp = StreamableHttpService::new(move || Ok(for_rmcp.clone()), Arc::default(), settings);
         let principal = Arc::new(Principal::for_tests("ada", "cli", "mcp:read mcp:write mcp:infer"));
-        Self { lane: Lane::new(handler, &features.tools), rmcp, principal, puppet }
+        Self { lane: Lane::new(handler, &features.tools, CancellationToken::new()), rmcp, principal, puppet }
     }
 
     /// Whether the puppet's last caller has gone away.
