@@ -196,7 +196,8 @@ impl<'a> Presented<'a> {
         if second.is_some() || has_token_in_query(uri) {
             return Self::Ambiguous;
         }
-        let Ok(value) = value.to_str() else {
+        // `to_str` would look at each byte of a token alone.
+        let Ok(value) = std::str::from_utf8(value.as_bytes()) else {
             return Self::Malformed(Scheme::Bearer);
         };
         let (name, token) = value.split_once(' ').unwrap_or((value, ""));

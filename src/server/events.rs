@@ -71,16 +71,22 @@ pub(super) struct Events(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    keeper: Keeper,
+    kept: Kept,
     session: SessionId,
-    /// For those in Redis.
-    sealer: Sealer,
     writer: String,
     /// Of the last event.
     number: AtomicU64,
     written: Notify,
     /// One for each stream that may be gone on with now.
     replays: Arc<Semaphore>,
+}
+
+/// Where the events of one session are kept.
+#[derive(Debug)]
+enum Kept {
+    /// Sealed.
+    Redis(Arc<Redis>, Box<Sealer>),
+    Memory(Arc<Recent>),
 }
 
 /// Where an event is.
@@ -130,10 +136,15 @@ pub(super) fn key(session: &str) -> String {
 impl Events {
     /// Of this session, written by this process.
     pub(super) fn of(session: &SessionId, keeper: Keeper) -> Self {
+        let kept = match keeper {
+            Keeper::Redis(redis) => {
+                Kept::Redis(redis, Box::new(Sealer::new(&Secret::new(&**session), "the events of a session")))
+            }
+            Keeper::Memory(recent) => Kept::Memory(recent),
+        };
         Self(Arc::new(Inner {
-            keeper,
+            kept,
             session: session.clone(),
-            sealer: Sealer::new(&Secret::new(&**session), "the events of a session"),
             writer: Secret::random().expose()[..11].to_owned(),
             number: AtomicU64::new(0),
             written: Notify::new(),
@@ -159,25 +170,25 @@ impl Inner {
 
     async fn append(&self, place: String, message: &ServerJsonRpcMessage) -> Result<(), RedisError> {
         let json = serde_json::to_string(message).expect("a message is JSON");
-        match &self.keeper {
-            Keeper::Redis(redis) => {
-                let line = format!("{place} {}", self.sealer.seal(&place, json.as_bytes()));
+        match &self.kept {
+            Kept::Redis(redis, sealer) => {
+                let line = format!("{place} {}", sealer.seal(&place, json.as_bytes()));
                 if line.len() < MAX_BYTES {
                     let milliseconds = KEPT_FOR.as_millis().to_string();
                     let arguments = [line, MAX_BYTES.to_string(), milliseconds];
                     redis.eval::<u64>(APPEND, &[&key(&self.session)], &arguments[..]).await?;
                 }
             }
-            Keeper::Memory(recent) => recent.append(&self.session, place, json, Instant::now()),
+            Kept::Memory(recent) => recent.append(&self.session, place, json, Instant::now()),
         }
         Ok(())
     }
 
     /// Everything that is kept: places, and what was kept for them.
     async fn lines(&self) -> Result<Vec<(String, Arc<str>)>, RedisError> {
-        let redis = match &self.keeper {
-            Keeper::Redis(redis) => redis,
-            Keeper::Memory(recent) => return Ok(recent.lines(&self.session)),
+        let redis = match &self.kept {
+            Kept::Redis(redis, _) => redis,
+            Kept::Memory(recent) => return Ok(recent.lines(&self.session)),
         };
         let kept = redis.get(&key(&self.session)).await?.unwrap_or_default();
         let kept = String::from_utf8_lossy(&kept);
@@ -186,9 +197,9 @@ impl Inner {
     }
 
     fn open(&self, place: &str, kept: &str) -> Option<ServerJsonRpcMessage> {
-        match &self.keeper {
-            Keeper::Redis(_) => serde_json::from_slice(&self.sealer.open(place, kept.as_bytes())?).ok(),
-            Keeper::Memory(_) => serde_json::from_str(kept).ok(),
+        match &self.kept {
+            Kept::Redis(_, sealer) => serde_json::from_slice(&sealer.open(place, kept.as_bytes())?).ok(),
+            Kept::Memory(_) => serde_json::from_str(kept).ok(),
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 };
 
 use axum::{body::Body, http::Request};
+use futures_util::FutureExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -134,8 +135,8 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
     let service = service_fn(move |mut request: Request<Incoming>| {
         asks.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(peer);
-        let answer = running.routes().answer(Lingering::around(request).map(Body::new));
-        async { Ok::<_, Infallible>(answer.await) }
+        // No `async` block: it would hold the answer twice, for as long as the connection lives.
+        running.routes().answer(Lingering::around(request).map(Body::new)).map(Ok::<_, Infallible>)
     });
     let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
     // Until it is known which HTTP is spoken nothing else bounds the wait, and a single `P` does not tell.

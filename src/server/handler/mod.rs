@@ -317,18 +317,19 @@ fn guarded<'a, T: Send + 'a>(
     ids: Option<Ids>,
     call: impl Future<Output = Result<T, ErrorData>> + Send + 'a,
 ) -> BoxFuture<'a, Result<T, ErrorData>> {
-    Box::pin(async move {
-        let call = unless_it_panics(call);
-        match ids {
-            Some(ids) => ids.around(call).await,
-            None => call.await,
-        }
-    })
+    let call = unless_it_panics(call);
+    match ids {
+        Some(ids) => Box::pin(ids.around(call)),
+        None => Box::pin(call),
+    }
 }
 
-/// A panic as an error, in a caller's own terms.
-pub(super) async fn unless_it_panics<T>(call: impl Future<Output = Result<T, ErrorData>>) -> Result<T, ErrorData> {
+/// A panic as an error, in a caller's own terms. No `async fn`: that would hold the call twice.
+pub(super) fn unless_it_panics<T>(
+    call: impl Future<Output = Result<T, ErrorData>>,
+) -> impl Future<Output = Result<T, ErrorData>> {
     // The panic hook has logged what happened and where.
-    let answer = AssertUnwindSafe(call).catch_unwind().await;
-    answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None)))
+    AssertUnwindSafe(call)
+        .catch_unwind()
+        .map(|answer| answer.unwrap_or_else(|_cause| Err(ErrorData::internal_error("internal error", None))))
 }
