@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use crate::harness::{Account, Foreign, free_port, status_of};
 
-const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+/// Its program, in the home of foreign programs.
+pub(crate) const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
 
 /// Every scenario has it: each message that was sent fits the schema of the revision.
 const SCHEMA: &str = "wire-schema-valid";

@@ -9,9 +9,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Foreign, figure};
-
-const SUITE: &str = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+use crate::{
+    conformance::SUITE,
+    harness::{Foreign, figure},
+};
 
 /// Checks that say nothing, each with the reason why that is right.
 const SKIPPED: [(&str, &str, &str); 4] = [
@@ -64,8 +65,7 @@ fn passes(selection: &[&str], at_least: usize) -> BTreeSet<String> {
     let client = example().display().to_string();
     let arguments = [&["client", "--command", &client, "-o", "results", "--timeout", "60000"], selection].concat();
     let ended = foreign.run_with(SUITE, &arguments, &[]);
-    let mut scenarios = BTreeMap::new();
-    read(&foreign.home().join("results"), "", &mut scenarios);
+    let scenarios = scenarios_in(&foreign.home().join("results"), "");
     assert!(scenarios.len() >= at_least, "{} scenarios, expected {at_least}: {ended:#?}", scenarios.len());
     let mut successes = 0;
     for (scenario, checks) in &scenarios {
@@ -89,7 +89,16 @@ fn passes(selection: &[&str], at_least: usize) -> BTreeSet<String> {
     scenarios.into_keys().collect()
 }
 
-/// The checks of each scenario, by its name: results are in folders that are called after it and the time.
+/// The checks of each scenario, by its name, before which the suite says what it was run on.
+pub(crate) fn scenarios_in(results: &Path, on: &str) -> BTreeMap<String, Vec<Value>> {
+    let mut scenarios = BTreeMap::new();
+    read(results, "", &mut scenarios);
+    let named =
+        scenarios.into_iter().map(|(name, checks)| (name.strip_prefix(on).expect("it says so").to_owned(), checks));
+    named.collect()
+}
+
+/// Results are in folders that are called after the scenario and the time.
 fn read(folder: &Path, above: &str, scenarios: &mut BTreeMap<String, Vec<Value>>) {
     for entry in fs::read_dir(folder).expect("the suite writes results") {
         let entry = entry.expect("the folder is readable");

@@ -4,6 +4,7 @@
 
 mod completions;
 mod conformance;
+mod conformance_authorization;
 mod conformance_client;
 mod conformance_through;
 mod docs;
