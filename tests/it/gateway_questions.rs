@@ -30,7 +30,7 @@ async fn g11_what_the_guarded_server_wants_of_us_is_not_asked_of_the_caller() {
 }
 
 /// A question of the guarded server: that of a sampling.
-fn asks_the_model() -> Value {
+pub(crate) fn asks_the_model() -> Value {
     json!({"method": "sampling/createMessage", "params": {"includeContext": "allServers", "maxTokens": 9,
         "messages": [{"role": "user", "content": {"type": "text", "text": "Which colour?"}}]}})
 }

@@ -20,6 +20,7 @@ mod features;
 mod files;
 mod fuzz;
 mod gateway;
+mod gateway_between;
 mod gateway_cli;
 mod gateway_questions;
 mod gateway_stdio;

@@ -51,7 +51,7 @@ impl Guarded {
         request.header("mcp-protocol-version", "2025-11-25").send().await.expect("an answer")
     }
 
-    async fn without_body(&self, method: Method, token: Option<&str>, headers: &[(&str, &str)]) -> Response {
+    pub(crate) async fn without_body(&self, method: Method, token: Option<&str>, headers: &[(&str, &str)]) -> Response {
         let mut request = self.server.request(method, "/mcp").header("accept", "text/event-stream");
         if let Some(token) = token {
             request = request.bearer_auth(token);

@@ -54,6 +54,8 @@ pub(crate) struct Rules {
     /// Whether it speaks 2026-07-28; else 2025-11-25, with sessions.
     pub(crate) modern: bool,
     pub(crate) tools: Vec<Value>,
+    /// By their URIs: whoever subscribes is told of their changes. Without any it has no resources to speak of.
+    pub(crate) resources: Vec<&'static str>,
     /// How many tools one page of the list has.
     pub(crate) page: usize,
     /// Whether the last page leads to itself.
@@ -86,12 +88,20 @@ impl Upstream {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), modern)
     }
 
+    /// One of 2026-07-28 or of 2025 that has these resources.
+    pub(crate) async fn with_resources(modern: bool, uris: &[&'static str]) -> Self {
+        let upstream = Self::start(modern).await;
+        upstream.rules().resources = uris.to_vec();
+        upstream
+    }
+
     /// On a listener made before, so that its address can be known while nothing answers there.
     pub(crate) fn start_on(listener: TcpListener, modern: bool) -> Self {
         let origin = format!("http://{}", listener.local_addr().expect("bound"));
         let rules = Rules {
             modern,
             tools: vec![tool("read", true), tool("write", false)],
+            resources: Vec::new(),
             page: 100,
             circles: false,
             lies: HashMap::new(),
@@ -121,6 +131,31 @@ impl Upstream {
     /// How many requests of this kind there were since the last time they were taken.
     pub(crate) fn count(&self, what: &str) -> usize {
         self.shared.hits.lock().expect("no panic").iter().filter(|hit| hit.what == what).count()
+    }
+
+    /// Waits until it has been asked to tell of all these resources; the id of the request that asked for the last of them.
+    pub(crate) async fn asked_to_tell_of(&self, uris: &[&str]) -> Value {
+        let mut left: Vec<_> = uris.iter().map(|uri| Value::from(*uri)).collect();
+        loop {
+            for hit in self.hits() {
+                let params = &hit.body["params"];
+                let named = &params["notifications"]["resourceSubscriptions"];
+                let named = named.as_array().map_or(std::slice::from_ref(&params["uri"]), Vec::as_slice);
+                let asks = ["POST resources/subscribe", "POST subscriptions/listen"].contains(&hit.what.as_str());
+                left.retain(|uri| !(asks && named.contains(uri)));
+                if asks && left.is_empty() {
+                    return hit.body["id"].clone();
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Tells that a resource has changed, to whoever asked by the request of this id.
+    pub(crate) fn tell_of(&self, uri: &str, id: &Value) {
+        let params = json!({"uri": uri, "_meta": {"io.modelcontextprotocol/subscriptionId": id}});
+        let updated = json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": params});
+        assert!(self.notify(&updated) > 0);
     }
 
     /// Sends a message on every open event stream; how many those were.
@@ -192,13 +227,22 @@ impl Rules {
     fn reply_to(&self, method: &str, message: &Value) -> Response<Body> {
         let params = &message["params"];
         let server = json!({"name": "fake", "version": "1"});
-        let capabilities = json!({"tools": {"listChanged": true}});
+        let mut capabilities = json!({"tools": {"listChanged": true}});
+        if !self.resources.is_empty() {
+            capabilities["resources"] = json!({"subscribe": true});
+        }
         let mut result = match method {
             "server/discover" if self.modern => json!({"supportedVersions": ["2026-07-28"],
                 "capabilities": capabilities, "_meta": {"io.modelcontextprotocol/serverInfo": server}}),
             "initialize" if !self.modern => json!({"protocolVersion": "2025-11-25",
                 "capabilities": capabilities, "serverInfo": server}),
             "tools/list" => self.list(params),
+            "resources/list" => {
+                let resources = self.resources.iter().map(|uri| json!({"uri": uri, "name": uri}));
+                json!({"resources": resources.collect::<Vec<_>>()})
+            }
+            "resources/templates/list" => json!({"resourceTemplates": []}),
+            "resources/subscribe" | "resources/unsubscribe" if !self.modern => json!({}),
             "tools/call" => {
                 let name = params["name"].as_str().expect("a name");
                 if let Some(questions) = self.asks.get(name) {
