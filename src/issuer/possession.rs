@@ -80,6 +80,7 @@ mod tests {
     use serde_json::{Value, json};
     use url::form_urlencoded;
 
+    use super::MAX_REMEMBERED;
     use crate::{
         clock::Clock as _,
         issuer::testing::{
@@ -218,6 +219,24 @@ mod tests {
         let issuer = issuer.restarted();
         send(&issuer, &[used], &borrowed(&machine)).await.is_refused(400, "invalid_dpop_proof");
         let holder = Holder::new(&issuer);
+        holder.holds(&send(&issuer, &[holder.proof()], &borrowed(&machine)).await);
+    }
+
+    #[tokio::test]
+    async fn a_full_memory_of_proofs_refuses_and_forgets_nothing() {
+        let issuer = Fixture::new();
+        let (machine, holder) = (machine(&issuer).await, Holder::new(&issuer));
+        let used = holder.proof();
+        holder.holds(&send(&issuer, std::slice::from_ref(&used), &borrowed(&machine)).await);
+        {
+            let mut names = issuer.embedded.used_proofs.lock().unwrap();
+            assert!((1..MAX_REMEMBERED).all(|index| names.insert(&index.to_string(), NOW + 61)));
+        }
+        let full = send(&issuer, &[holder.proof()], &borrowed(&machine)).await;
+        full.is_refused(503, "temporarily_unavailable");
+        send(&issuer, &[used], &borrowed(&machine)).await.is_refused(400, "invalid_dpop_proof");
+        is_bearer(&send(&issuer, &[], &borrowed(&machine)).await);
+        issuer.advance(61);
         holder.holds(&send(&issuer, &[holder.proof()], &borrowed(&machine)).await);
     }
 

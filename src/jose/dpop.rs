@@ -340,6 +340,14 @@ mod tests {
     }
 
     #[test]
+    fn nobody_uses_up_the_proofs_of_another_key() {
+        let [one, other] = [(); 2].map(|()| with(|_, _| ()).unwrap());
+        assert_ne!(one.id, other.id, "both have the `jti` 1");
+        let again = Proof { nonce: Some("n".to_owned()), ..one.clone() };
+        assert_eq!(again.id, one.id);
+    }
+
+    #[test]
     fn it_is_for_one_method_and_one_url() {
         assert!(with(|_, _| ()).is_ok());
         for htm in ["GET", "post", "POST ", ""] {

@@ -421,6 +421,16 @@ async fn a_nonce_that_is_missing_costs_no_more_than_a_request_and_a_bad_proof_do
 }
 
 #[tokio::test]
+async fn who_comes_too_often_uses_no_proof_up() {
+    let bound = Bound::start(&[("limits.per_client", "1/s")]).await;
+    bound.accepts(&bound.proof(), "the first").await;
+    let proof = bound.proof();
+    assert_eq!(bound.call(&[&proof]).await.status(), 429);
+    bound.server().clock.advance(Duration::from_secs(1));
+    bound.accepts(&proof, "it takes no room in the memory of used ones").await;
+}
+
+#[tokio::test]
 async fn behind_a_proxy_the_public_url_counts() {
     let (key, proxied) = (SigningKey::generate(), "https://mcp.example/team/mcp");
     let flags = [("server.resource", proxied), ("server.trusted_proxies", "127.0.0.1")];
@@ -505,6 +515,9 @@ async fn a_proof_is_good_once_at_all_replicas_together() {
         assert_eq!(shared.status(first, &proof).await, 200);
         assert_eq!([shared.status(second, &proof).await, shared.status(first, &proof).await], [401, 401]);
     }
+    // Twice as long as one is good, from half a minute before its time to a minute after.
+    let kept_for = redis.kept_for(":dpop:");
+    assert!(kept_for.len() == 6 && kept_for.iter().all(|time| time == "180000"), "{kept_for:?}");
 }
 
 #[tokio::test]

@@ -130,6 +130,13 @@ impl FakeRedis {
         heard.iter().filter(|words| words[0] == command && words[1..].iter().any(|word| word.contains(part))).count()
     }
 
+    /// For how long keys with this in their names were to be kept, in milliseconds.
+    pub(crate) fn kept_for(&self, part: &str) -> Vec<String> {
+        let heard = self.inner.heard.lock().expect("not poisoned");
+        let set = heard.iter().filter(|words| words[0] == "SET" && words[1].contains(part));
+        set.filter_map(|words| words.iter().skip_while(|word| *word != "PX").nth(1).cloned()).collect()
+    }
+
     /// Everything that is kept now.
     pub(crate) fn kept(&self) -> Vec<(String, String)> {
         let values = self.inner.values.lock().expect("not poisoned");
