@@ -134,7 +134,10 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     use super::*;
     use crate::{
@@ -192,7 +195,7 @@ mod tests {
         json!({"method": "elicitation/create", "params": params})
     }
 
-    async fn ask(world: &World, respondent: Option<Arc<Clerk>>) -> Result<Value, ClientError> {
+    async fn ask(world: &World, respondent: Option<Arc<impl Respondent + 'static>>) -> Result<Value, ClientError> {
         let respondent = respondent.map(|respondent| respondent as Arc<dyn Respondent>);
         let session = world.client().connect(Host { respondent, ..Host::default() }).await?;
         let result = session.call_tool("greet", Map::new()).await;
@@ -285,6 +288,80 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_to_what_was_not_offered_is_not_sent() {
+        for modern in [true, false] {
+            let world = World::new().await;
+            world.change(|rules| (rules.modern, rules.asks) = (modern, vec![json!({"a": form("a?", "name")})]));
+            for fills_forms in [false, true] {
+                world.seen();
+                let clerk = Clerk { has: json!({"name": "Ada"}), fills_forms, heard: Mutex::default() };
+                let answered = ask(&world, Some(Arc::new(clerk))).await;
+                assert_eq!(world.seen().iter().any(|seen| seen.body.contains("Ada")), fills_forms, "modern: {modern}");
+                match answered {
+                    Ok(answers) if fills_forms => assert_eq!(answers["a"]["action"], "accept", "the twin"),
+                    Ok(answers) => assert_eq!((&answers["a"]["code"], modern), (&json!(-32602), false)),
+                    Err(ClientError::Rpc { code, .. }) => {
+                        assert_eq!((code, modern, fills_forms), (-32602, true, false));
+                    }
+                    Err(other) => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn of_two_questions_without_an_answer_the_first_is_told() {
+        for modern in [true, false] {
+            let world = World::new().await;
+            let round = json!({"a": form("first?", "name"), "b": form("second?", "name")});
+            world.change(|rules| (rules.modern, rules.asks) = (modern, vec![round]));
+            let error = ask(&world, Some(Clerk::with(json!({})))).await.unwrap_err();
+            assert!(error.to_string().contains("first?"), "modern: {modern}: {error}");
+        }
+    }
+
+    /// Declines, slowly, and counts how many questions it has at a time.
+    #[derive(Default)]
+    struct Slow {
+        now: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Respondent for Slow {
+        fn fills_forms(&self) -> bool {
+            true
+        }
+
+        fn opens_pages(&self) -> bool {
+            true
+        }
+
+        fn answer(&self, _: Question) -> BoxFuture<'_, Result<Reply, Unanswered>> {
+            Box::pin(async {
+                self.most.fetch_max(self.now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+                for _ in 0..10_000 {
+                    tokio::task::yield_now().await;
+                }
+                self.now.fetch_sub(1, Ordering::Relaxed);
+                Ok(Reply::Decline)
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_person_has_one_question_at_a_time() {
+        for modern in [true, false] {
+            let world = World::new().await;
+            let round = json!({"a": form("a?", "name"), "b": form("b?", "name"), "c": visit("https://pay.example/x")});
+            world.change(|rules| (rules.modern, rules.asks) = (modern, vec![round]));
+            let slow = Arc::new(Slow::default());
+            let answers = ask(&world, Some(Arc::clone(&slow))).await.unwrap();
+            assert!(answers.as_object().unwrap().values().all(|answer| answer["action"] == "decline"), "{answers}");
+            assert_eq!((answers.as_object().unwrap().len(), slow.most.load(Ordering::Relaxed)), (3, 1));
+        }
+    }
+
+    #[tokio::test]
     async fn a_page_is_visited_only_if_it_is_one() {
         for modern in [true, false] {
             let world = World::new().await;
@@ -324,6 +401,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_question_is_told_as_such_and_cannot_draw() {
+        let evil = "x\u{1b}[2J";
+        let question = |mut params: Value| {
+            params["message"] = evil.into();
+            Question::of(&params, String::new(), String::new())
+        };
+        let schema = json!({"type": "object", "properties": {}});
+        assert!(question(json!({"requestedSchema": schema})).is_ok(), "the twin");
+        let unknown = "in a way that is not known here";
+        for (params, problem) in [
+            (json!({}), unknown),
+            (json!({"requestedSchema": "all"}), unknown),
+            (json!({"mode": "voice", "requestedSchema": schema}), unknown),
+            (json!({"mode": "url"}), unknown),
+            (json!({"mode": "url", "url": format!("-{evil}")}), "wants `-x\\u{1b}[2J` opened"),
+        ] {
+            let unanswered = question(params).unwrap_err();
+            let told = unanswered.to_string();
+            assert!(told.starts_with("the server asks \"x\\u{1b}[2J\", ") && told.contains(problem), "{told}");
+            assert_eq!(unanswered.kind, Kind::Server, "{told}");
+        }
+    }
+
+    #[test]
     fn only_pages_are_opened() {
         for bad in [
             "javascript:alert(1)",
@@ -331,6 +432,7 @@ mod tests {
             "http://auth.example/x",
             "https://bank.example@evil.example/",
             "https://u:p@auth.example/",
+            "https://:p@auth.example/",
             "data:text/html,x",
             "vscode://x",
             "https://",

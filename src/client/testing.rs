@@ -109,8 +109,8 @@ struct Inner {
     codes: Mutex<HashMap<String, HashMap<String, String>>>,
     /// Scopes by token.
     refresh_tokens: Mutex<HashMap<String, String>>,
-    /// Where the client's answer to a question goes.
-    answers: Mutex<Option<mpsc::Sender<Value>>>,
+    /// Where the answers of the client go, each with the id of its question.
+    answers: Mutex<Option<mpsc::Sender<(String, Value)>>>,
 }
 
 impl World {
@@ -631,13 +631,13 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             sampled => result(told(&sampled["content"]["text"])),
         },
         Some("tools/call") if rules.samples => {
-            let questions = vec![("q".to_owned(), sampling())];
-            over_stream(world, rules, message, questions, |answers| told(&answers["q"]["content"]["text"]))
+            let rounds = vec![vec![("q".to_owned(), sampling())]];
+            over_stream(world, rules, message, rounds, |answers| told(&answers["q"]["content"]["text"]))
         }
         Some("tools/call") if !rules.asks.is_empty() && rules.modern => result(next_round(rules, &message["params"])),
         Some("tools/call") if !rules.asks.is_empty() || !rules.tells.is_empty() => {
-            let questions = rules.asks.iter().flat_map(|round| round.as_object().unwrap().clone()).collect();
-            over_stream(world, rules, message, questions, |answers| told(&answers.to_string().into()))
+            let rounds = rules.asks.iter().map(|round| round.as_object().unwrap().clone().into_iter().collect());
+            over_stream(world, rules, message, rounds.collect(), |answers| told(&answers.to_string().into()))
         }
         Some("tools/call") if message["params"]["name"] == "fail" => {
             error(json!({"code": -32602, "message": "no \u{1b}[31mtool\nhere"}))
@@ -649,7 +649,8 @@ async fn mcp(world: &Inner, rules: &Rules, authorization: Option<&str>, message:
             let answers = world.answers.lock().unwrap().clone();
             if let Some(answers) = answers {
                 let answer = message.get("result").or(message.get("error")).cloned();
-                answers.send(answer.unwrap()).await.unwrap();
+                let key = message["id"].as_str().unwrap().to_owned();
+                answers.send((key, answer.unwrap())).await.unwrap();
             }
             reply(202, &Value::Null)
         }
@@ -685,12 +686,12 @@ fn sampling() -> Value {
     json!({"method": "sampling/createMessage", "params": {"messages": [question], "maxTokens": 10}})
 }
 
-/// What is told and asked comes over the stream that will carry the result.
+/// What is told and asked comes over the stream that will carry the result; the questions of a round come at once.
 fn over_stream(
     world: &Inner,
     rules: &Rules,
     message: &Value,
-    questions: Vec<(String, Value)>,
+    rounds: Vec<Vec<(String, Value)>>,
     result: impl FnOnce(Value) -> Value + Send + 'static,
 ) -> Response {
     let (events, receiver) = mpsc::channel(4);
@@ -710,11 +711,16 @@ fn over_stream(
             events.send(event(&told)).await.unwrap();
         }
         let mut answers = Map::new();
-        for (key, mut question) in questions {
-            (question["jsonrpc"], question["id"]) = ("2.0".into(), key.clone().into());
-            events.send(event(&question)).await.unwrap();
-            let Some(answer) = answered.recv().await else { return };
-            answers.insert(key, answer);
+        for round in rounds {
+            let open = round.len();
+            for (key, mut question) in round {
+                (question["jsonrpc"], question["id"]) = ("2.0".into(), key.into());
+                events.send(event(&question)).await.unwrap();
+            }
+            for _ in 0..open {
+                let Some((key, answer)) = answered.recv().await else { return };
+                answers.insert(key, answer);
+            }
         }
         let result = result(Value::Object(answers));
         let _ = events.send(event(&json!({"jsonrpc": "2.0", "id": id, "result": result}))).await;

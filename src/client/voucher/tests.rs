@@ -197,6 +197,19 @@ async fn a_ci_provider_is_asked_for_a_word_to_this_issuer() {
 }
 
 #[tokio::test]
+async fn a_token_of_one_job_is_not_used_for_another() {
+    let (world, provider) = (World::new().await, World::new().await);
+    let answer = (200, json!({"value": jwt("JWT", &json!({"aud": world.origin}))}));
+    for path in ["/one", "/another"] {
+        provider.change(|rules| drop(rules.answers.insert(path.to_owned(), answer.clone())));
+        for _ in 0..2 {
+            echo(&job(&world, &format!("{}{path}", provider.origin))).await.unwrap();
+        }
+        assert_eq!(token_requests(&world), 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_ci_provider_that_answers_something_else_is_not_believed() {
     let (world, provider) = (World::new().await, World::new().await);
     let url = format!("{}/idtoken", provider.origin);
