@@ -98,13 +98,21 @@ impl Asker {
         &self,
         dialogue: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> T {
+        let cursor = Cursor;
         let done = tokio::task::spawn_blocking(dialogue).await;
-        if !matches!(done, Ok(Ok(_))) {
-            // A menu hides it.
-            let _ = Term::stderr().show_cursor();
-        }
+        drop(cursor);
         self.turning.keeps_still(false);
         done.map(Result::unwrap_or_default).unwrap_or_default()
+    }
+}
+
+/// Shown again when this goes, since a menu hides it: also when nobody waits for the menu any more, because Ctrl-C came as a
+/// signal between two keys.
+struct Cursor;
+
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        let _ = Term::stderr().show_cursor();
     }
 }
 

@@ -175,6 +175,13 @@ fn a_person_may_decline_or_cancel_or_leave() {
         let (code, screen) = terminal.interrupted();
         assert_eq!(code, Some(130), "{screen:?}");
         assert!(screen.contains("\u{1b}[?25h"), "the cursor is back: {screen:?}");
+        // As the terminal does with a key that comes between two that are read.
+        let mut terminal = Terminal::start(account.command(&call(&talker, &[])));
+        terminal.shows("cancel");
+        terminal.signal(Signal::INT);
+        let (code, screen) = terminal.ended();
+        assert_eq!(code, Some(130), "{screen:?}");
+        assert!(screen.contains("\u{1b}[?25h"), "the cursor is back: {screen:?}");
     }
 }
 

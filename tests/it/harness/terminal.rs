@@ -11,7 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::{
+    process::{Pid, Signal, kill_process},
+    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -69,6 +72,11 @@ impl Terminal {
     /// Presses these keys.
     pub(crate) fn types(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("somebody reads");
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it was not waited for yet");
     }
 
     /// Presses Ctrl-C until it ends: a key that comes while the command does not read keys is the terminal's, and lost.
