@@ -41,6 +41,7 @@ mod one_client;
 mod openapi;
 mod panic;
 mod people;
+mod protocol;
 mod prune;
 mod questions;
 mod read;

@@ -32,6 +32,13 @@ pub(crate) struct Subject<'a> {
     pub(crate) lacks: &'a [&'a str],
 }
 
+/// What docs/PROTOCOL.md may name: `tests/it/protocol.rs` reads this list, which it cannot ask for.
+#[test]
+fn the_scenarios_are_those_that_the_pages_may_name() {
+    let listed = Foreign::new().run(SUITE, &["list"], "");
+    assert_eq!(listed.done(), include_str!("../it/scenarios.txt"), "what `list` prints goes to tests/it/scenarios.txt");
+}
+
 #[test]
 fn everything_of_2025_11_25() {
     on_the_example(|subject| {
