@@ -40,7 +40,12 @@ impl<E: Item> Default for Registry<E> {
 impl<E: Item> Registry<E> {
     /// Adds an item of our own.
     pub(crate) fn add(&self, entry: E) {
-        self.publish(self.now().entries.iter().cloned().chain([Arc::new(entry)]).collect());
+        self.add_all([entry]);
+    }
+
+    /// Adds items of our own.
+    pub(crate) fn add_all(&self, entries: impl IntoIterator<Item = E>) {
+        self.publish(self.now().entries.iter().cloned().chain(entries.into_iter().map(Arc::new)).collect());
     }
 
     /// Replaces the upstream server's items by these. A key that is taken stays with whoever had it first; the items that

@@ -200,6 +200,7 @@ impl Thing for Described {
         };
         let definition = resources::Definition {
             is_template,
+            is_listed: true,
             name: name.clone().into(),
             title: title.clone().map(Into::into),
             description: description.clone().map_or(Cow::Borrowed(""), Into::into),

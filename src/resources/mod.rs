@@ -1,10 +1,12 @@
 //! What can be read: one type for each resource or template, and one way to read it.
 //!
 //! A resource is a type that implements [`Resource`]; [`Resources`] is the list that the server shows and reads from.
+//! [`Skills`] are resources too, out of a folder.
 //! `docs/TOOLS.md` shows how to add one.
 
 mod error;
 mod registry;
+mod skills;
 mod template;
 
 use std::time::Duration;
@@ -13,6 +15,7 @@ pub(crate) use self::registry::{Entry, Readable};
 pub use self::{
     error::ResourceError,
     registry::{Definition, Described, Read, Resources},
+    skills::{Skills, SkillsError},
     template::Requested,
 };
 use crate::call::{Begun, CallContext};

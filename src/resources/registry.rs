@@ -3,9 +3,9 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents};
+use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents, Skill};
 
-use super::{Requested, Resource, ResourceError, template::Template};
+use super::{Requested, Resource, ResourceError, Skills, template::Template};
 use crate::{
     call::{
         Begun, BoxFuture, CallContext, CallError, Kind,
@@ -24,6 +24,8 @@ pub struct Definition {
     pub uri: Cow<'static, str>,
     /// Whether [`uri`](Self::uri) is a template.
     pub is_template: bool,
+    /// Whether it is in the list of resources; the files of a skill are in the skill's own.
+    pub is_listed: bool,
     /// What a program calls it.
     pub name: Cow<'static, str>,
     /// A name for people.
@@ -46,6 +48,17 @@ pub struct Definition {
     pub is_public: bool,
     /// A resource or template of an upstream server, as that server describes it.
     pub upstream: Option<Arc<Described>>,
+}
+
+impl Definition {
+    /// What was read, with word of how long and for whom it may be kept.
+    pub(super) fn result(&self, contents: Vec<ResourceContents>) -> ReadResourceResult {
+        // What a scope is needed for is not for whoever shares a cache with somebody who has it.
+        let is_public = self.is_public && self.scopes.is_empty();
+        let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
+        let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX);
+        ReadResourceResult::new(contents).with_ttl_ms(ttl_ms).with_cache_scope(scope)
+    }
 }
 
 /// How an upstream server describes what can be read there.
@@ -89,7 +102,10 @@ impl Read {
 ///
 /// Readers take the whole list of the moment and keep it as long as they like.
 #[derive(Default)]
-pub struct Resources(Registry<Entry>);
+pub struct Resources {
+    registry: Registry<Entry>,
+    skills: Vec<Skills>,
+}
 
 /// A resource that is ready to be read.
 pub(crate) struct Entry {
@@ -149,11 +165,12 @@ impl Resources {
     pub fn with<R: Resource>(self, resource: R) -> Self {
         let uri = R::URI;
         assert!(uri.split_once(':').is_some_and(|(scheme, _)| !scheme.is_empty()), "`{uri}` is not a URI");
-        assert!(self.0.get(uri).is_none(), "there are two resources at `{uri}`");
+        assert!(self.registry.get(uri).is_none(), "there are two resources at `{uri}`");
         let is_template = uri.contains('{');
         let definition = Definition {
             uri: uri.into(),
             is_template,
+            is_listed: true,
             name: R::NAME.into(),
             title: R::TITLE.map(Into::into),
             description: R::DESCRIPTION.into(),
@@ -167,7 +184,7 @@ impl Resources {
             upstream: None,
         };
         let template = Template::of(&definition).unwrap_or_else(|error| panic!("`{uri}`: {error}"));
-        self.0.add(Entry {
+        self.registry.add(Entry {
             definition: Arc::new(definition),
             template,
             timeout: rules::timeout(R::ASKS),
@@ -177,15 +194,36 @@ impl Resources {
         self
     }
 
+    /// Adds the skills of a folder (SEP-2640), and their files as resources.
+    ///
+    /// # Panics
+    /// If the URI of a file is taken: two folders have a skill of the same path.
+    #[must_use]
+    pub fn with_skills(mut self, skills: Skills) -> Self {
+        let entries = skills.files().map(|(definition, file)| {
+            assert!(self.registry.get(&definition.uri).is_none(), "there are two resources at `{}`", definition.uri);
+            Entry {
+                template: Template::literal(&definition.uri),
+                definition: Arc::new(definition),
+                timeout: rules::timeout(false),
+                resource: Box::new(file),
+                upstream: "".into(),
+            }
+        });
+        self.registry.add_all(entries.collect::<Vec<_>>());
+        self.skills.push(skills);
+        self
+    }
+
     /// Replaces the upstream server's resources by these. A URI that is taken stays with whoever had it first; those that
     /// were therefore left out come back.
     pub(crate) fn replace_upstream(&self, resources: Vec<Arc<Entry>>) -> Vec<Arc<Entry>> {
-        self.0.replace_upstream(resources)
+        self.registry.replace_upstream(resources)
     }
 
     /// All resources and templates.
     pub fn list(&self) -> Arc<[Arc<Definition>]> {
-        self.0.list()
+        self.registry.list()
     }
 
     /// The resource at this URI: itself before a template that fits.
@@ -195,7 +233,27 @@ impl Resources {
 
     /// The template of exactly this text, or the resource of this URI.
     pub fn find_template(&self, uri: &str) -> Option<Arc<Definition>> {
-        self.0.get(uri).map(|entry| Arc::clone(&entry.definition))
+        self.registry.get(uri).map(|entry| Arc::clone(&entry.definition))
+    }
+
+    /// Whether skills are offered, if only those of an empty folder.
+    pub(crate) fn has_skills(&self) -> bool {
+        !self.skills.is_empty()
+    }
+
+    /// All skills, and the scopes that their files need.
+    pub(crate) fn skills(&self) -> impl Iterator<Item = (&Skill, &Scopes)> {
+        self.skills.iter().flat_map(|skills| skills.entries().map(|skill| (skill, skills.scopes())))
+    }
+
+    /// The skill whose `SKILL.md` is at this URI.
+    pub(crate) fn skill(&self, uri: &str) -> Option<(&Skill, &Scopes)> {
+        self.skills.iter().find_map(|skills| Some((skills.entry(uri)?, skills.scopes())))
+    }
+
+    /// What is directly in this folder of a skill.
+    pub(crate) fn folder(&self, uri: &str) -> Option<(&[rmcp::model::Resource], &Scopes)> {
+        self.skills.iter().find_map(|skills| Some((skills.folder(uri)?, skills.scopes())))
     }
 
     /// Every scope that some resource needs at the moment.
@@ -232,7 +290,9 @@ impl Resources {
         begun: &Begun,
         context: &CallContext,
     ) -> Result<Vec<String>, CallError> {
-        let Some(entry) = self.0.get(template) else { return Err(rules::none_of(Kind::Resource, template, context)) };
+        let Some(entry) = self.registry.get(template) else {
+            return Err(rules::none_of(Kind::Resource, template, context));
+        };
         if !entry.definition.completes || !(entry.template.has(&begun.name) || entry.is_of_upstream()) {
             return Ok(Vec::new());
         }
@@ -241,7 +301,7 @@ impl Resources {
     }
 
     fn entry(&self, uri: &str) -> Option<Arc<Entry>> {
-        let now = self.0.now();
+        let now = self.registry.now();
         // A template's own text is no URI of a resource.
         let exact = now.get(uri).filter(|entry| !entry.definition.is_template);
         let fits = |entry: &&Arc<Entry>| entry.definition.is_template && entry.template.variables_of(uri).is_some();
@@ -278,12 +338,7 @@ impl<R: Resource> Readable for R {
     ) -> BoxFuture<'a, Result<ReadResourceResult, ResourceError>> {
         Box::pin(async move {
             let read = Resource::read(self, requested, context).await?;
-            // What a scope is needed for is not for whoever shares a cache with somebody who has it.
-            let is_public = definition.is_public && definition.scopes.is_empty();
-            let scope = if is_public { CacheScope::Public } else { CacheScope::Private };
-            let ttl_ms = u64::try_from(definition.ttl.as_millis()).unwrap_or(u64::MAX);
-            let contents = read.into_contents(requested.uri, definition);
-            Ok(ReadResourceResult::new(contents).with_ttl_ms(ttl_ms).with_cache_scope(scope))
+            Ok(definition.result(read.into_contents(requested.uri, definition)))
         })
     }
 

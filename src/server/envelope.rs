@@ -53,6 +53,10 @@ pub(super) enum Target<'a> {
     Task(Cow<'a, str>),
     /// Completion for a template, by the template's own text.
     Template(Cow<'a, str>),
+    /// `skills/get`, by the URI of the skill.
+    Skill(Cow<'a, str>),
+    /// `resources/directory/read`.
+    Folder(Cow<'a, str>),
 }
 
 #[derive(Deserialize)]
@@ -157,6 +161,13 @@ impl<'a> Target<'a> {
             },
             "resources/read" | "resources/subscribe" | "resources/unsubscribe" => match params.uri {
                 Some(uri) => Self::Resources(vec![checked_uri(named("uri", uri)?)?]),
+                None => Self::None,
+            },
+            "skills/get" | "resources/directory/read" => match params.uri {
+                Some(uri) => {
+                    let uri = checked_uri(named("uri", uri)?)?;
+                    if method == "skills/get" { Self::Skill(uri) } else { Self::Folder(uri) }
+                }
                 None => Self::None,
             },
             "tasks/get" | "tasks/update" | "tasks/cancel" => match params.task_id {
@@ -317,6 +328,8 @@ mod tests {
             "resources/read",
             "resources/subscribe",
             "resources/unsubscribe",
+            "resources/directory/read",
+            "skills/get",
             "completion/complete",
             "subscriptions/listen",
         ] {

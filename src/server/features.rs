@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{PromptsCapability, ResourcesCapability, ServerCapabilities, TASKS_EXTENSION_ID, ToolsCapability};
+use rmcp::model::{
+    PromptsCapability, ResourcesCapability, SKILLS_EXTENSION_ID, ServerCapabilities, TASKS_EXTENSION_ID,
+    ToolsCapability,
+};
+use serde_json::json;
 
 use crate::{
     call::{Changes, JsonObject, Kind, TaskSupport},
@@ -93,6 +97,10 @@ impl Features {
         if self.has_tasks() {
             capabilities.extensions.get_or_insert_default().insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
         }
+        if self.resources.has_skills() {
+            let settings = JsonObject::from_iter([("directoryRead".to_owned(), json!(true))]);
+            capabilities.extensions.get_or_insert_default().insert(SKILLS_EXTENSION_ID.to_owned(), settings);
+        }
         capabilities.logging = self.logs().then(JsonObject::new);
         capabilities
     }
@@ -106,6 +114,7 @@ impl Features {
             "resources/subscribe" | "resources/unsubscribe" => {
                 !is_stateless && self.changes.is_some() && self.has_resources()
             }
+            "skills/list" | "skills/get" | "resources/directory/read" => self.resources.has_skills(),
             "prompts/list" | "prompts/get" => self.has_prompts(),
             "completion/complete" => self.completes(),
             "logging/setLevel" => !is_stateless && self.logs(),
@@ -120,7 +129,8 @@ impl Features {
     }
 
     fn has_resources(&self) -> bool {
-        !self.resources.list().is_empty()
+        // Skills are read by the methods of resources, and a folder of them may be empty.
+        self.resources.has_skills() || !self.resources.list().is_empty()
     }
 
     fn has_prompts(&self) -> bool {

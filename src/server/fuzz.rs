@@ -20,9 +20,12 @@ pub fn read_envelope(body: &[u8]) -> Option<Read> {
     let Envelope { id, method, target, is_stateless } = Envelope::parse(body).ok()?;
     let uses = match target {
         Target::None => Vec::new(),
-        Target::Tool(name) | Target::Task(name) | Target::Prompt(name) | Target::Template(name) => {
-            vec![name.into_owned()]
-        }
+        Target::Tool(name)
+        | Target::Task(name)
+        | Target::Prompt(name)
+        | Target::Template(name)
+        | Target::Skill(name)
+        | Target::Folder(name) => vec![name.into_owned()],
         Target::Resources(uris) => uris.into_iter().map(std::borrow::Cow::into_owned).collect(),
     };
     let (id, method) = (id.map(|id| id.get().to_owned()), method.map(std::borrow::Cow::into_owned));

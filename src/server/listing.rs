@@ -6,8 +6,9 @@ use std::{
 };
 
 use rmcp::model::{
-    CacheScope, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    Prompt, PromptArgument, Resource, ResourceTemplate, Tool, ToolAnnotations,
+    CacheScope, GetSkillResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult,
+    ListToolsResult, MetaObject, Prompt, PromptArgument, ReadResourceDirectoryResult, Resource, ResourceTemplate,
+    Skill, Tool, ToolAnnotations,
 };
 use serde_json::json;
 
@@ -41,6 +42,8 @@ pub(super) struct Listing {
 enum Listed {
     Resource(Resource),
     Template(ResourceTemplate),
+    /// It is in another list.
+    Nowhere,
 }
 
 impl Listing {
@@ -62,7 +65,7 @@ impl Listing {
         let (ttl_ms, scope) = (ttl_ms(), shown.scope());
         let resources = shown.items.into_iter().filter_map(|listed| match listed {
             Listed::Resource(resource) => Some(resource),
-            Listed::Template(_) => None,
+            _ => None,
         });
         ListResourcesResult::with_all_items(resources.collect()).with_ttl_ms(ttl_ms).with_cache_scope(scope)
     }
@@ -72,9 +75,32 @@ impl Listing {
         let (ttl_ms, scope) = (ttl_ms(), shown.scope());
         let templates = shown.items.into_iter().filter_map(|listed| match listed {
             Listed::Template(template) => Some(template),
-            Listed::Resource(_) => None,
+            _ => None,
         });
         ListResourceTemplatesResult::with_all_items(templates.collect()).with_ttl_ms(ttl_ms).with_cache_scope(scope)
+    }
+
+    /// Every caller is shown all of them, as resources of our own are.
+    pub(super) fn skills(&self) -> ListSkillsResult {
+        let skills = self.features.resources.skills().map(|(skill, scopes)| listed_skill(skill, scopes)).collect();
+        ListSkillsResult::with_all_items(skills).with_ttl_ms(ttl_ms()).with_cache_scope(CacheScope::Public)
+    }
+
+    pub(super) fn skill(&self, uri: &str) -> Option<GetSkillResult> {
+        let (skill, scopes) = self.features.resources.skill(uri)?;
+        let found = GetSkillResult::new(listed_skill(skill, scopes));
+        Some(found.with_ttl_ms(ttl_ms()).with_cache_scope(scope_of_locked(scopes)))
+    }
+
+    /// What is directly in a folder of a skill.
+    pub(super) fn folder(&self, uri: &str) -> Option<ReadResourceDirectoryResult> {
+        let (children, scopes) = self.features.resources.folder(uri)?;
+        let mut children = children.to_vec();
+        for child in &mut children {
+            say_scopes(&mut child.meta, scopes);
+        }
+        let found = ReadResourceDirectoryResult::with_all_items(children);
+        Some(found.with_ttl_ms(ttl_ms()).with_cache_scope(scope_of_locked(scopes)))
     }
 
     pub(super) fn prompts(&self, principal: &Principal) -> ListPromptsResult {
@@ -168,6 +194,11 @@ impl<L> Shown<L> {
     }
 }
 
+/// For whom an answer may be kept that not every caller gets.
+fn scope_of_locked(scopes: &Scopes) -> CacheScope {
+    if scopes.is_empty() { CacheScope::Public } else { CacheScope::Private }
+}
+
 fn say_scopes(meta: &mut Option<MetaObject>, scopes: &Scopes) {
     let scopes: Vec<_> = scopes.iter().collect();
     meta.get_or_insert_default().insert(SCOPES_META_KEY.to_owned(), json!(scopes));
@@ -203,6 +234,7 @@ fn listed_resource(definition: &resources::Definition) -> Listed {
     let mut listed = match definition.upstream.as_deref() {
         Some(Described::Resource(resource)) => Listed::Resource(resource.clone()),
         Some(Described::Template(template)) => Listed::Template(template.clone()),
+        None if !definition.is_listed => Listed::Nowhere,
         None if definition.is_template => {
             let mut template =
                 ResourceTemplate::new(uri.as_ref(), name.as_ref()).with_description(description.as_ref());
@@ -218,8 +250,15 @@ fn listed_resource(definition: &resources::Definition) -> Listed {
     match &mut listed {
         Listed::Resource(resource) => say_scopes(&mut resource.meta, &definition.scopes),
         Listed::Template(template) => say_scopes(&mut template.meta, &definition.scopes),
+        Listed::Nowhere => {}
     }
     listed
+}
+
+fn listed_skill(skill: &Skill, scopes: &Scopes) -> Skill {
+    let mut skill = skill.clone();
+    say_scopes(&mut skill.meta, scopes);
+    skill
 }
 
 fn listed_prompt(definition: &prompts::Definition) -> Prompt {

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     auth::Principal,
     call::Kind,
+    oauth::Scopes,
     telemetry::{
         audit::{self, Event},
         request::Ids,
@@ -179,6 +180,9 @@ async fn admit(
 async fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) -> Result<Vec<Needed<'a>>, Refusal> {
     let of =
         |kind, name: &'a str| Some(Needed { kind, name: name.into(), scopes: app.features.scopes_of(kind, name)? });
+    let readable =
+        |uri: &'a str, scopes: &Scopes| vec![Needed { kind: Kind::Resource, name: uri.into(), scopes: scopes.clone() }];
+    let resources = &app.features.resources;
     Ok(match target {
         Target::None => Vec::new(),
         Target::Tool(name) => of(Kind::Tool, name).into_iter().collect(),
@@ -194,11 +198,10 @@ async fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) ->
         }
         // The very one that answers, and not another that its text would fit.
         Target::Template(uri) => {
-            let template = app.features.resources.find_template(uri).into_iter();
-            template
-                .map(|found| Needed { kind: Kind::Resource, name: uri.as_ref().into(), scopes: found.scopes.clone() })
-                .collect()
+            resources.find_template(uri).map(|template| readable(uri, &template.scopes)).unwrap_or_default()
         }
+        Target::Skill(uri) => resources.skill(uri).map(|(_, scopes)| readable(uri, scopes)).unwrap_or_default(),
+        Target::Folder(uri) => resources.folder(uri).map(|(_, scopes)| readable(uri, scopes)).unwrap_or_default(),
     })
 }
 

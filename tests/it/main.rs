@@ -53,6 +53,7 @@ mod rest;
 mod scripting;
 mod secrets;
 mod sessions;
+mod skills;
 mod streams;
 mod tasks;
 mod terminal;

@@ -262,9 +262,14 @@ async fn a_tool_of_another_crate_is_called_over_http_like_the_others() {
 #[test]
 fn the_documentation_shows_the_code_that_is_tested() {
     let documentation = include_str!("../../docs/TOOLS.md");
-    let tested = [include_str!("tools.rs"), include_str!("features.rs"), include_str!("../../src/tools/echo.rs")]
-        .map(squeezed)
-        .concat();
+    let tested = [
+        include_str!("tools.rs"),
+        include_str!("features.rs"),
+        include_str!("skills.rs"),
+        include_str!("../../src/tools/echo.rs"),
+    ]
+    .map(squeezed)
+    .concat();
     let blocks: Vec<&str> = documentation
         .split("```rust\n")
         .skip(1)

@@ -1,4 +1,4 @@
-//! `resources/list`, `resources/templates/list` and `resources/read`.
+//! `resources/read`, and what there is not at a URI.
 
 use rmcp::{
     ErrorData, RoleServer,
@@ -36,10 +36,12 @@ impl Handler {
     /// # Errors
     /// -32602: there is no such resource.
     pub(super) fn known_resource(&self, uri: &str) -> Result<(), ErrorData> {
-        if self.shared.features.resources.find(uri).is_some() {
-            return Ok(());
-        }
-        let uri = Kind::Resource.shortened(uri);
-        Err(ErrorData::invalid_params(format!("there is no resource `{uri}`"), Some(json!({ "uri": uri }))))
+        self.shared.features.resources.find(uri).map(drop).ok_or_else(|| none_at("resource", uri))
     }
+}
+
+/// -32602: there is no such thing at this URI.
+pub(super) fn none_at(what: &str, uri: &str) -> ErrorData {
+    let uri = Kind::Resource.shortened(uri);
+    ErrorData::invalid_params(format!("there is no {what} `{uri}`"), Some(json!({ "uri": uri })))
 }
