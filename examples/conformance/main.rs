@@ -31,7 +31,7 @@ use securemcp::{
     clock::SystemClock,
     config::{self, Environment, Inputs, Purpose},
     prompts::Prompts,
-    resources::Resources,
+    resources::{Resources, Skills, SkillsError},
     server::{Features, Local, Server},
     tools::Tools,
 };
@@ -69,8 +69,11 @@ macro_rules! tool {
 }
 pub(crate) use tool;
 
+/// Where the skills are: beside this file.
+const SKILLS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/conformance/skills");
+
 /// Everything that the suite asks for.
-fn features() -> Features {
+fn features() -> Result<Features, SkillsError> {
     let changes = Changes::default();
     let tools = Tools::default()
         .with(content::SimpleText)
@@ -112,14 +115,15 @@ fn features() -> Features {
         .with(resources::StaticText)
         .with(resources::StaticBinary)
         .with(resources::Watched)
-        .with(resources::Template);
+        .with(resources::Template)
+        .with_skills(Skills::from_dir(SKILLS, &["mcp:read"])?);
     let prompts = Prompts::default()
         .with(prompts::Simple)
         .with(prompts::WithArguments)
         .with(prompts::WithResource)
         .with(prompts::WithImage)
         .with(prompts::Asking);
-    Features::from(tools).with_resources(resources).with_prompts(prompts).with_changes(changes)
+    Ok(Features::from(tools).with_resources(resources).with_prompts(prompts).with_changes(changes))
 }
 
 #[tokio::main]
@@ -137,14 +141,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn guarded() -> Result<(), Box<dyn Error>> {
     let inputs = Inputs { environment: Environment::of_process(), ..Inputs::default() };
     let config = config::load(Purpose::Serve, &inputs)?;
-    let server = Server::bind(&config, features(), SystemClock::shared()).await?;
+    let server = Server::bind(&config, features()?, SystemClock::shared()).await?;
     server.run(ended()).await;
     Ok(())
 }
 
 /// For whoever reaches the address.
 async fn open(address: &str) -> Result<(), Box<dyn Error>> {
-    let local = Local::new(features(), SystemClock::shared());
+    let local = Local::new(features()?, SystemClock::shared());
     let sessions = Arc::new(LocalSessionManager::default());
     let mcp = StreamableHttpService::new(move || Ok(local.handler()), sessions, StreamableHttpServerConfig::default());
     let listener = TcpListener::bind(address).await?;
@@ -157,7 +161,7 @@ async fn stdio() -> Result<(), Box<dyn Error>> {
     // Whoever starts a server on stdio gives it pipes.
     let requests = pipe::Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
     let answers = pipe::Sender::from_owned_fd(std::io::stdout().as_fd().try_clone_to_owned()?)?;
-    Local::new(features(), SystemClock::shared()).handler().serve((requests, answers)).await?.waiting().await?;
+    Local::new(features()?, SystemClock::shared()).handler().serve((requests, answers)).await?.waiting().await?;
     Ok(())
 }
 

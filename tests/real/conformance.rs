@@ -21,6 +21,12 @@ const SCHEMA: &str = "wire-schema-valid";
 /// The scenario that the suite itself skips: it is yet to be written there.
 const UNWRITTEN: &str = "server-tasks-status-notifications";
 
+/// Those of an extension that no revision requires (SEP-2640): they are run by name.
+const OF_SKILLS: [&str; 3] = ["sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest"];
+
+/// Their checks that the suite skips in 2025-11-25, which has no caching hints.
+const OF_HINTS: [&str; 2] = ["sep-2640-skills-list-cache-attributes", "sep-2640-skills-get-cache-attributes"];
+
 /// A server that the suite is run on, and what it takes to be let in.
 pub(crate) struct Subject<'a> {
     /// Its MCP endpoint, on this machine.
@@ -58,6 +64,29 @@ fn everything_of_2026_07_28() {
             assert!(ids.contains(id), "{id}: {ids:?}");
         }
     });
+}
+
+#[test]
+fn skills_of_2025_11_25() {
+    on_the_example(|subject| subject.passes_skills("2025-11-25", 43, &OF_HINTS));
+}
+
+#[test]
+fn skills_of_2026_07_28() {
+    on_the_example(|subject| subject.passes_skills("2026-07-28", 45, &[]));
+}
+
+#[test]
+fn our_own_command_finds_the_skills_to_be_what_they_say() {
+    let account = Account::new();
+    let server = account.serve_example();
+    let run =
+        |arguments: &[&str]| account.securemcp(&[arguments, &["--server", &server.url()]].concat()).done().to_owned();
+    let listed = run(&["skill", "list"]);
+    assert!(listed.contains("fill-forms") && listed.contains("take-minutes"), "{listed}");
+    assert!(run(&["skill", "read", "take-minutes"]).contains("# Take minutes"));
+    let script = run(&["skill", "read", "fill-forms", "skill://fill-forms/scripts/check.py"]);
+    assert!(script.contains("import json"), "{script}");
 }
 
 /// The example with every feature, in one process that keeps everything in memory.
@@ -100,6 +129,37 @@ impl Subject<'_> {
         }
         assert!(count(&checks, "SUCCESS") >= successes, "{}", count(&checks, "SUCCESS"));
         ids.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Every scenario of skills, with so many successful checks; of the others these may be skipped.
+    pub(crate) fn passes_skills(&self, revision: &str, successes: usize, skipped: &[&str]) {
+        let mut all = BTreeMap::new();
+        for scenario in OF_SKILLS {
+            let checks = self.scenario(scenario, revision);
+            let is_good = |check: &&Value| match check["status"].as_str() {
+                Some("SUCCESS") => true,
+                Some("SKIPPED") => check["id"].as_str().is_some_and(|id| skipped.contains(&id)),
+                _ => false,
+            };
+            let bad: Vec<_> = checks.iter().filter(|check| !is_good(check)).collect();
+            assert!(bad.is_empty(), "{scenario}: {bad:#?}");
+            all.insert(scenario.to_owned(), checks);
+        }
+        assert_eq!(count(&all, "SUCCESS"), successes);
+    }
+
+    /// Runs one scenario, also one that is of no revision; gives its checks.
+    fn scenario(&self, scenario: &str, revision: &str) -> Vec<Value> {
+        let foreign = Foreign::new();
+        let port = free_port();
+        let _proxy = foreign.proxy(port, self.url, self.token, self.ca);
+        let url = format!("http://127.0.0.1:{port}/mcp");
+        let arguments =
+            ["server", "--url", &url, "--scenario", scenario, "--spec-version", revision, "--force", "-o", "results"];
+        let ended = foreign.run(SUITE, &arguments, "");
+        let checks = checks(&foreign.home().join("results"));
+        ended.done();
+        checks
     }
 
     /// Runs every scenario of a revision; gives the checks of each, of which none may have failed, warned, or been left
@@ -175,14 +235,7 @@ fn passes(scenario: &str, revision: &str, ids: &[&str]) {
     let server = account.serve();
     assert_eq!(status_of(server.port, "/mcp"), Some(401), "authentication is on");
     let token = account.token(&server.url());
-    let foreign = Foreign::new();
-    let port = free_port();
-    let _proxy = foreign.proxy(port, &server.url(), &token, None);
-
-    let url = format!("http://127.0.0.1:{port}/mcp");
-    let arguments = ["server", "--url", &url, "--scenario", scenario, "--spec-version", revision, "-o", "results"];
-    let ended = foreign.run(SUITE, &arguments, "");
-    let checks = checks(&foreign.home().join("results"));
+    let checks = Subject { url: &server.url(), token: &token, ca: None, lacks: &[] }.scenario(scenario, revision);
     let with = |status: &str| {
         checks
             .iter()
@@ -195,7 +248,6 @@ fn passes(scenario: &str, revision: &str, ids: &[&str]) {
         assert!(successes.contains(id), "{id}: {checks:#?}");
     }
     assert_eq!(successes.len(), checks.len(), "{checks:#?}");
-    ended.done();
 }
 
 /// The checks of the one scenario that was run.
