@@ -23,8 +23,9 @@
 //!
 //! # The public surface
 //!
-//! Adding tools, resources and prompts ([`tools`], [`resources`], [`prompts`], and what a [`call`] of each can do), running a
-//! server ([`server`], [`config`]), calling one ([`client`]), and the types that these need; those of MCP itself are [`model`].
+//! Adding tools, resources, skills and prompts ([`tools`], [`resources`], [`prompts`], and what a [`call`] of each can do),
+//! running a server ([`server`], [`config`]), calling one ([`client`]), and the types that these need; those of MCP itself are
+//! [`model`].
 //! Everything else is private; the feature `internals` opens it to tests and benches and carries no promise.
 
 #![cfg_attr(

@@ -6,7 +6,8 @@ use rmcp::{
     RoleClient,
     model::{
         ClientRequest, ErrorCode, ListPromptsRequest, ListResourceTemplatesRequest, ListResourcesRequest,
-        ListToolsRequest, PaginatedRequestParams, Prompt, Resource, ResourceTemplate, ServerResult, Tool,
+        ListSkillsRequest, ListToolsRequest, PaginatedRequestParams, Prompt, Resource, ResourceTemplate, ServerResult,
+        Skill, Tool,
     },
     service::{Peer, ServiceError},
 };
@@ -62,6 +63,7 @@ paged!(Resource: "resources/list", "resources", ListResourcesRequest, ListResour
 paged!(ResourceTemplate: "resources/templates/list", "resourceTemplates", ListResourceTemplatesRequest,
     ListResourceTemplatesResult, resource_templates);
 paged!(Prompt: "prompts/list", "prompts", ListPromptsRequest, ListPromptsResult, prompts);
+paged!(Skill: "skills/list", "skills", ListSkillsRequest, ListSkillsResult, skills);
 
 /// Asks for the whole list. What cannot be read is left out; a method that there is not has nothing to list.
 pub(super) async fn fetch<T: Paged>(peer: &Peer<RoleClient>) -> Result<Vec<T>, Down> {

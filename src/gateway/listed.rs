@@ -96,7 +96,7 @@ impl<T: Thing> Listed<T> {
             let key = thing.key().to_owned();
             let writes = self.note(&thing, &hash, with.upstream);
             let default = || scopes_of(if writes { WRITES } else { READS });
-            let scopes = with.settings.scopes.get(&key).cloned().unwrap_or_else(default);
+            let scopes = thing.set_scopes(with.settings).unwrap_or_else(default);
             match thing.entry(scopes, with) {
                 Ok(entry) => self.served.push(Served { hash, entry: Arc::new(entry) }),
                 Err(reason) => left_out(T::KIND, &key, &reason),

@@ -14,6 +14,7 @@ mod heard;
 mod link;
 mod listed;
 mod questions;
+mod skills;
 mod status;
 mod subscriptions;
 mod thing;
@@ -22,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 use rmcp::{
     RoleClient,
-    model::{Prompt, Tool},
+    model::{Prompt, Skill, Tool},
     service::Peer,
 };
 use tokio::time::Instant;
@@ -166,8 +167,8 @@ impl Gateway {
         self.status.set_up(&connection);
         let protocol = info.as_ref().map(|info| info.protocol_version.to_string()).unwrap_or_default();
         let (tools, resources, prompts) = (lists.tools.len(), lists.resources.len(), lists.prompts.len());
-        let upstream = &**connection.name();
-        tracing::info!(upstream, protocol, tools, resources, prompts, "the guarded server takes calls");
+        let (skills, upstream) = (lists.skills.len(), &**connection.name());
+        tracing::info!(upstream, protocol, tools, resources, prompts, skills, "the guarded server takes calls");
         let changed = link.changed();
         let mut subscriptions =
             Subscriptions::new(link.peer().clone(), info, Arc::clone(&changed), self.offer.changes.watched());
@@ -215,12 +216,15 @@ impl Gateway {
             (lists.tools.update(found.tools, &with, &self.offer), Change::Tools),
             (lists.resources.update(found.resources, &with, &self.offer), Change::Resources),
             (lists.prompts.update(found.prompts, &with, &self.offer), Change::Prompts),
+            // Of skills nothing else is told (SEP-2640).
+            (lists.skills.update(found.skills, &with, &self.offer), Change::Resources),
         ];
         for (_, change) in changed.into_iter().filter(|(is_other, _)| *is_other) {
             self.offer.changes.say(change);
         }
         if is_first {
             let keys = lists.tools.keys().chain(lists.resources.keys()).chain(lists.prompts.keys());
+            let keys = keys.chain(lists.skills.keys());
             listed::check_settings(&with, keys);
             lists.are_known = true;
         }
@@ -233,6 +237,7 @@ struct Lists {
     tools: Listed<Tool>,
     resources: Listed<Described>,
     prompts: Listed<Prompt>,
+    skills: Listed<Skill>,
     /// Whether the guarded server has ever said what it has.
     are_known: bool,
 }
@@ -243,6 +248,7 @@ impl Lists {
             tools: Listed::new(metrics.clone()),
             resources: Listed::new(metrics.clone()),
             prompts: Listed::new(metrics.clone()),
+            skills: Listed::new(metrics.clone()),
             are_known: false,
         }
     }
@@ -253,18 +259,21 @@ struct Found {
     tools: Vec<Tool>,
     resources: Vec<Described>,
     prompts: Vec<Prompt>,
+    skills: Vec<Skill>,
 }
 
 impl Found {
     async fn ask(peer: &Peer<RoleClient>, able: Able) -> Result<Self, Down> {
         let tools = fetch(peer).await?;
+        let skills = if able.skills { fetch(peer).await? } else { Vec::new() };
         let mut resources = Vec::new();
         if able.resources {
             resources.extend(fetch(peer).await?.into_iter().map(Described::Resource));
             resources.extend(fetch(peer).await?.into_iter().map(Described::Template));
+            resources = skills::with_files(resources, &skills);
         }
         let prompts = if able.prompts { fetch(peer).await? } else { Vec::new() };
-        Ok(Self { tools, resources, prompts })
+        Ok(Self { tools, resources, prompts, skills })
     }
 }
 

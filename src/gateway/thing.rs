@@ -26,6 +26,7 @@ const MAX_URI: usize = 2_048;
 pub(super) struct Able {
     pub(super) resources: bool,
     pub(super) prompts: bool,
+    pub(super) skills: bool,
     logs: bool,
     completes: bool,
 }
@@ -36,6 +37,7 @@ impl Able {
         Self {
             resources: capabilities.resources.is_some(),
             prompts: capabilities.prompts.is_some(),
+            skills: capabilities.supports_skills(),
             logs: capabilities.logging.is_some(),
             completes: capabilities.completions.is_some(),
         }
@@ -84,6 +86,11 @@ pub(super) trait Thing: Sized {
     /// Without what could draw on a terminal, or hide words from a person that a model would read.
     fn cleaned(self) -> Self;
 
+    /// What the settings say that its use needs.
+    fn set_scopes(&self, settings: &Upstream) -> Option<Scopes> {
+        settings.scopes.get(self.key()).cloned()
+    }
+
     /// Ready to be used by callers whose token allows these scopes, or why it cannot be.
     fn entry(self, scopes: Scopes, with: &With<'_>) -> Result<Self::Entry, String>;
 
@@ -97,11 +104,20 @@ pub(super) trait Thing: Sized {
     fn serve(offer: &Offer, entries: Vec<Arc<Self::Entry>>) -> Vec<Arc<Self::Entry>>;
 }
 
+/// # Errors
+/// A URI that is none, or could deceive.
+pub(super) fn is_plain(uri: &str) -> Result<(), String> {
+    if uri.len() <= MAX_URI && without_deception(uri) == uri && uri.contains(':') {
+        return Ok(());
+    }
+    Err(format!("its URI is none, has control characters, or more than {MAX_URI} bytes"))
+}
+
 fn clean(text: &mut Option<String>) {
     *text = text.take().map(|text| without_deception(&text));
 }
 
-fn json(value: &impl serde::Serialize) -> Vec<u8> {
+pub(super) fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("it came as JSON")
 }
 
@@ -161,7 +177,7 @@ impl Thing for Described {
 
     fn key(&self) -> &str {
         match self {
-            Self::Resource(resource) => &resource.uri,
+            Self::Resource(resource) | Self::File { resource, .. } => &resource.uri,
             Self::Template(template) => &template.uri_template,
         }
     }
@@ -174,12 +190,15 @@ impl Thing for Described {
         match self {
             Self::Resource(resource) => json(resource),
             Self::Template(template) => json(template),
+            Self::File { resource, skills, is_listed } => json(&(resource, skills, is_listed)),
         }
     }
 
     fn cleaned(mut self) -> Self {
         let (name, title, description) = match &mut self {
-            Self::Resource(resource) => (&mut resource.name, &mut resource.title, &mut resource.description),
+            Self::Resource(resource) | Self::File { resource, .. } => {
+                (&mut resource.name, &mut resource.title, &mut resource.description)
+            }
             Self::Template(template) => (&mut template.name, &mut template.title, &mut template.description),
         };
         *name = without_deception(name);
@@ -188,19 +207,27 @@ impl Thing for Described {
         self
     }
 
+    /// What a skill needs, its files need too, unless there is something of their own.
+    fn set_scopes(&self, settings: &Upstream) -> Option<Scopes> {
+        let own = settings.scopes.get(self.key()).cloned();
+        let Self::File { skills, .. } = self else { return own };
+        let of_skills = || skills.iter().filter_map(|skill| settings.scopes.get(skill));
+        own.or_else(|| of_skills().cloned().reduce(|all, more| all.union(&more)))
+    }
+
     fn entry(self, scopes: Scopes, with: &With<'_>) -> Result<resources::Entry, String> {
         let uri = self.key().to_owned();
-        let is_plain = uri.len() <= MAX_URI && without_deception(&uri) == uri && uri.contains(':');
-        if !is_plain {
-            return Err(format!("its URI is none, has control characters, or more than {MAX_URI} bytes"));
-        }
+        is_plain(&uri)?;
+        let is_listed = !matches!(self, Self::File { is_listed: false, .. });
         let (is_template, name, title, description, mime_type) = match &self {
-            Self::Resource(it) => (false, &it.name, &it.title, &it.description, &it.mime_type),
+            Self::Resource(it) | Self::File { resource: it, .. } => {
+                (false, &it.name, &it.title, &it.description, &it.mime_type)
+            }
             Self::Template(it) => (true, &it.name, &it.title, &it.description, &it.mime_type),
         };
         let definition = resources::Definition {
             is_template,
-            is_listed: true,
+            is_listed,
             name: name.clone().into(),
             title: title.clone().map(Into::into),
             description: description.clone().map_or(Cow::Borrowed(""), Into::into),

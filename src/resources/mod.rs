@@ -5,18 +5,22 @@
 //! `docs/TOOLS.md` shows how to add one.
 
 mod error;
+mod offered;
 mod registry;
 mod skills;
 mod template;
 
 use std::time::Duration;
 
-pub(crate) use self::registry::{Entry, Readable};
 pub use self::{
     error::ResourceError,
     registry::{Definition, Described, Read, Resources},
     skills::{Skills, SkillsError},
     template::Requested,
+};
+pub(crate) use self::{
+    offered::{Offered, SkillDefinition},
+    registry::{Entry, Readable},
 };
 use crate::call::{Begun, CallContext};
 

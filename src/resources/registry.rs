@@ -3,9 +3,9 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents, Skill};
+use rmcp::model::{CacheScope, ReadResourceResult, ResourceContents};
 
-use super::{Requested, Resource, ResourceError, Skills, template::Template};
+use super::{Offered, Requested, Resource, ResourceError, SkillDefinition, Skills, offered, template::Template};
 use crate::{
     call::{
         Begun, BoxFuture, CallContext, CallError, Kind,
@@ -68,6 +68,15 @@ pub enum Described {
     Resource(rmcp::model::Resource),
     /// A template.
     Template(rmcp::model::ResourceTemplate),
+    /// A file of skills.
+    File {
+        /// As it is listed, or made of its URI and size.
+        resource: rmcp::model::Resource,
+        /// The skills that it is of, by the URIs of their `SKILL.md`.
+        skills: Vec<String>,
+        /// Whether it is in the list of resources.
+        is_listed: bool,
+    },
 }
 
 /// What was read.
@@ -104,7 +113,9 @@ impl Read {
 #[derive(Default)]
 pub struct Resources {
     registry: Registry<Entry>,
-    skills: Vec<Skills>,
+    skills: Registry<Offered>,
+    /// Whether skills are read from a folder.
+    has_folder: bool,
 }
 
 /// A resource that is ready to be read.
@@ -200,7 +211,9 @@ impl Resources {
     /// If the URI of a file is taken: two folders have a skill of the same path.
     #[must_use]
     pub fn with_skills(mut self, skills: Skills) -> Self {
-        let entries = skills.files().map(|(definition, file)| {
+        self.skills.add_all(skills.offered());
+        self.has_folder = true;
+        let entries = skills.into_files().map(|(definition, file)| {
             assert!(self.registry.get(&definition.uri).is_none(), "there are two resources at `{}`", definition.uri);
             Entry {
                 template: Template::literal(&definition.uri),
@@ -211,7 +224,6 @@ impl Resources {
             }
         });
         self.registry.add_all(entries.collect::<Vec<_>>());
-        self.skills.push(skills);
         self
     }
 
@@ -238,22 +250,32 @@ impl Resources {
 
     /// Whether skills are offered, if only those of an empty folder.
     pub(crate) fn has_skills(&self) -> bool {
-        !self.skills.is_empty()
+        self.has_folder || !self.skills.list().is_empty()
     }
 
-    /// All skills, and the scopes that their files need.
-    pub(crate) fn skills(&self) -> impl Iterator<Item = (&Skill, &Scopes)> {
-        self.skills.iter().flat_map(|skills| skills.entries().map(|skill| (skill, skills.scopes())))
+    /// All skills.
+    pub(crate) fn skills(&self) -> Arc<[Arc<SkillDefinition>]> {
+        self.skills.list()
     }
 
     /// The skill whose `SKILL.md` is at this URI.
-    pub(crate) fn skill(&self, uri: &str) -> Option<(&Skill, &Scopes)> {
-        self.skills.iter().find_map(|skills| Some((skills.entry(uri)?, skills.scopes())))
+    pub(crate) fn skill(&self, uri: &str) -> Option<Arc<SkillDefinition>> {
+        self.skills.get(uri).map(|skill| Arc::clone(skill.definition()))
     }
 
-    /// What is directly in this folder of a skill.
-    pub(crate) fn folder(&self, uri: &str) -> Option<(&[rmcp::model::Resource], &Scopes)> {
-        self.skills.iter().find_map(|skills| Some((skills.folder(uri)?, skills.scopes())))
+    /// What is directly in this folder of a skill, and the scopes that this needs.
+    pub(crate) fn folder(&self, uri: &str) -> Option<(Vec<rmcp::model::Resource>, Scopes)> {
+        let (mut children, scopes) = offered::folder(&self.skills.list(), uri)?;
+        for file in children.iter_mut().filter(|child| !child.is_directory()) {
+            let known = self.registry.get(&file.uri);
+            file.mime_type = known.and_then(|file| file.definition.mime_type.as_ref().map(ToString::to_string));
+        }
+        Some((children, scopes))
+    }
+
+    /// As [`replace_upstream`](Self::replace_upstream), of skills.
+    pub(crate) fn replace_upstream_skills(&self, skills: Vec<Arc<Offered>>) -> Vec<Arc<Offered>> {
+        self.skills.replace_upstream(skills)
     }
 
     /// Every scope that some resource needs at the moment.

@@ -1,19 +1,13 @@
 //! Skills (SEP-2640): folders of files that teach a model to do something, offered as resources.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use rmcp::{
     handler::server::skill_catalog::{SkillCatalog, SkillCatalogError},
-    model::{self, ReadResourceResult, SKILL_MD, Skill},
+    model::{self, ReadResourceResult, SKILL_MD},
 };
 
-use super::{Definition, Readable, Requested, ResourceError};
+use super::{Definition, Offered, Readable, Requested, ResourceError};
 use crate::{
     call::{Begun, BoxFuture, CallContext, Kind, rules},
     oauth::Scopes,
@@ -56,10 +50,8 @@ pub struct Skills {
     scopes: Scopes,
     /// Has the bytes of the files.
     catalog: Arc<SkillCatalog>,
-    /// By URI.
-    entries: BTreeMap<String, Skill>,
-    /// What is directly in each folder of a skill, by URI.
-    folders: HashMap<String, Vec<model::Resource>>,
+    /// By URI: every file, and whether it is the `SKILL.md` of a skill.
+    files: BTreeMap<String, (model::Resource, bool)>,
 }
 
 impl Skills {
@@ -81,38 +73,22 @@ impl Skills {
             };
             SkillsError::Unreadable { folder: folder.clone(), source }
         })?;
-        let entries: BTreeMap<_, _> = catalog.skills().into_iter().map(|skill| (skill.uri.clone(), skill)).collect();
-        let folders = folders_of(&catalog, entries.keys());
-        let found = folders.values().flatten().filter(|child| !child.is_directory()).count();
-        if found > MAX_FILES {
-            return Err(SkillsError::TooMany { folder, found });
+        let files = files_of(&catalog);
+        if files.len() > MAX_FILES {
+            return Err(SkillsError::TooMany { folder, found: files.len() });
         }
-        Ok(Self { scopes, catalog: Arc::new(catalog), entries, folders })
-    }
-
-    pub(super) fn scopes(&self) -> &Scopes {
-        &self.scopes
+        Ok(Self { scopes, catalog: Arc::new(catalog), files })
     }
 
     /// In the order of their URIs.
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Skill> {
-        self.entries.values()
-    }
-
-    pub(super) fn entry(&self, uri: &str) -> Option<&Skill> {
-        self.entries.get(uri)
-    }
-
-    pub(super) fn folder(&self, uri: &str) -> Option<&[model::Resource]> {
-        self.folders.get(uri).map(Vec::as_slice)
+    pub(super) fn offered(&self) -> impl Iterator<Item = Offered> {
+        self.catalog.skills().into_iter().map(|skill| Offered::new(skill, self.scopes.clone(), false))
     }
 
     /// Every file as a resource. Only the `SKILL.md` of a skill is listed among the resources: the others are in its entry.
-    pub(super) fn files(&self) -> impl Iterator<Item = (Definition, SkillFile)> {
-        let listed = self.catalog.resources().into_iter().map(|resource| (resource, true));
-        let others = self.folders.values().flatten().filter(|child| !child.is_directory());
-        let others = others.filter(|file| !self.entries.contains_key(&file.uri)).map(|file| (file.clone(), false));
-        listed.chain(others).map(|(resource, is_listed)| {
+    pub(super) fn into_files(self) -> impl Iterator<Item = (Definition, SkillFile)> {
+        let Self { scopes, catalog, files } = self;
+        files.into_values().map(move |(resource, is_listed)| {
             let definition = Definition {
                 uri: resource.uri.into(),
                 is_template: false,
@@ -121,7 +97,7 @@ impl Skills {
                 title: None,
                 description: resource.description.unwrap_or_default().into(),
                 mime_type: resource.mime_type.map(Into::into),
-                scopes: self.scopes.clone(),
+                scopes: scopes.clone(),
                 asks: false,
                 logs: false,
                 completes: false,
@@ -129,26 +105,31 @@ impl Skills {
                 is_public: true,
                 upstream: None,
             };
-            (definition, SkillFile(Arc::clone(&self.catalog)))
+            (definition, SkillFile(Arc::clone(&catalog)))
         })
     }
 }
 
-/// What is in each folder of these skills, themselves included.
-fn folders_of<'a>(
-    catalog: &SkillCatalog,
-    skills: impl Iterator<Item = &'a String>,
-) -> HashMap<String, Vec<model::Resource>> {
-    let root = |uri: &String| uri.strip_suffix(SKILL_MD)?.strip_suffix('/').map(str::to_owned);
-    let mut waiting: Vec<_> = skills.filter_map(root).collect();
-    let mut folders = HashMap::new();
-    while let Some(uri) = waiting.pop() {
-        if let Ok(found) = catalog.read_resource_directory(&uri) {
-            waiting.extend(found.resources.iter().filter(|child| child.is_directory()).map(|child| child.uri.clone()));
-            folders.insert(uri, found.resources);
+/// Every file of the skills, and whether it is the `SKILL.md` of one.
+fn files_of(catalog: &SkillCatalog) -> BTreeMap<String, (model::Resource, bool)> {
+    let mut files = BTreeMap::new();
+    let mut waiting: Vec<_> = catalog.resources().iter().filter_map(root).collect();
+    while let Some(folder) = waiting.pop() {
+        for child in catalog.read_resource_directory(&folder).map(|found| found.resources).unwrap_or_default() {
+            if child.is_directory() {
+                waiting.push(child.uri);
+            } else {
+                files.insert(child.uri.clone(), (child, false));
+            }
         }
     }
-    folders
+    // As a skill describes itself, and not by the name of the file.
+    files.extend(catalog.resources().into_iter().map(|skill| (skill.uri.clone(), (skill, true))));
+    files
+}
+
+fn root(skill: &model::Resource) -> Option<String> {
+    skill.uri.strip_suffix(SKILL_MD)?.strip_suffix('/').map(str::to_owned)
 }
 
 /// A file of a skill: the bytes that its entry describes, whatever has become of them on the disk.
@@ -192,7 +173,7 @@ mod tests {
 
     #[test]
     fn one_folder_has_4096_files_at_most() {
-        let of = |skills: usize| Skills::from_dir(folder(skills).path(), &[]).map(|skills| skills.files().count());
+        let of = |skills: usize| Skills::from_dir(folder(skills).path(), &[]).map(|skills| skills.into_files().count());
         assert_eq!(of(8).unwrap(), 4_096);
         let error = of(9).unwrap_err().to_string();
         assert!(error.ends_with("have 4608 files, expected at most 4096"), "{error}");

@@ -104,7 +104,7 @@ impl Template {
 }
 
 /// Without percent-encoding; `None` for what is none, or is no UTF-8.
-fn decoded(text: &str) -> Option<Cow<'_, str>> {
+pub(super) fn decoded(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(text.into());
     }

@@ -18,7 +18,7 @@ use crate::{
     gateway::Status,
     oauth::Scopes,
     prompts,
-    resources::{self, Described},
+    resources::{self, Described, SkillDefinition},
     tools::{self, Tools},
 };
 
@@ -35,6 +35,7 @@ pub(super) struct Listing {
     tools: Made<tools::Definition, Tool>,
     resources: Made<resources::Definition, Listed>,
     prompts: Made<prompts::Definition, Prompt>,
+    skills: Made<SkillDefinition, Skill>,
 }
 
 /// What is listed of a resource or a template.
@@ -49,7 +50,7 @@ enum Listed {
 impl Listing {
     pub(super) fn new(features: Features, show_locked: bool) -> Self {
         let (tools, resources, prompts) = (Made::of(listed_tool), Made::of(listed_resource), Made::of(listed_prompt));
-        Self { features, show_locked, tools, resources, prompts }
+        Self { features, show_locked, tools, resources, prompts, skills: Made::of(listed_skill) }
     }
 
     /// What this caller is shown, in the order of the list; so for the others.
@@ -80,27 +81,27 @@ impl Listing {
         ListResourceTemplatesResult::with_all_items(templates.collect()).with_ttl_ms(ttl_ms).with_cache_scope(scope)
     }
 
-    /// Every caller is shown all of them, as resources of our own are.
-    pub(super) fn skills(&self) -> ListSkillsResult {
-        let skills = self.features.resources.skills().map(|(skill, scopes)| listed_skill(skill, scopes)).collect();
-        ListSkillsResult::with_all_items(skills).with_ttl_ms(ttl_ms()).with_cache_scope(CacheScope::Public)
+    pub(super) fn skills(&self, principal: &Principal) -> ListSkillsResult {
+        let made = self.skills.now(self.features.resources.skills());
+        let shown = made.shown(principal, self.show_locked, |skill| (skill.is_of_upstream, &skill.scopes));
+        let (ttl_ms, scope) = (ttl_ms(), shown.scope());
+        ListSkillsResult::with_all_items(shown.items).with_ttl_ms(ttl_ms).with_cache_scope(scope)
     }
 
     pub(super) fn skill(&self, uri: &str) -> Option<GetSkillResult> {
-        let (skill, scopes) = self.features.resources.skill(uri)?;
-        let found = GetSkillResult::new(listed_skill(skill, scopes));
-        Some(found.with_ttl_ms(ttl_ms()).with_cache_scope(scope_of_locked(scopes)))
+        let definition = self.features.resources.skill(uri)?;
+        let found = GetSkillResult::new(listed_skill(&definition));
+        Some(found.with_ttl_ms(ttl_ms()).with_cache_scope(scope_of_locked(&definition.scopes)))
     }
 
     /// What is directly in a folder of a skill.
     pub(super) fn folder(&self, uri: &str) -> Option<ReadResourceDirectoryResult> {
-        let (children, scopes) = self.features.resources.folder(uri)?;
-        let mut children = children.to_vec();
+        let (mut children, scopes) = self.features.resources.folder(uri)?;
         for child in &mut children {
-            say_scopes(&mut child.meta, scopes);
+            say_scopes(&mut child.meta, &scopes);
         }
         let found = ReadResourceDirectoryResult::with_all_items(children);
-        Some(found.with_ttl_ms(ttl_ms()).with_cache_scope(scope_of_locked(scopes)))
+        Some(found.with_ttl_ms(ttl_ms()).with_cache_scope(scope_of_locked(&scopes)))
     }
 
     pub(super) fn prompts(&self, principal: &Principal) -> ListPromptsResult {
@@ -228,13 +229,15 @@ fn of_our_own(definition: &tools::Definition) -> Tool {
 }
 
 fn listed_resource(definition: &resources::Definition) -> Listed {
+    if !definition.is_listed {
+        return Listed::Nowhere;
+    }
     let resources::Definition { uri, name, description, mime_type, .. } = definition;
     let title = definition.title.as_ref().map(ToString::to_string);
     let mime_type = mime_type.as_ref().map(ToString::to_string);
     let mut listed = match definition.upstream.as_deref() {
-        Some(Described::Resource(resource)) => Listed::Resource(resource.clone()),
+        Some(Described::Resource(resource) | Described::File { resource, .. }) => Listed::Resource(resource.clone()),
         Some(Described::Template(template)) => Listed::Template(template.clone()),
-        None if !definition.is_listed => Listed::Nowhere,
         None if definition.is_template => {
             let mut template =
                 ResourceTemplate::new(uri.as_ref(), name.as_ref()).with_description(description.as_ref());
@@ -255,9 +258,9 @@ fn listed_resource(definition: &resources::Definition) -> Listed {
     listed
 }
 
-fn listed_skill(skill: &Skill, scopes: &Scopes) -> Skill {
-    let mut skill = skill.clone();
-    say_scopes(&mut skill.meta, scopes);
+fn listed_skill(definition: &SkillDefinition) -> Skill {
+    let mut skill = definition.skill.clone();
+    say_scopes(&mut skill.meta, &definition.scopes);
     skill
 }
 

@@ -200,8 +200,8 @@ async fn needed<'a>(app: &App, target: &'a Target<'_>, principal: &Principal) ->
         Target::Template(uri) => {
             resources.find_template(uri).map(|template| readable(uri, &template.scopes)).unwrap_or_default()
         }
-        Target::Skill(uri) => resources.skill(uri).map(|(_, scopes)| readable(uri, scopes)).unwrap_or_default(),
-        Target::Folder(uri) => resources.folder(uri).map(|(_, scopes)| readable(uri, scopes)).unwrap_or_default(),
+        Target::Skill(uri) => resources.skill(uri).map(|skill| readable(uri, &skill.scopes)).unwrap_or_default(),
+        Target::Folder(uri) => resources.folder(uri).map(|(_, scopes)| readable(uri, &scopes)).unwrap_or_default(),
     })
 }
 

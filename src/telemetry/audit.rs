@@ -127,6 +127,17 @@ pub enum Event<'a> {
         /// So too.
         after: &'a str,
     },
+    /// An upstream server changed a skill while it was guarded, or a file of it.
+    UpstreamSkillChanged {
+        /// The upstream server.
+        upstream: &'a str,
+        /// The URI of its `SKILL.md`.
+        uri: &'a str,
+        /// As of a tool.
+        before: &'a str,
+        /// So too.
+        after: &'a str,
+    },
     /// The embedded issuer issued a token.
     TokenIssued {
         /// The client.
@@ -272,6 +283,9 @@ pub fn record(event: Event<'_>) {
         }
         Event::UpstreamPromptChanged { upstream, prompt, before, after } => {
             info!(target: "audit", upstream, prompt, before, after, "upstream_prompt_changed");
+        }
+        Event::UpstreamSkillChanged { upstream, uri, before, after } => {
+            info!(target: "audit", upstream, uri, before, after, "upstream_skill_changed");
         }
         Event::TokenIssued { client, scope, resource } => {
             info!(target: "audit", client, scope, resource, "token_issued");

@@ -23,6 +23,7 @@ mod gateway;
 mod gateway_between;
 mod gateway_cli;
 mod gateway_questions;
+mod gateway_skills;
 mod gateway_stdio;
 mod harness;
 mod health;

@@ -21,7 +21,7 @@ use crate::harness::{
 
 /// The code of docs/TOOLS.md.
 #[expect(unreachable_pub, reason = "it is shown as the code of another crate")]
-mod taught {
+pub(crate) mod taught {
     use std::path::Path;
 
     use securemcp::{
@@ -36,9 +36,9 @@ mod taught {
     }
 }
 
-const SKILL: &str = "skill://forms/SKILL.md";
-const FIELDS: &str = "skill://forms/references/FIELDS.md";
-const LOGO: &str = "skill://forms/logo.png";
+pub(crate) const SKILL: &str = "skill://forms/SKILL.md";
+pub(crate) const FIELDS: &str = "skill://forms/references/FIELDS.md";
+pub(crate) const LOGO: &str = "skill://forms/logo.png";
 const TEXT: &str = "---\nname: forms\ndescription: Fills forms.\nlicense: MIT\n---\n\nFill them.\n";
 const LOGO_BYTES: &[u8] = b"\x89PNG\0\xff";
 /// What no answer may have in it.
@@ -52,7 +52,7 @@ fn write(folder: &Path, path: &str, content: impl AsRef<[u8]>) {
 
 /// A folder with one good skill, and what must not be served: something hidden in that skill, something beside the
 /// folder, and two skills with a link to it.
-fn disk() -> TempDir {
+pub(crate) fn disk() -> TempDir {
     let disk = tempfile::tempdir().expect("a temporary directory");
     let skill = |name: &str| format!("---\nname: {name}\ndescription: Another.\n---\n");
     write(disk.path(), "private/secret.txt", SECRET);

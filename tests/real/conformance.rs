@@ -25,7 +25,8 @@ const UNWRITTEN: &str = "server-tasks-status-notifications";
 const OF_SKILLS: [&str; 3] = ["sep-2640-skills-directory", "sep-2640-skills-enumeration", "sep-2640-skills-manifest"];
 
 /// Their checks that the suite skips in 2025-11-25, which has no caching hints.
-const OF_HINTS: [&str; 2] = ["sep-2640-skills-list-cache-attributes", "sep-2640-skills-get-cache-attributes"];
+pub(crate) const OF_HINTS: [&str; 2] =
+    ["sep-2640-skills-list-cache-attributes", "sep-2640-skills-get-cache-attributes"];
 
 /// A server that the suite is run on, and what it takes to be let in.
 pub(crate) struct Subject<'a> {

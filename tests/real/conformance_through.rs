@@ -4,7 +4,7 @@
 //! (`server-sse-disconnect-resume` is `INFO`): that a server ends a stream before the answer, which it need not do.
 
 use crate::{
-    conformance::Subject,
+    conformance::{OF_HINTS, Subject},
     harness::{Account, status_of},
 };
 
@@ -32,6 +32,22 @@ fn everything_of_2025_11_25_by_stdio() {
 #[test]
 fn everything_of_2026_07_28_by_stdio() {
     by_stdio(|subject| drop(subject.passes_2026_07_28(40, 152)));
+}
+
+#[test]
+fn skills_by_http() {
+    by_http(|subject| {
+        subject.passes_skills("2025-11-25", 43, &OF_HINTS);
+        subject.passes_skills("2026-07-28", 45, &[]);
+    });
+}
+
+#[test]
+fn skills_by_stdio() {
+    by_stdio(|subject| {
+        subject.passes_skills("2025-11-25", 43, &OF_HINTS);
+        subject.passes_skills("2026-07-28", 45, &[]);
+    });
 }
 
 fn by_http(run: impl FnOnce(&Subject<'_>)) {

@@ -30,8 +30,8 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-pub(super) use self::{listen::Hearing, tell::LetGo};
 use self::{connection::Connection, resources::none_at, tasks::unheard};
+pub(super) use self::{listen::Hearing, tell::LetGo};
 use super::{
     features::Features,
     listing::{Listing, excuse},
@@ -167,9 +167,9 @@ impl ServerHandler for Handler {
     async fn list_skills(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListSkillsResult, ErrorData> {
-        Ok(self.shared.listing.skills())
+        Ok(self.shared.listing.skills(&*self.principal(&context)?))
     }
 
     async fn get_skill(
