@@ -7,8 +7,14 @@ use serde::{Deserialize, Deserializer};
 /// Parsers recurse; a body of brackets alone must not reach one.
 pub(crate) fn is_deeper_than(bound: usize, json: &[u8]) -> bool {
     // What has no more opening brackets than that cannot be: counting them is much quicker than following them.
-    let opening = json.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    opening > bound && depth(json) > bound
+    opening(json) > bound && depth(json) > bound
+}
+
+/// How many brackets open, in strings too.
+fn opening(json: &[u8]) -> usize {
+    // In pieces whose count fits a byte: then sixteen bytes are looked at in one step. The two differ in one bit.
+    let in_piece = |piece: &[u8]| piece.iter().fold(0_u8, |count, byte| count + u8::from(byte | 0x20 == b'{'));
+    json.chunks(usize::from(u8::MAX)).map(|piece| usize::from(in_piece(piece))).sum()
 }
 
 fn depth(json: &[u8]) -> usize {
@@ -44,5 +50,13 @@ mod tests {
         assert_eq!(depth(br#"{"a":[1,{"b":"[[[[\"[["}]}"#), 3);
         assert_eq!(depth(&[b'['; 10_000]), 10_000);
         assert_eq!(depth(b"]]]]"), 0);
+    }
+
+    #[test]
+    fn every_opening_bracket_is_counted() {
+        let every_byte: Vec<u8> = (0..=255).collect();
+        assert_eq!(opening(&every_byte), 2);
+        assert_eq!(opening(&[b'['; 10_001]), 10_001);
+        assert!(is_deeper_than(64, &[b'['; 65]) && !is_deeper_than(64, &[b'['; 64]));
     }
 }

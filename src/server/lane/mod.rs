@@ -126,8 +126,10 @@ impl Lane {
             Err(error) => (status_of(error.code), ServerJsonRpcMessage::error(error, Some(id))),
         };
         given_up.disarm();
-        let body = serde_json::to_vec(&message).expect("texts and JSON values");
-        let mut response = Response::new(Body::from(body));
+        // An answer is seldom much longer than what was asked.
+        let mut answer = Vec::with_capacity(body.len() + 256);
+        serde_json::to_writer(&mut answer, &message).expect("texts and JSON values");
+        let mut response = Response::new(Body::from(answer));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Some(response)
