@@ -36,7 +36,7 @@ def plot(title, across, up, lines, by_factors=True):
         parts += [f'<circle cx="{x_of(x):.1f}" cy="{y_of(y):.1f}" r="3" fill="{colour}"/>' for x, y in points]
         parts.append(f'<circle cx="{named + 4:.1f}" cy="40" r="4" fill="{colour}"/>')
         parts.append(f'<text x="{named + 12:.1f}" y="44">{label}</text>')
-        named += 26 + 6.2 * len(label)
+        named += 32 + 6.2 * len(label)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
