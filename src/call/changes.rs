@@ -2,19 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, watch};
 
 /// How many changes are kept for a listener that is behind; one that misses some is told that everything has changed.
 const KEPT: usize = 256;
 
 /// What has changed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Change {
     Tools,
     Resources,
     Prompts,
     /// The resource of this URI has other contents.
     Resource(Arc<str>),
+    /// Nobody knows what: all of it may have.
+    Everything,
 }
 
 /// Where changes are heard of.
@@ -24,6 +27,8 @@ pub(crate) type Receiver = broadcast::Receiver<Change>;
 #[derive(Clone, Debug)]
 pub struct Changes {
     said: broadcast::Sender<Change>,
+    /// What this process says by itself, which other replicas have to be told.
+    said_here: broadcast::Sender<Change>,
     /// How many clients want to hear of each resource.
     watched: watch::Sender<BTreeMap<Arc<str>, usize>>,
 }
@@ -51,29 +56,33 @@ impl Drop for Watch {
 
 impl Default for Changes {
     fn default() -> Self {
-        Self { said: broadcast::channel(KEPT).0, watched: watch::Sender::default() }
+        Self {
+            said: broadcast::Sender::new(KEPT),
+            said_here: broadcast::Sender::new(KEPT),
+            watched: watch::Sender::default(),
+        }
     }
 }
 
 impl Changes {
     /// The list of tools is another one.
     pub fn tools(&self) {
-        self.say(Change::Tools);
+        self.say_to_all(Change::Tools);
     }
 
     /// The list of resources or of templates is another one.
     pub fn resources(&self) {
-        self.say(Change::Resources);
+        self.say_to_all(Change::Resources);
     }
 
     /// The list of prompts is another one.
     pub fn prompts(&self) {
-        self.say(Change::Prompts);
+        self.say_to_all(Change::Prompts);
     }
 
     /// The resource of this URI has other contents: told to those who subscribed to it.
     pub fn resource(&self, uri: &str) {
-        self.say(Change::Resource(uri.into()));
+        self.say_to_all(Change::Resource(uri.into()));
     }
 
     pub(crate) fn listen(&self) -> Receiver {
@@ -96,6 +105,17 @@ impl Changes {
         self.watched.subscribe()
     }
 
+    /// What this process says by itself.
+    pub(crate) fn said_here(&self) -> Receiver {
+        self.said_here.subscribe()
+    }
+
+    fn say_to_all(&self, change: Change) {
+        let _ = self.said_here.send(change.clone());
+        self.say(change);
+    }
+
+    /// Says what is known elsewhere too, or nowhere else: only this process's clients hear of it.
     pub(crate) fn say(&self, change: Change) {
         // It fails when nobody listens.
         let _ = self.said.send(change);

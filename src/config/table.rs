@@ -569,7 +569,8 @@ pub(super) const KEYS: &[Key] = &[
         path: "client.registration_key",
         variable: Some("SECUREMCP_REGISTRATION_KEY"),
         default: Fallback::Unset("none: only replicas that share `state_dir` share that client"),
-        doc: "a secret of at least 32 characters, the same for all replicas: it seals that client for them in Redis",
+        doc: "a secret of at least 32 characters, the same for all replicas: it seals that client for them in Redis, and the \
+            secret that they share",
         secret: true,
         ..PLAIN
     },

@@ -227,14 +227,10 @@ fn is_remote(resource: &Resource) -> bool {
 
 /// What the server needs to register a client for itself; nobody is there to be asked for a password.
 fn check_registration(client: &ClientSettings, reader: &mut Reader<'_>) {
-    if let Some(key) = reader.values.get("client.registration_key") {
-        let missing = ["client.use_dcr", "redis.url"].into_iter().find(|path| match *path {
-            "client.use_dcr" => !client.use_dcr,
-            path => reader.is_unset(path),
-        });
-        if let Some(missing) = missing {
-            reader.report.warn(format!("{}: `client.registration_key` has no effect without `{missing}`", key.origin));
-        }
+    if let Some(key) = reader.values.get("client.registration_key")
+        && reader.is_unset("redis.url")
+    {
+        reader.report.warn(format!("{}: `client.registration_key` has no effect without `redis.url`", key.origin));
     }
     if !client.use_dcr {
         return;

@@ -34,13 +34,16 @@ mod openapi;
 mod rates;
 mod recent;
 mod reload;
+mod replicas;
 mod request_id;
 mod rest;
 mod route;
 mod router;
 mod session;
 mod sessions;
+mod shared_changes;
 mod shared_rates;
+mod shared_secret;
 mod shared_sessions;
 mod tasks;
 mod tls;
@@ -59,7 +62,7 @@ use std::{
 
 use http::HeaderValue;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -75,6 +78,8 @@ use self::{
     rates::Rates,
     reload::Running,
     sessions::Sessions,
+    shared_changes::SharedChanges,
+    shared_secret::SharedSecret,
     shared_sessions::{Notes, SharedSessions},
     tasks::Tasks,
     tls::Tls,
@@ -89,7 +94,7 @@ use crate::{
     issuer::OpenError,
     net::NetError,
     oauth::{Issuer, Resource, Scopes},
-    store::{Heard, PrivateDir, Redis, RedisError, StoreError},
+    store::{PrivateDir, Redis, RedisError, StoreError},
     telemetry::metrics::Metrics,
     tools::Tools,
 };
@@ -133,6 +138,9 @@ struct Lasting {
     /// What replicas share, if they do.
     redis: Option<Arc<Redis>>,
     shared_sessions: Option<Arc<SharedSessions>>,
+    /// Where something says itself that it has changed.
+    shared_changes: Option<Arc<SharedChanges>>,
+    secret: Arc<SharedSecret>,
     limiter: Arc<Limiter>,
     metrics: Metrics,
     trust: Trust,
@@ -250,6 +258,7 @@ impl Server {
     /// Opens the port and everything that the configuration names. Does not wait for an issuer elsewhere.
     pub async fn bind(config: &Config, features: impl Into<Features>, clock: SharedClock) -> Result<Self, StartError> {
         let mut features = features.into();
+        let own_changes = features.changes.clone();
         if config.upstream.is_some() {
             // A guarded server tells of changes, or is asked for them.
             features.changes.get_or_insert_default();
@@ -278,11 +287,18 @@ impl Server {
         let upstream = gateway.as_ref().map(Gateway::status);
         let (streams, in_flight) = (CancellationToken::new(), InFlight::default());
         let tasks = Tasks::new(Arc::clone(&clock), in_flight.clone(), streams.clone(), redis.clone());
+        let key = config.client.registration_key.as_ref();
+        let secret = SharedSecret::new(redis.clone(), key, names.resource().as_str(), Arc::clone(&clock));
+        let secret = Arc::new(secret);
+        let shared_changes = redis.clone().zip(own_changes).map(|(redis, changes)| {
+            Arc::new(SharedChanges::new(redis, Arc::clone(&secret), changes, Arc::clone(&clock)))
+        });
         let handler = Handler::new(
             features.clone(),
             upstream.clone(),
             show_locked,
             tasks.clone(),
+            Arc::clone(&secret),
             Arc::clone(&clock),
             metrics.clone(),
         );
@@ -301,6 +317,8 @@ impl Server {
             shared_sessions: redis
                 .clone()
                 .map(|redis| Arc::new(SharedSessions::new(redis, config.limits.session_idle))),
+            shared_changes,
+            secret,
             redis,
             limiter: Arc::new(Limiter::new(config.redis.is_some())),
             metrics,
@@ -375,21 +393,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let lasting = &self.running.lasting;
         let trust = tokio::spawn(lasting.trust.upkeep());
-        let redis = lasting.redis.clone().zip(lasting.shared_sessions.clone()).map(|(redis, shared)| {
-            let (sessions, tasks) = (Arc::clone(&lasting.sessions), lasting.tasks.clone());
-            let rates = shared_rates::run(Arc::clone(&redis), Arc::clone(&lasting.limiter), Arc::clone(&lasting.clock));
-            tokio::spawn(async move {
-                let connected = Notify::new();
-                let hear = |heard: Heard<'_>| match heard {
-                    Heard::Connected => connected.notify_one(),
-                    Heard::Announced(text) => {
-                        tasks.announced(text);
-                        shared_sessions::close(&sessions, text);
-                    }
-                };
-                tokio::join!(redis.run(hear), rates, shared.follow(&sessions, &connected))
-            })
-        });
+        let redis = replicas::follow(lasting);
         let leave_upstream = CancellationToken::new();
         let gateway = self.gateway.map(|gateway| tokio::spawn(gateway.run(leave_upstream.clone())));
         let stop_accepting = CancellationToken::new();

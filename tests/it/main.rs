@@ -1,5 +1,6 @@
 //! The product, driven in this process and as the real binary. One file for each subject.
 
+mod among_replicas;
 mod audit;
 mod audit_chain;
 mod bodies;

@@ -6,15 +6,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use rmcp::{
     RoleServer,
     model::{
-        ClientCapabilities, ClientResult, InputRequests, InputRequiredResult, InputResponses, RequestStateCodec,
-        SealOptions, ServerRequest,
+        ClientCapabilities, ClientResult, InputRequests, InputRequiredResult, InputResponses, SealOptions,
+        ServerRequest,
     },
     service::Peer,
 };
@@ -24,6 +24,7 @@ use serde_json::Value;
 use crate::{
     call::{Ask, AskError, BoxFuture, Capability, Question, is_answer},
     secret::sha256_base64url,
+    server::shared_secret::{Key, Keys},
 };
 
 /// How long a client may take between the question and its answer.
@@ -89,6 +90,9 @@ pub(super) struct RoundTripAsk {
     /// The questions that were asked in earlier rounds, and what has been answered.
     known: Known,
     progress: Mutex<Progress>,
+    /// What a state is sealed by, and for.
+    key: Arc<Key>,
+    binding: Vec<u8>,
 }
 
 /// What goes to the client and back, sealed.
@@ -115,8 +119,8 @@ pub(super) struct BadState;
 impl RoundTripAsk {
     /// `binding` ties the state to caller and call: another caller, another call or other arguments cannot use it.
     pub(super) fn new(
-        codec: &RequestStateCodec,
-        binding: &[u8],
+        keys: &Keys,
+        binding: Vec<u8>,
         capabilities: ClientCapabilities,
         state: Option<&str>,
         responses: Option<InputResponses>,
@@ -124,16 +128,16 @@ impl RoundTripAsk {
         let mut known: Known = match state {
             None => Known::default(),
             Some(state) => {
-                let bytes = codec.open_with(state, binding).map_err(|_| BadState)?;
+                let bytes = keys.all().find_map(|key| key.states.open_with(state, &binding).ok()).ok_or(BadState)?;
                 serde_json::from_slice(&bytes).map_err(|_| BadState)?
             }
         };
         known.answers.extend(responses.into_iter().flatten());
-        Ok(Self { capabilities, known, progress: Mutex::default() })
+        Ok(Self { capabilities, known, progress: Mutex::default(), key: Arc::clone(&keys.current), binding })
     }
 
     /// The answer to a run that ended with questions, if it did.
-    pub(super) fn input_required(&self, codec: &RequestStateCodec, binding: &[u8]) -> Option<InputRequiredResult> {
+    pub(super) fn input_required(&self) -> Option<InputRequiredResult> {
         let mut progress = self.progress();
         let open = std::mem::take(&mut progress.open);
         if open.is_empty() {
@@ -145,7 +149,8 @@ impl RoundTripAsk {
         let answers = self.known.answers.iter().filter(|(key, _)| is_answered(key));
         let answers = answers.map(|(key, answer)| (key.clone(), answer.clone())).collect();
         let known = serde_json::to_vec(&Known { asked, answers }).expect("maps of JSON values");
-        let state = codec.seal_with(&known, &SealOptions::new().associated_data(binding).ttl(STATE_LIFETIME));
+        let options = SealOptions::new().associated_data(&self.binding).ttl(STATE_LIFETIME);
+        let state = self.key.states.seal_with(&known, &options);
         Some(InputRequiredResult::new(Some(open), Some(state)))
     }
 

@@ -105,7 +105,7 @@ async fn follow(connection: Weak<Connection>, mut changes: Receiver, peer: Peer<
                 peer.notify_resource_updated(ResourceUpdatedNotificationParam::new(&*uri)).await
             }
             Ok(Change::Resource(_)) => Ok(()),
-            Err(RecvError::Lagged(_)) => tell_all(&connection, &peer).await,
+            Ok(Change::Everything) | Err(RecvError::Lagged(_)) => tell_all(&connection, &peer).await,
             Err(RecvError::Closed) => return,
         };
         // The session is over.

@@ -53,15 +53,17 @@ pub(super) async fn listen(
             () = context.cancelled() => return Ok(()),
             change = heard.recv() => change,
         };
-        let told = match change {
-            Ok(change) => tell(sink, &change).await,
-            Err(RecvError::Lagged(_)) => tell_all(sink).await,
+        let to_tell = match change {
+            Ok(Change::Everything) | Err(RecvError::Lagged(_)) => everything(sink.accepted()),
+            Ok(change) => vec![change],
             Err(RecvError::Closed) => return Ok(()),
         };
-        match told {
-            // It was not asked for.
-            Ok(()) | Err(SubscriptionSendError::NotificationNotAccepted(_)) => {}
-            Err(_) => return Ok(()),
+        for change in to_tell {
+            match tell(sink, &change).await {
+                // It was not asked for.
+                Ok(()) | Err(SubscriptionSendError::NotificationNotAccepted(_)) => {}
+                Err(_) => return Ok(()),
+            }
         }
     }
 }
@@ -72,18 +74,14 @@ async fn tell(sink: &SubscriptionSink, change: &Change) -> Result<(), Subscripti
         Change::Resources => sink.notify_resource_list_changed().await,
         Change::Prompts => sink.notify_prompt_list_changed().await,
         Change::Resource(uri) => sink.notify_resource_updated(&**uri).await,
+        // It is told one by one.
+        Change::Everything => Ok(()),
     }
 }
 
 /// Nobody knows what was missed, so all of it may have changed.
-async fn tell_all(sink: &SubscriptionSink) -> Result<(), SubscriptionSendError> {
-    let SubscriptionFilter { resource_subscriptions, .. } = sink.accepted();
-    let uris = resource_subscriptions.iter().flatten().map(|uri| Change::Resource(uri.as_str().into()));
-    for change in [Change::Tools, Change::Resources, Change::Prompts].into_iter().chain(uris) {
-        match tell(sink, &change).await {
-            Ok(()) | Err(SubscriptionSendError::NotificationNotAccepted(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+fn everything(accepted: &SubscriptionFilter) -> Vec<Change> {
+    let uris = accepted.resource_subscriptions.iter().flatten();
+    let uris = uris.map(|uri| Change::Resource(uri.as_str().into()));
+    [Change::Tools, Change::Resources, Change::Prompts].into_iter().chain(uris).collect()
 }

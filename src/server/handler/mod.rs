@@ -23,8 +23,8 @@ use rmcp::{
         GetTaskParams, GetTaskResult, Implementation, ListPromptsResult, ListResourceTemplatesResult,
         ListResourcesResult, ListSkillsResult, ListToolsResult, PaginatedRequestParams,
         ReadResourceDirectoryRequestParams, ReadResourceDirectoryResult, ReadResourceRequestParams,
-        ReadResourceResponse, RequestStateCodec, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+        ReadResourceResponse, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -35,6 +35,7 @@ pub(super) use self::{listen::Hearing, tell::LetGo};
 use super::{
     features::Features,
     listing::{Listing, excuse},
+    shared_secret::SharedSecret,
     tasks::Tasks,
 };
 use crate::{
@@ -61,7 +62,8 @@ struct Shared {
     upstream: Option<Arc<Status>>,
     listing: Listing,
     tasks: Tasks,
-    state_codec: RequestStateCodec,
+    /// What `requestState` is sealed by.
+    secret: Arc<SharedSecret>,
     clock: SharedClock,
     metrics: Metrics,
     /// Who asks, if nobody is asked who they are.
@@ -81,22 +83,20 @@ impl Handler {
         upstream: Option<Arc<Status>>,
         show_locked: bool,
         tasks: Tasks,
+        secret: Arc<SharedSecret>,
         clock: SharedClock,
         metrics: Metrics,
     ) -> Self {
         let listing = Listing::new(features.clone(), show_locked);
-        // A new key with each start: a question left open across a restart is asked again.
-        let key = crate::secret::Secret::random();
-        let state_codec =
-            RequestStateCodec::try_new(key.expose().as_bytes()).expect("43 bytes are more than the 32 that it wants");
-        let shared = Shared { features, upstream, listing, tasks, state_codec, clock, metrics, local: None };
+        let shared = Shared { features, upstream, listing, tasks, secret, clock, metrics, local: None };
         Self { shared: Arc::new(shared), connection: Arc::default() }
     }
 
     /// For whoever is there: nobody is asked who they are.
     pub(super) fn local(features: Features, tasks: Tasks, clock: SharedClock) -> Self {
         let local = Arc::new(Principal::local(features.scopes_supported()));
-        let mut handler = Self::new(features, None, true, tasks, clock, Metrics::default());
+        let secret = Arc::new(SharedSecret::alone(SharedClock::clone(&clock)));
+        let mut handler = Self::new(features, None, true, tasks, secret, clock, Metrics::default());
         Arc::get_mut(&mut handler.shared).expect("nobody else has it yet").local = Some(local);
         handler
     }

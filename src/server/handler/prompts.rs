@@ -27,9 +27,9 @@ impl Handler {
             state: request.request_state.as_deref(),
             responses: request.input_responses,
         };
-        let round = self.begin(context, asked)?;
+        let round = self.begin(context, asked).await?;
         let result = prompts.get(&request.name, arguments, &round.call).await;
-        if let Some(questions) = self.questions(&round, &result) {
+        if let Some(questions) = round.questions(&result) {
             return Ok(questions.into());
         }
         result.map(Into::into).map_err(|error| round.failed(&error))
@@ -46,7 +46,7 @@ impl Handler {
             _ => return Err(ErrorData::invalid_params("`ref` is neither a prompt nor a resource", None)),
         };
         let asked = Asked { kind, name: &name, asks: false, arguments: None, state: None, responses: None };
-        let round = self.begin(context, asked)?;
+        let round = self.begin(context, asked).await?;
         let others = request.context.and_then(|context| context.arguments).unwrap_or_default();
         let begun = Begun { name: request.argument.name, value: request.argument.value, others };
         let features = &self.shared.features;

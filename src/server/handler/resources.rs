@@ -25,9 +25,9 @@ impl Handler {
             state: request.request_state.as_deref(),
             responses: request.input_responses,
         };
-        let round = self.begin(context, asked)?;
+        let round = self.begin(context, asked).await?;
         let result = resources.read(&request.uri, &round.call).await;
-        if let Some(questions) = self.questions(&round, &result) {
+        if let Some(questions) = round.questions(&result) {
             return Ok(questions.into());
         }
         result.map(Into::into).map_err(|error| round.failed(&error))

@@ -39,7 +39,7 @@ pub(super) struct Asked<'a> {
 pub(super) struct Round {
     pub(super) call: CallContext,
     /// Of 2026-07-28, if it asks its caller.
-    asking: Option<(Arc<RoundTripAsk>, Vec<u8>)>,
+    asking: Option<Arc<RoundTripAsk>>,
     is_stateless: bool,
 }
 
@@ -48,7 +48,11 @@ impl Handler {
     ///
     /// # Errors
     /// The state that the client echoed is none of ours for this call.
-    pub(super) fn begin(&self, context: RequestContext<RoleServer>, asked: Asked<'_>) -> Result<Round, ErrorData> {
+    pub(super) async fn begin(
+        &self,
+        context: RequestContext<RoleServer>,
+        asked: Asked<'_>,
+    ) -> Result<Round, ErrorData> {
         let principal = self.principal(&context)?;
         let tell = Arc::new(Telling::of(&context, &self.connection));
         // Sessions have an initialize handshake behind them; a stateless request brings its capabilities along.
@@ -60,10 +64,10 @@ impl Handler {
             None => Arc::new(SessionAsk::new(context.peer)),
             Some(capabilities) => {
                 let binding = binding(&principal, &asked);
-                let codec = &self.shared.state_codec;
-                let ask = RoundTripAsk::new(codec, &binding, capabilities, asked.state, asked.responses);
+                let keys = self.shared.secret.keys().await;
+                let ask = RoundTripAsk::new(&keys, binding, capabilities, asked.state, asked.responses);
                 let ask = Arc::new(ask.map_err(|_| foreign_state(&principal, asked.kind, asked.name))?);
-                asking = Some((Arc::clone(&ask), binding));
+                asking = Some(Arc::clone(&ask));
                 ask
             }
         };
@@ -78,17 +82,15 @@ impl Handler {
         (call.cancel, call.metrics) = (cancel, self.shared.metrics.clone());
         Round { call, asking: None, is_stateless: true }
     }
-
-    /// The questions that a run ended with, if it did.
-    pub(super) fn questions<T>(&self, round: &Round, result: &Result<T, CallError>) -> Option<InputRequiredResult> {
-        let (Err(CallError::Ask(AskError::Pending)), Some((ask, binding))) = (result, &round.asking) else {
-            return None;
-        };
-        ask.input_required(&self.shared.state_codec, binding)
-    }
 }
 
 impl Round {
+    /// The questions that this run ended with, if it did.
+    pub(super) fn questions<T>(&self, result: &Result<T, CallError>) -> Option<InputRequiredResult> {
+        let (Err(CallError::Ask(AskError::Pending)), Some(ask)) = (result, &self.asking) else { return None };
+        ask.input_required()
+    }
+
     /// -32021 if a request of 2026-07-28 needs what its client does not say that it can do.
     pub(super) fn missing_capability(&self, error: &CallError) -> Option<ErrorData> {
         let needed = match error {

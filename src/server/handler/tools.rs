@@ -37,7 +37,7 @@ impl Handler {
             responses: request.input_responses,
         };
         let knows_tasks = context.client_capabilities().is_some_and(|capabilities| capabilities.supports_tasks());
-        let round = self.begin(context, asked)?;
+        let round = self.begin(context, asked).await?;
         match definition {
             Some(definition) if knows_tasks && definition.task != TaskSupport::Never => {
                 self.call_as_task(definition, arguments, round).await
@@ -57,7 +57,7 @@ impl Handler {
         round: &Round,
     ) -> Result<CallToolResponse, ErrorData> {
         let result = self.shared.features.tools.call(name, arguments, &round.call).await;
-        match self.questions(round, &result) {
+        match round.questions(&result) {
             Some(questions) => Ok(questions.into()),
             None => self.ended(round, shows, result),
         }

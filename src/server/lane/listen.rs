@@ -111,8 +111,8 @@ impl Told {
                 () = tokio::time::sleep(KEEP_ALIVE) => return Some(Bytes::from_static(b":\n\n")),
             };
             match change {
+                Ok(Change::Everything) | Err(RecvError::Lagged(_)) => self.tell_all(),
                 Ok(change) => self.tell(&change),
-                Err(RecvError::Lagged(_)) => self.tell_all(),
                 Err(RecvError::Closed) => return None,
             }
         }
@@ -181,7 +181,7 @@ mod tests {
         call::{CallContext, Changes},
         clock::TestClock,
         resources::{Read, Requested, Resource, ResourceError, Resources},
-        server::{features::Features, in_flight::InFlight, tasks::Tasks},
+        server::{features::Features, in_flight::InFlight, shared_secret::SharedSecret, tasks::Tasks},
         telemetry::metrics::Metrics,
         tools::Tools,
     };
@@ -235,7 +235,8 @@ mod tests {
             let features = features.with_changes(changes.clone());
             let clock = TestClock::at(1_800_000_000);
             let tasks = Tasks::new(clock.clone(), InFlight::default(), CancellationToken::new(), None);
-            let handler = Handler::new(features, None, true, tasks, clock, Metrics::default());
+            let secret = Arc::new(SharedSecret::alone(clock.clone()));
+            let handler = Handler::new(features, None, true, tasks, secret, clock, Metrics::default());
             Self { handler, changes, stopping: CancellationToken::new() }
         }
 

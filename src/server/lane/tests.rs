@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    super::{features::Features, in_flight::InFlight, tasks::Tasks},
+    super::{features::Features, in_flight::InFlight, shared_secret::SharedSecret, tasks::Tasks},
     *,
 };
 use crate::{
@@ -201,7 +201,8 @@ impl Both {
         let features = Features::from(Tools::builtin().with(puppet.clone()).with(Curious).with(Regional));
         let clock = TestClock::at(1_800_000_000);
         let tasks = Tasks::new(clock.clone(), InFlight::default(), CancellationToken::new(), None);
-        let handler = Handler::new(features.clone(), None, true, tasks, clock, Metrics::default());
+        let secret = Arc::new(SharedSecret::alone(clock.clone()));
+        let handler = Handler::new(features.clone(), None, true, tasks, secret, clock, Metrics::default());
         let settings = StreamableHttpServerConfig::default().disable_allowed_hosts().with_json_response(true);
         let for_rmcp = handler.clone();
         let rmcp = StreamableHttpService::new(move || Ok(for_rmcp.clone()), Arc::default(), settings);

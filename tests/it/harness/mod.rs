@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod cli;
+pub(crate) mod events;
 pub(crate) mod issuer;
 pub(crate) mod keys;
 pub(crate) mod liar;

@@ -2,7 +2,7 @@
 //! them is tested in tests/real.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -20,8 +20,10 @@ use tokio::{
 pub(crate) enum Mood {
     /// What it should.
     Well,
-    /// Answers every write with this error.
+    /// Answers every question about keys with this error.
     Refuses(&'static str),
+    /// Says what it has, and answers everything else with this error.
+    OnlyReads(&'static str),
     /// Takes commands and answers none.
     Silent,
     /// Forgets a session as soon as it has said what it is.
@@ -143,6 +145,21 @@ impl FakeRedis {
         values.iter().map(|(key, value)| (key.clone(), String::from_utf8_lossy(value).into_owned())).collect()
     }
 
+    /// Announces something to everybody who listens.
+    pub(crate) fn announce(&self, text: &str) {
+        let heard = self.inner.heard.lock().expect("not poisoned");
+        let channels = heard.iter().filter(|words| words[0] == "SUBSCRIBE").map(|words| words[1].clone());
+        for channel in channels.collect::<BTreeSet<_>>() {
+            let _ = self.inner.announced.send((channel, text.to_owned()));
+        }
+    }
+
+    /// What has been announced, oldest first.
+    pub(crate) fn announcements(&self) -> Vec<String> {
+        let heard = self.inner.heard.lock().expect("not poisoned");
+        heard.iter().filter(|words| words[0] == "PUBLISH").map(|words| words[2].clone()).collect()
+    }
+
     /// Writes something else where keys with this in their names are; how many there are.
     pub(crate) fn damage(&self, part: &str, value: &str) -> usize {
         let mut values = self.inner.values.lock().expect("not poisoned");
@@ -187,6 +204,8 @@ impl Inner {
     }
 
     async fn serve(&self, stream: TcpStream) {
+        // As a real one does.
+        stream.set_nodelay(true).expect("a setting");
         let (reader, mut writer) = stream.into_split();
         let (answers, mut to_write) = mpsc::unbounded_channel::<Vec<u8>>();
         let channel = Mutex::new(None);
@@ -259,6 +278,9 @@ impl Inner {
         let mood = self.mood.lock().expect("not poisoned").clone();
         match &mood {
             Mood::Refuses(error) if is_about_keys => return format!("-{error}\r\n").into_bytes(),
+            Mood::OnlyReads(error) if matches!(word(0), "SET" | "GETEX" | "DEL" | "EVAL" | "PUBLISH") => {
+                return format!("-{error}\r\n").into_bytes();
+            }
             Mood::Says(answer) if is_about_keys => return answer.clone(),
             _ => {}
         }

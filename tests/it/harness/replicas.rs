@@ -6,7 +6,7 @@ use std::{
 };
 
 use reqwest::{Method, RequestBuilder, Response};
-use securemcp::tools::Tools;
+use securemcp::{server::Features, tools::Tools};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,6 +18,8 @@ use super::{
 
 /// What both are called.
 pub(crate) const HOST: &str = "127.0.0.1:9";
+/// What no flag takes.
+pub(crate) const REGISTRATION_KEY: &str = "client.registration_key";
 
 /// Waits for the end of a stream.
 pub(crate) async fn ended<T>(stream: impl Future<Output = reqwest::Result<T>>) {
@@ -30,10 +32,13 @@ pub(crate) async fn start(redis: &str, flags: &[(&'static str, &str)]) -> TestSe
     start_with(redis, flags, Tools::builtin()).await
 }
 
-async fn start_with(redis: &str, flags: &[(&'static str, &str)], tools: Tools) -> TestServer {
+async fn start_with(redis: &str, flags: &[(&'static str, &str)], features: impl Into<Features>) -> TestServer {
     let state = tempfile::tempdir().expect("a temporary directory");
-    std::fs::write(state.path().join("securemcp.toml"), format!("[redis]\nurl = \"{redis}\"\n")).expect("written");
-    TestServer::start_in(state, flags, tools).await
+    let (keys, flags): (Vec<_>, Vec<_>) = flags.iter().partition(|(name, _)| *name == REGISTRATION_KEY);
+    let keys = keys.iter().map(|(name, key)| format!("{name} = \"{key}\"\n")).collect::<Vec<_>>().concat();
+    let file = format!("{keys}[redis]\nurl = \"{redis}\"\n");
+    std::fs::write(state.path().join("securemcp.toml"), file).expect("written");
+    TestServer::start_in(state, &flags, features).await
 }
 
 /// Both, and the issuer that they trust.
@@ -52,14 +57,18 @@ impl Replicas {
         Self::serving(redis, more, Tools::builtin).await
     }
 
-    /// Both with these tools.
-    pub(crate) async fn serving(redis: &str, more: &[(&'static str, &str)], tools: impl Fn() -> Tools) -> Self {
+    /// Both with these features.
+    pub(crate) async fn serving<F: Into<Features>>(
+        redis: &str,
+        more: &[(&'static str, &str)],
+        mut features: impl FnMut() -> F,
+    ) -> Self {
         let key = Key::ec();
         let issuer = LyingIssuer::start(Behaviour::Keys(vec![key.jwk("k1")])).await;
         let resource = format!("http://{HOST}/mcp");
         let mut flags = vec![("issuer.url", issuer.url.as_str()), ("server.resource", resource.as_str())];
         flags.extend(more);
-        let servers = [start_with(redis, &flags, tools()).await, start_with(redis, &flags, tools()).await];
+        let servers = [start_with(redis, &flags, features()).await, start_with(redis, &flags, features()).await];
         for server in &servers {
             server.until_ready().await;
         }
@@ -116,6 +125,15 @@ impl Replicas {
         let message = stateless("tools/call", json!({"name": "echo", "arguments": {"message": "hi"}}));
         let request = self.servers[replica].post(token, message).header("host", HOST);
         with_mirrors(request, "tools/call", Some("echo")).send().await.expect("an answer").status().as_u16()
+    }
+
+    /// What is answered to a request of 2026-07-28, by a client of these capabilities.
+    pub(crate) async fn asked_by(&self, replica: usize, token: &str, can: Value, method: &str, params: Value) -> Value {
+        let name = params["name"].as_str().map(str::to_owned);
+        let mut message: Value = serde_json::from_str(&stateless(method, params)).expect("JSON");
+        message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = can;
+        let request = with_mirrors(self.post(replica, token, &message), method, name.as_deref());
+        request.send().await.expect("an answer").json().await.expect("JSON")
     }
 
     pub(crate) fn without_body(&self, replica: usize, method: Method, token: &str, id: &str) -> RequestBuilder {
