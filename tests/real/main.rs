@@ -6,6 +6,7 @@ mod completions;
 mod conformance;
 mod conformance_authorization;
 mod conformance_client;
+mod conformance_replicas;
 mod conformance_through;
 mod docs;
 mod everything;

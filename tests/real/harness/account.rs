@@ -84,9 +84,13 @@ impl Account {
 
     /// Runs `examples/conformance`, somebody else's server, as `securemcp serve` is run.
     pub(crate) fn serve_example(&self) -> Server {
-        let port = free_port();
+        self.serve_example_at(free_port(), &[])
+    }
+
+    /// The same at this port, with these variables.
+    pub(crate) fn serve_example_at(&self, port: u16, variables: &[(&str, &str)]) -> Server {
         let mut command = self.command_of(&Self::example());
-        command.env("SECUREMCP_LISTEN", format!("127.0.0.1:{port}"));
+        command.env("SECUREMCP_LISTEN", format!("127.0.0.1:{port}")).envs(variables.iter().copied());
         let service = Service::start(command, self.home.path(), port).ready(port, "/health/ready", 200);
         Server { port, service }
     }

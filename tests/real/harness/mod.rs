@@ -29,7 +29,7 @@ pub(crate) use in_process::InProcess;
 pub(crate) use keycloak::{ADMIN_PASSWORD, Deployed, Keycloak, RESOURCE_SECRET, SERVER_SECRET, USER_PASSWORD};
 pub(crate) use link::Link;
 pub(crate) use load::{Load, echo, stateless};
-pub(crate) use nginx::write_nginx_configuration;
+pub(crate) use nginx::{Edge, Nginx, Spread, write_nginx_configuration};
 pub(crate) use person::{Person, browser};
 pub(crate) use postgres::Postgres;
 pub(crate) use process::{Ended, eventually};

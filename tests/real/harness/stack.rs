@@ -1,14 +1,12 @@
 //! The deployment of compose/: PostgreSQL, Keycloak, Redis, two replicas and nginx with TLS, from the files that ship,
 //! at addresses of the tests.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use reqwest::Certificate;
 use securemcp::net;
 
-use super::{
-    Account, Deployed, Ended, Keycloak, Link, Postgres, Redis, Server, Service, free_port, write_nginx_configuration,
-};
+use super::{Account, Deployed, Edge, Ended, Keycloak, Link, Nginx, Postgres, Redis, Server, Spread, free_port};
 
 /// A network in which nobody is.
 pub(crate) const NOBODY: &str = "192.0.2.0/24";
@@ -17,7 +15,7 @@ pub(crate) const NOBODY: &str = "192.0.2.0/24";
 #[derive(Debug)]
 pub(crate) struct Stack {
     // The order in which they end.
-    nginx: Option<Service>,
+    nginx: Option<Nginx>,
     /// Each with its own account, as each has its own volume.
     pub(crate) replicas: [Option<(Server, Account)>; 2],
     /// The replicas' ways to Redis and Keycloak.
@@ -133,41 +131,22 @@ impl Stack {
 
     /// Starts the proxy in place of the one that was there; callers of this network may administrate Keycloak.
     pub(crate) fn begin_nginx(&mut self, administrators: &str) {
-        self.end_nginx();
-        let home = self.operator.home();
-        let listen = |port: u16| format!("127.0.0.1:{port}");
-        let secret = |name: &str| self.secret(name).display().to_string();
-        let health = free_port();
-        let values = [
-            ("TEMP", home.display().to_string()),
-            ("HTTP_LISTEN", listen(self.http_port)),
-            ("HTTPS_LISTEN", listen(self.https_port)),
-            ("HEALTH_LISTEN", listen(health)),
-            ("REDIRECT_PORT", format!(":{}", self.https_port)),
-            ("MCP_HOST", "mcp.localhost".to_owned()),
-            ("AUTH_HOST", "auth.localhost".to_owned()),
-            ("SECUREMCP_1", listen(self.replica_ports[0])),
-            ("SECUREMCP_2", listen(self.replica_ports[1])),
-            ("KEYCLOAK", listen(self.keycloak.port)),
-            ("ADMIN_NETWORK", administrators.to_owned()),
-            ("TLS_CERTIFICATE", secret("tls_certificate")),
-            ("TLS_KEY", secret("tls_key")),
-            ("ACME_ROOT", home.display().to_string()),
-        ];
-        write_nginx_configuration(home, &values.each_ref().map(|(name, value)| (*name, value.as_str())));
-        let mut command = Command::new("nginx");
-        // In its container it is no root that would give its workers to another account.
-        let account = if rustix::process::geteuid().is_root() { "user root; " } else { "" };
-        command.arg("-c").arg(home.join("nginx.conf")).args(["-g", &format!("{account}daemon off;")]);
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir(home);
-        self.nginx = Some(Service::start(command, home, health).ready(health, "/", 200));
-    }
-
-    fn end_nginx(&mut self) {
-        // Its workers would outlive it if it were killed.
-        if let Some(nginx) = self.nginx.take() {
-            nginx.end("-TERM");
-        }
+        // Two would not find a port.
+        self.nginx = None;
+        let (certificate, key) = (self.secret("tls_certificate"), self.secret("tls_key"));
+        let edge = Edge {
+            http_port: self.http_port,
+            https_port: self.https_port,
+            mcp_host: "mcp.localhost",
+            auth_host: "auth.localhost",
+            replicas: self.replica_ports,
+            keycloak: self.keycloak.port,
+            administrators,
+            certificate: &certificate,
+            key: &key,
+            spread: Spread::BySession,
+        };
+        self.nginx = Some(Nginx::start(self.operator.home(), &edge));
     }
 
     /// What nginx has printed so far: a line for each request among it.
@@ -199,11 +178,5 @@ impl Stack {
         let (mcp, auth) = (format!("https://mcp.localhost:{}", self.https_port), self.auth());
         let own = [("CURL", curl.as_str()), ("MCP", &mcp), ("AUTH", &auth)];
         self.caller.shell(line, &[&own, variables].concat())
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        self.end_nginx();
     }
 }
