@@ -43,6 +43,11 @@ impl CallContext {
         }
     }
 
+    /// Whether the call may become a task: its caller knows tasks.
+    pub(crate) const fn knows_tasks(&self) -> bool {
+        self.task.is_some()
+    }
+
     /// Answers the caller with a task, if it knows tasks; the call goes on, and the caller asks for its result later.
     ///
     /// Do first what is quick, and what the caller should hear at once: wrong arguments, and questions to it. From here

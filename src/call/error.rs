@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use rmcp::ErrorData;
+
 use super::{AskError, rules::Kind};
 use crate::oauth::Scopes;
 
@@ -36,6 +38,9 @@ pub enum CallError {
     /// The work could not be done.
     #[error("{0}")]
     Failed(String),
+    /// So too, in JSON-RPC's own words.
+    #[error("{}", .0.message)]
+    Rpc(ErrorData),
     /// It took too long.
     #[error("the {kind} did not finish within {} seconds", .bound.as_secs())]
     TimedOut {

@@ -43,6 +43,10 @@ pub(super) enum Failure {
     /// The guarded server says that it is the caller's fault.
     Refused(ErrorCode, String),
     Failed(String),
+    /// A task of the guarded server has ended with this.
+    Rpc(ErrorData),
+    /// It does this as a task only.
+    TaskRequired,
     Ask(AskError),
 }
 
@@ -94,6 +98,18 @@ impl Wanted {
 }
 
 impl Connection {
+    /// What a request says of the caller whom it is for, if the guarded server reads that.
+    pub(super) fn meta(&self, capabilities: ClientCapabilities, context: &CallContext) -> Option<RequestMetaObject> {
+        self.is_modern().then(|| {
+            let mut meta = RequestMetaObject::default();
+            meta.set_client_capabilities(capabilities);
+            if let Some(level) = context.tell.log_level() {
+                meta.set_log_level(level.into());
+            }
+            meta
+        })
+    }
+
     /// Asks for something, and tells the caller what is told of it on the way.
     ///
     /// Dropping this, when the caller goes away or the time is up, cancels it at the guarded server too.
@@ -104,15 +120,7 @@ impl Connection {
         context: &CallContext,
     ) -> Result<ServerResult, ServiceError> {
         let mut words = heard::words_of(&mut request);
-        let mut options = PeerRequestOptions::no_options();
-        if self.is_modern() {
-            let mut meta = RequestMetaObject::default();
-            meta.set_client_capabilities(capabilities);
-            if let Some(level) = context.tell.log_level() {
-                meta.set_log_level(level.into());
-            }
-            options = options.with_meta(meta);
-        }
+        let options = with(self.meta(capabilities, context));
         let handle = self.peer().send_cancellable_request(request, options).await?;
         let mut unanswered = Unanswered { peer: self.peer(), id: Some(handle.id.clone()) };
         let mut answer = pin!(handle.await_response());
@@ -128,6 +136,14 @@ impl Connection {
             tell(context, word).await;
         }
         answer
+    }
+}
+
+pub(super) fn with(meta: Option<RequestMetaObject>) -> PeerRequestOptions {
+    let options = PeerRequestOptions::no_options();
+    match meta {
+        Some(meta) => options.with_meta(meta),
+        None => options,
     }
 }
 
@@ -163,9 +179,13 @@ impl Status {
     async fn get(&self, mut wanted: Wanted, may_ask: MayAsk, context: &CallContext) -> Result<ServerResult, Failure> {
         let (name, way) = self.way();
         let connection = way.map_err(|down| Failure::Failed(down.before_a_call(&name)))?;
-        let mut questions = Questions::to(context.ask.as_ref(), may_ask);
+        let mut questions = Questions::of(context, may_ask);
         loop {
             match connection.ask(wanted.request(), questions.capabilities(), context).await {
+                Ok(ServerResult::CreateTaskResult(begun)) if context.knows_tasks() => {
+                    let result = connection.follow(begun.task, &mut questions, context, &name).await?;
+                    return Ok(ServerResult::CallToolResult(result));
+                }
                 Ok(ServerResult::InputRequiredResult(asked)) => {
                     wanted.answer(questions.pass_on(asked.input_requests, &name).await?, asked.request_state);
                 }
@@ -195,12 +215,14 @@ impl Status {
 fn refused(error: &ErrorData, questions: &Questions<'_>, name: &str) -> Failure {
     let needed = || {
         let needed = error.data.as_ref()?.get("requiredCapabilities")?.clone();
-        questions.missing(&serde_json::from_value(needed).ok()?)
+        let needed: ClientCapabilities = serde_json::from_value(needed).ok()?;
+        let question = questions.missing(&needed).map(|missing| AskError::Unsupported(missing).into());
+        question.or_else(|| (needed.supports_tasks() && !questions.know_tasks()).then_some(Failure::TaskRequired))
     };
     if error.code == ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY
         && let Some(missing) = needed()
     {
-        return AskError::Unsupported(missing).into();
+        return missing;
     }
     let message = format!("the guarded server `{name}` answered with error {}: {}", error.code.0, said(&error.message));
     Failure::Refused(error.code, message)
@@ -242,6 +264,8 @@ impl Callable for Guarded {
                 self.status.get(Wanted::Tool(params), self.may_ask, context).await.map_err(
                     |failure| match failure {
                         Failure::Refused(_, message) | Failure::Failed(message) => ToolError::Failed(message),
+                        Failure::Rpc(error) => ToolError::Rpc(error),
+                        Failure::TaskRequired => ToolError::TaskRequired,
                         Failure::Ask(error) => ToolError::Ask(error),
                     },
                 )?;
@@ -271,6 +295,7 @@ impl Readable for Guarded {
                 // There is nothing else in the parameters that could be wrong.
                 Failure::Refused(RESOURCE_NOT_FOUND | ErrorCode::INVALID_PARAMS, _) => ResourceError::NotFound,
                 Failure::Refused(_, message) | Failure::Failed(message) => ResourceError::Failed(message),
+                Failure::Rpc(_) | Failure::TaskRequired => ResourceError::Failed(something_else(&self.status)),
                 Failure::Ask(error) => ResourceError::Ask(error),
             })?;
             let ServerResult::ReadResourceResult(result) = result else {
@@ -302,6 +327,7 @@ impl Gives for Guarded {
             let result = result.map_err(|failure| match failure {
                 Failure::Refused(ErrorCode::INVALID_PARAMS, message) => PromptError::argument("", message),
                 Failure::Refused(_, message) | Failure::Failed(message) => PromptError::Failed(message),
+                Failure::Rpc(_) | Failure::TaskRequired => PromptError::Failed(something_else(&self.status)),
                 Failure::Ask(error) => PromptError::Ask(error),
             })?;
             let ServerResult::GetPromptResult(mut result) = result else {

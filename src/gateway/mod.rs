@@ -17,6 +17,7 @@ mod questions;
 mod skills;
 mod status;
 mod subscriptions;
+mod tasks;
 mod thing;
 
 use std::{sync::Arc, time::Duration};

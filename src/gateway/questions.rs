@@ -4,13 +4,14 @@
 use futures_util::future::join_all;
 use rmcp::model::{
     ClientCapabilities, ElicitRequestParams, ElicitationCapability, FormElicitationCapability, InputRequest,
-    InputRequests, InputResponses, RootsCapabilities, SamplingCapability, UrlElicitationCapability,
+    InputRequests, InputResponses, JsonObject, RootsCapabilities, SamplingCapability, TASKS_EXTENSION_ID,
+    UrlElicitationCapability,
 };
 use url::Url;
 
 use super::calls::Failure;
 use crate::{
-    call::{Ask, AskError, Capability},
+    call::{Ask, AskError, CallContext, Capability},
     config::MayAsk,
     oauth::is_https_or_loopback,
     said::{without_deception, without_deception_in},
@@ -23,12 +24,18 @@ const MAX_QUESTIONS: usize = 8;
 pub(super) struct Questions<'a> {
     caller: &'a dyn Ask,
     may_ask: MayAsk,
+    knows_tasks: bool,
     left: usize,
 }
 
 impl<'a> Questions<'a> {
-    pub(super) fn to(caller: &'a dyn Ask, may_ask: MayAsk) -> Self {
-        Self { caller, may_ask, left: MAX_QUESTIONS }
+    pub(super) fn of(context: &'a CallContext, may_ask: MayAsk) -> Self {
+        Self { caller: context.ask.as_ref(), may_ask, knows_tasks: context.knows_tasks(), left: MAX_QUESTIONS }
+    }
+
+    /// Whether the caller knows tasks.
+    pub(super) const fn know_tasks(&self) -> bool {
+        self.knows_tasks
     }
 
     /// What the guarded server is told that it may ask: what is allowed, and the caller's client can answer.
@@ -44,6 +51,10 @@ impl<'a> Questions<'a> {
             ways.url = url.then(UrlElicitationCapability::default);
             ways
         });
+        if self.knows_tasks {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
+        }
         capabilities
     }
 

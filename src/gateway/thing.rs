@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Offer, calls::Guarded, status::Status};
 use crate::{
-    call::registry::Item,
+    call::{TaskSupport, registry::Item},
     config::{MayAsk, Upstream},
     oauth::Scopes,
     prompts,
@@ -27,6 +27,7 @@ pub(super) struct Able {
     pub(super) resources: bool,
     pub(super) prompts: bool,
     pub(super) skills: bool,
+    tasks: bool,
     logs: bool,
     completes: bool,
 }
@@ -38,6 +39,7 @@ impl Able {
             resources: capabilities.resources.is_some(),
             prompts: capabilities.prompts.is_some(),
             skills: capabilities.supports_skills(),
+            tasks: capabilities.supports_tasks(),
             logs: capabilities.logging.is_some(),
             completes: capabilities.completions.is_some(),
         }
@@ -152,7 +154,11 @@ impl Thing for Tool {
 
     fn entry(self, scopes: Scopes, with: &With<'_>) -> Result<tools::Entry, String> {
         let guarded = Box::new(with.guarded(&self.name));
-        let definition = tools::Definition::of_upstream(self, scopes, with.may_ask().anything(), with.able.logs);
+        let mut definition = tools::Definition::of_upstream(self, scopes, with.may_ask().anything(), with.able.logs);
+        if with.able.tasks {
+            // Which of its calls become tasks, the guarded server says when it is called.
+            definition.task = TaskSupport::Optional;
+        }
         let entry = tools::Entry::of_upstream(definition, Arc::clone(with.upstream), with.timeout(), guarded);
         entry.map_err(|reason| reason.to_string())
     }

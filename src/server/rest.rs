@@ -157,8 +157,8 @@ fn failed(app: &App, tool: &str, error: CallError) -> Refusal {
             );
             return Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, REFUSED, message);
         }
-        CallError::Failed(_) if app.upstream.is_some() => StatusCode::BAD_GATEWAY,
-        CallError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        CallError::Failed(_) | CallError::Rpc(_) if app.upstream.is_some() => StatusCode::BAD_GATEWAY,
+        CallError::Failed(_) | CallError::Rpc(_) => StatusCode::INTERNAL_SERVER_ERROR,
         CallError::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
         CallError::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
     };

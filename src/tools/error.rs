@@ -1,5 +1,7 @@
 //! What a tool itself says went wrong.
 
+use rmcp::ErrorData;
+
 use crate::call::{AskError, CallError, TaskError, Violation};
 
 /// What a tool itself says went wrong.
@@ -16,6 +18,12 @@ pub enum ToolError {
     /// The tool could not do its work. The caller sees the text: no secrets.
     #[error("{0}")]
     Failed(String),
+    /// The tool could not do its work, and says so as an error of JSON-RPC, which no model reads, and not as a result.
+    #[error("{}", .0.message)]
+    Rpc(ErrorData),
+    /// The tool does this as a task only, and the caller does not know tasks.
+    #[error("this is only done as a task")]
+    TaskRequired,
     /// A question to the caller has no answer.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -42,6 +50,8 @@ impl From<ToolError> for CallError {
                 Self::InvalidArguments(vec![Violation { path, message }])
             }
             ToolError::Failed(message) => Self::Failed(message),
+            ToolError::Rpc(error) => Self::Rpc(error),
+            ToolError::TaskRequired => Self::TaskRequired,
             ToolError::Ask(error) => Self::Ask(error),
         }
     }

@@ -26,6 +26,7 @@ mod gateway_cli;
 mod gateway_questions;
 mod gateway_skills;
 mod gateway_stdio;
+mod gateway_tasks;
 mod harness;
 mod health;
 mod http;

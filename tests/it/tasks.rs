@@ -99,6 +99,47 @@ impl Tool for Asking {
     }
 }
 
+impl Guarded {
+    /// What is answered to a client that knows tasks and shows forms: status and body.
+    pub(crate) async fn asked_with_tasks(&self, token: &str, method: &str, params: Value) -> (u16, Value) {
+        let name = params["name"].as_str().or(params["taskId"].as_str()).map(str::to_owned);
+        let mut body: Value = serde_json::from_str(&stateless(method, params)).expect("JSON");
+        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = knowing();
+        let request = with_mirrors(self.server.post(token, body.to_string()), method, name.as_deref());
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+    }
+
+    /// Calls a tool, whose call becomes a task; its id.
+    pub(crate) async fn begin_task(&self, token: &str, tool: &str, arguments: Value) -> String {
+        let (status, body) =
+            self.asked_with_tasks(token, "tools/call", json!({"name": tool, "arguments": arguments})).await;
+        assert_eq!((status, &body["result"]["resultType"]), (200, &json!("task")), "{body}");
+        assert_eq!(body["result"]["status"], "working", "{body}");
+        body["result"]["taskId"].as_str().expect("an id").to_owned()
+    }
+
+    /// What has become of a task.
+    pub(crate) async fn task(&self, token: &str, id: &str) -> Value {
+        let (status, mut body) = self.asked_with_tasks(token, "tasks/get", json!({ "taskId": id })).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(body["result"]["taskId"], id, "{body}");
+        body["result"].take()
+    }
+
+    /// The task, once it is so.
+    pub(crate) async fn task_until(&self, token: &str, id: &str, status: &str) -> Value {
+        for _ in 0..1000 {
+            let task = self.task(token, id).await;
+            if task["status"] == status {
+                return task;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the task did not become `{status}`: {}", self.task(token, id).await);
+    }
+}
+
 /// A server with these two.
 struct Working {
     guarded: Guarded,
@@ -119,19 +160,11 @@ impl Working {
     }
 
     async fn asked(&self, token: &str, method: &str, params: Value) -> (u16, Value) {
-        let name = params["name"].as_str().or(params["taskId"].as_str()).map(str::to_owned);
-        let mut body: Value = serde_json::from_str(&stateless(method, params)).expect("JSON");
-        body["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = knowing();
-        let request = with_mirrors(self.guarded.server.post(token, body.to_string()), method, name.as_deref());
-        let answer = request.send().await.expect("an answer");
-        (answer.status().as_u16(), answer.json().await.expect("JSON"))
+        self.guarded.asked_with_tasks(token, method, params).await
     }
 
     async fn begin(&self, token: &str, tool: &str, arguments: Value) -> String {
-        let (status, body) = self.asked(token, "tools/call", json!({"name": tool, "arguments": arguments})).await;
-        assert_eq!((status, &body["result"]["resultType"]), (200, &json!("task")), "{body}");
-        assert_eq!(body["result"]["status"], "working", "{body}");
-        body["result"]["taskId"].as_str().expect("an id").to_owned()
+        self.guarded.begin_task(token, tool, arguments).await
     }
 
     async fn order(&self, token: &str, what: &str) -> String {
@@ -139,22 +172,11 @@ impl Working {
     }
 
     async fn get(&self, token: &str, id: &str) -> Value {
-        let (status, mut body) = self.asked(token, "tasks/get", json!({ "taskId": id })).await;
-        assert_eq!(status, 200, "{body}");
-        assert_eq!(body["result"]["taskId"], id, "{body}");
-        body["result"].take()
+        self.guarded.task(token, id).await
     }
 
-    /// The task, once it is so.
     async fn until(&self, token: &str, id: &str, status: &str) -> Value {
-        for _ in 0..1000 {
-            let task = self.get(token, id).await;
-            if task["status"] == status {
-                return task;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the task did not become `{status}`: {}", self.get(token, id).await);
+        self.guarded.task_until(token, id, status).await
     }
 
     /// What each method says of this task: status of HTTP, code and message of the error.

@@ -35,8 +35,6 @@ pub(crate) struct Subject<'a> {
     pub(crate) token: &'a str,
     /// Its certificate, if it has one.
     pub(crate) ca: Option<&'a Path>,
-    /// Beginnings of the names of the scenarios that it has no use for.
-    pub(crate) lacks: &'a [&'a str],
 }
 
 /// What docs/PROTOCOL.md may name: `tests/it/protocol.rs` reads this list, which it cannot ask for.
@@ -96,7 +94,7 @@ fn on_the_example(run: impl FnOnce(&Subject<'_>)) {
     let server = account.serve_example();
     assert_eq!(status_of(server.port, "/mcp"), Some(401), "authentication is on");
     let token = account.token_for(&server.url(), "mcp:read mcp:write");
-    run(&Subject { url: &server.url(), token: &token, ca: None, lacks: &[] });
+    run(&Subject { url: &server.url(), token: &token, ca: None });
 }
 
 /// All that a revision requires, and what is run besides and never scored.
@@ -177,7 +175,7 @@ impl Subject<'_> {
             let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
             let checks = fs::read(folder.join("checks.json")).expect("the suite writes checks.json");
             let checks: Vec<Value> = serde_json::from_slice(&checks).expect("checks.json is a list");
-            if !name.starts_with(UNWRITTEN) && !self.lacks.iter().any(|lacking| name.starts_with(lacking)) {
+            if !name.starts_with(UNWRITTEN) {
                 all.insert(name, checks);
             }
         }
@@ -236,7 +234,7 @@ fn passes(scenario: &str, revision: &str, ids: &[&str]) {
     let server = account.serve();
     assert_eq!(status_of(server.port, "/mcp"), Some(401), "authentication is on");
     let token = account.token(&server.url());
-    let checks = Subject { url: &server.url(), token: &token, ca: None, lacks: &[] }.scenario(scenario, revision);
+    let checks = Subject { url: &server.url(), token: &token, ca: None }.scenario(scenario, revision);
     let with = |status: &str| {
         checks
             .iter()

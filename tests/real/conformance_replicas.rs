@@ -93,7 +93,7 @@ fn on_replicas(spread: Spread, run: impl FnOnce(&Subject<'_>)) {
     let Deployment { nginx, replicas, certificate, resource, token, .. } = &deployment;
     let ask = format!("curl -sS -o /dev/null -w '%{{http_code}}' --cacert {} {resource}", certificate.root);
     assert_eq!(replicas[0].1.shell(&ask, &[]).done(), "401", "authentication is on");
-    run(&Subject { url: resource, token, ca: Some(Path::new(&certificate.root)), lacks: &[] });
+    run(&Subject { url: resource, token, ca: Some(Path::new(&certificate.root)) });
     let answered = nginx.answered("/mcp");
     figure(&format!("requests that each replica has answered: {answered:?}"));
     let counts: Vec<_> = replicas

@@ -90,6 +90,7 @@ impl Handler {
                 Ok(CallToolResult::error(vec![ContentBlock::text(excuse)]).into())
             }
             Err(error @ CallError::Unknown { .. }) => Err(round.failed(&error)),
+            Err(CallError::Rpc(error)) => Err(error),
             // Told as a result, so that a model reads it and can do better.
             Err(error) => match round.missing_capability(&error) {
                 Some(missing) => Err(missing),

@@ -18,6 +18,8 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
+use super::server::merged;
+
 /// A running server. It stops when dropped.
 pub(crate) struct Upstream {
     /// Its MCP endpoint.
@@ -66,6 +68,9 @@ pub(crate) struct Rules {
     pub(crate) results: HashMap<&'static str, Value>,
     /// By the name of the tool: what it asks of its caller first, as `inputRequests`. It then gives the answers back.
     pub(crate) asks: HashMap<&'static str, Value>,
+    /// What has become of the one task that calls by clients who know tasks become, if it has tasks: members of
+    /// `tasks/get`.
+    pub(crate) task: Option<Value>,
     /// The only bearer token that is good, if one is wanted.
     pub(crate) token: Option<&'static str>,
 }
@@ -76,6 +81,8 @@ struct Shared {
     /// Open event streams for notifications.
     streams: Mutex<Vec<mpsc::UnboundedSender<Bytes>>>,
 }
+
+const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// A tool as `tools/list` has it; `reads` is `readOnlyHint`.
 pub(crate) fn tool(name: &str, reads: bool) -> Value {
@@ -107,6 +114,7 @@ impl Upstream {
             lies: HashMap::new(),
             results: HashMap::new(),
             asks: HashMap::new(),
+            task: None,
             token: None,
         };
         let shared = Arc::new(Shared { rules: Mutex::new(rules), hits: Mutex::default(), streams: Mutex::default() });
@@ -231,6 +239,11 @@ impl Rules {
         if !self.resources.is_empty() {
             capabilities["resources"] = json!({"subscribe": true});
         }
+        if self.task.is_some() {
+            capabilities["extensions"] = json!({ TASKS: {} });
+        }
+        let knows_tasks =
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"]["extensions"][TASKS].is_object();
         let mut result = match method {
             "server/discover" if self.modern => json!({"supportedVersions": ["2026-07-28"],
                 "capabilities": capabilities, "_meta": {"io.modelcontextprotocol/serverInfo": server}}),
@@ -243,6 +256,15 @@ impl Rules {
             }
             "resources/templates/list" => json!({"resourceTemplates": []}),
             "resources/subscribe" | "resources/unsubscribe" if !self.modern => json!({}),
+            "tools/call" if self.task.is_some() && knows_tasks => {
+                let result = merged(a_task(), &json!({"resultType": "task", "status": "working"}));
+                return reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}));
+            }
+            "tasks/get" if knows_tasks => merged(a_task(), self.task.as_ref().expect("it has tasks")),
+            "tasks/update" | "tasks/cancel" if knows_tasks => {
+                let result = json!({"resultType": "complete"});
+                return reply(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}));
+            }
             "tools/call" => {
                 let name = params["name"].as_str().expect("a name");
                 if let Some(questions) = self.asks.get(name) {
@@ -280,6 +302,12 @@ impl Rules {
         }
         result
     }
+}
+
+/// The task, but for what has become of it.
+fn a_task() -> Value {
+    json!({"taskId": "behind", "createdAt": "2026-07-28T00:00:00Z", "lastUpdatedAt": "2026-07-28T00:00:00Z",
+        "ttlMs": null, "pollIntervalMs": 1})
 }
 
 /// Asks, or gives back what was answered.
