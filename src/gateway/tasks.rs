@@ -47,7 +47,7 @@ impl Connection {
         loop {
             sleep(pause(wish)).await;
             let request = GetTaskRequest::new(GetTaskParams::new(&id)).into();
-            let ServerResult::GetTaskResult(now) = self.say(request, &meta, name).await? else {
+            let ServerResult::GetTaskResult(now) = self.say(request, meta.as_ref(), name).await? else {
                 return Err(self.confused(name).await);
             };
             wish = now.task.task.poll_interval_ms;
@@ -59,7 +59,7 @@ impl Connection {
                     if !new.is_empty() {
                         let answers = questions.pass_on(Some(new), name).await?;
                         let request = UpdateTaskRequest::new(UpdateTaskParams::new(&id, answers)).into();
-                        self.say(request, &meta, name).await?;
+                        self.say(request, meta.as_ref(), name).await?;
                     }
                 }
                 TaskPayload::Completed { result } => {
@@ -86,11 +86,11 @@ impl Connection {
     async fn say(
         &self,
         request: ClientRequest,
-        meta: &Option<RequestMetaObject>,
+        meta: Option<&RequestMetaObject>,
         name: &str,
     ) -> Result<ServerResult, Failure> {
         let asked =
-            async { self.peer().send_cancellable_request(request, with(meta.clone())).await?.await_response().await };
+            async { self.peer().send_cancellable_request(request, with(meta.cloned())).await?.await_response().await };
         match asked.await {
             Ok(answer) => Ok(answer),
             Err(ServiceError::McpError(error)) => {
