@@ -91,7 +91,7 @@ try {
     ["no_state", ({ state, ...answer }) => answer],
     ["wrong_issuer", (answer) => ({ ...answer, iss: "https://evil.example" })],
     ["wrong_issuer_of_a_refusal", ({ code, ...answer }) =>
-      ({ ...answer, error: "server_error", error_description: "Call 555", iss: `${answer.iss}/` })],
+      ({ ...answer, error: "server_error", error_description: "Call not-shown", iss: `${answer.iss}/` })],
     ["no_issuer", ({ iss, ...answer }) => answer],
     ["refusal", ({ code, ...answer }) =>
       ({ ...answer, error: "server_error", error_description: "<b>Closed</b> today" })],
@@ -117,7 +117,7 @@ try {
     const found = violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target}`));
     told.answers[name] = {
       said,
-      repeats: shown.includes("555"),
+      repeats: shown.includes("not-shown"),
       traded: page.traded,
       after: await kept(page),
       caller: await page.locator("#caller").innerText(),
