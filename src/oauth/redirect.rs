@@ -104,7 +104,11 @@ impl RedirectUri {
         }
         match url.scheme() {
             // What a parser would repair, and what would end a list in a Content-Security-Policy.
-            "http" | "https" if authority(text).is_empty() || authority(text).contains([';', ',', '\'']) => {
+            scheme @ ("http" | "https")
+                if !text[scheme.len()..].starts_with("://")
+                    || authority(text).is_empty()
+                    || authority(text).contains([';', ',', '\'']) =>
+            {
                 return Err(BadRedirectUri::NotAUri);
             }
             "https" => {}
@@ -229,6 +233,8 @@ mod tests {
             ("x:", BadRedirectUri::NotAUri),
             ("https:app.example/callback", BadRedirectUri::NotAUri),
             ("https:///app.example/callback", BadRedirectUri::NotAUri),
+            ("https:/a'.example/b://c.example", BadRedirectUri::NotAUri),
+            ("https:a.example/callback", BadRedirectUri::NotAUri),
             ("https://a.example;frame-ancestors/callback", BadRedirectUri::NotAUri),
             ("https://a.example,b/callback", BadRedirectUri::NotAUri),
             ("https://a'.example/callback", BadRedirectUri::NotAUri),
