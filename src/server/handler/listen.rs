@@ -80,7 +80,7 @@ async fn tell(sink: &SubscriptionSink, change: &Change) -> Result<(), Subscripti
 }
 
 /// Nobody knows what was missed, so all of it may have changed.
-fn everything(accepted: &SubscriptionFilter) -> Vec<Change> {
+pub(in crate::server) fn everything(accepted: &SubscriptionFilter) -> Vec<Change> {
     let uris = accepted.resource_subscriptions.iter().flatten();
     let uris = uris.map(|uri| Change::Resource(uri.as_str().into()));
     [Change::Tools, Change::Resources, Change::Prompts].into_iter().chain(uris).collect()

@@ -31,7 +31,10 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use self::{connection::Connection, resources::none_at, tasks::unheard};
-pub(super) use self::{listen::Hearing, tell::LetGo};
+pub(super) use self::{
+    listen::{Hearing, everything},
+    tell::LetGo,
+};
 use super::{
     features::Features,
     listing::{Listing, excuse},

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ACCEPTS, METHOD, Meta, NAME, PROTOCOL_VERSION, REVISION, of_an_object, only};
 use crate::{
     call::Change,
-    server::handler::{Handler, Hearing},
+    server::handler::{Handler, Hearing, everything},
 };
 
 /// As rmcp has it: after so long without an event, a comment says that the connection is alive.
@@ -144,12 +144,7 @@ impl Told {
 
     /// Nobody knows what was missed, so all of it may have changed.
     fn tell_all(&mut self) {
-        let uris: Vec<_> =
-            self.hearing.accepted.resource_subscriptions.iter().flatten().map(|uri| uri.as_str().into()).collect();
-        for change in [Change::Tools, Change::Resources, Change::Prompts]
-            .into_iter()
-            .chain(uris.into_iter().map(Change::Resource))
-        {
+        for change in everything(&self.hearing.accepted) {
             self.tell(&change);
         }
     }
