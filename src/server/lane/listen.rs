@@ -16,38 +16,27 @@ use rmcp::model::{
     SubscriptionFilter, SubscriptionsAcknowledgedNotification, SubscriptionsAcknowledgedNotificationParams,
     ToolListChangedNotification,
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::{ACCEPTS, METHOD, Meta, NAME, PROTOCOL_VERSION, REVISION, of_an_object, only};
+use super::{Message, Meta, read};
 use crate::{
     call::Change,
     server::handler::{Handler, Hearing, everything},
 };
 
+pub(super) const METHOD: &str = "subscriptions/listen";
 /// As rmcp has it: after so long without an event, a comment says that the connection is alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// A wish to be told, with nothing in it but what is answered here.
+/// A wish to be told.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Listen<'a> {
-    #[serde(rename = "jsonrpc")]
-    _jsonrpc: IgnoredAny,
-    id: RequestId,
-    #[serde(rename = "method")]
-    _method: IgnoredAny,
-    #[serde(borrow)]
-    params: Params<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Params<'a> {
+struct Params {
     notifications: SubscriptionFilter,
-    #[serde(borrow, rename = "_meta", deserialize_with = "of_an_object")]
-    meta: Meta<'a>,
+    #[serde(rename = "_meta")]
+    _meta: Meta,
 }
 
 /// The stream that answers, until `stopping`; `None` if rmcp has to.
@@ -57,13 +46,7 @@ pub(super) fn answer(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Option<Response<Body>> {
-    if !are_right(headers) {
-        return None;
-    }
-    let Listen { id, params, .. } = serde_json::from_slice(body).ok()?;
-    if params.meta.revision != REVISION {
-        return None;
-    }
+    let Message::<Params> { id, params, .. } = read(headers, METHOD, None, body)?;
     // From now on, because the client is told that it is heard before it is.
     let hearing = handler.hear(&params.notifications)?;
     let acknowledged = SubscriptionsAcknowledgedNotificationParams::new(hearing.accepted.clone());
@@ -79,14 +62,6 @@ pub(super) fn answer(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Some(response)
-}
-
-/// Whether the headers are what rmcp wants to see with this method, which has no name.
-fn are_right(headers: &HeaderMap) -> bool {
-    only(headers, &PROTOCOL_VERSION).is_some_and(|version| version == REVISION)
-        && only(headers, &METHOD).is_some_and(|method| method == "subscriptions/listen")
-        && !headers.contains_key(&NAME)
-        && only(headers, &header::ACCEPT).is_some_and(|accept| ACCEPTS.iter().any(|both| accept == both))
 }
 
 /// What one client is told.

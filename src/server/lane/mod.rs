@@ -16,7 +16,7 @@ use axum::{
 use rmcp::model::{ClientCapabilities, ErrorCode, JsonObject, RequestId, ServerJsonRpcMessage};
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{self, IgnoredAny, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -49,32 +49,35 @@ pub(super) struct Lane {
     tools: HashMap<Cow<'static, str>, Option<&'static str>>,
 }
 
-/// A call with nothing in it but what is answered here.
+/// A request with nothing in it but what is answered here.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Call<'a> {
+struct Message<P> {
     #[serde(rename = "jsonrpc")]
     _jsonrpc: IgnoredAny,
     id: RequestId,
     #[serde(rename = "method")]
     _method: IgnoredAny,
-    #[serde(borrow)]
-    params: Params<'a>,
+    params: P,
 }
 
+/// Of a call.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Params<'a> {
+struct Params {
     #[serde(rename = "name")]
     _name: IgnoredAny,
     arguments: Option<JsonObject>,
-    #[serde(borrow, rename = "_meta", deserialize_with = "of_an_object")]
-    meta: Meta<'a>,
+    #[serde(rename = "_meta")]
+    _meta: Meta,
 }
+
+/// The metadata of a request of this revision, of which nothing is left to know.
+struct Meta;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Meta<'a> {
+struct Members<'a> {
     #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
     revision: Cow<'a, str>,
     #[serde(rename = "io.modelcontextprotocol/clientCapabilities")]
@@ -103,19 +106,13 @@ impl Lane {
         body: &[u8],
         principal: &Arc<Principal>,
     ) -> Option<Response<Body>> {
-        if envelope.method.as_deref() == Some("subscriptions/listen") && envelope.is_stateless {
+        if envelope.method.as_deref() == Some(listen::METHOD) && envelope.is_stateless {
             return listen::answer(&self.handler, &self.stopping, headers, body);
         }
         let Target::Tool(name) = &envelope.target else { return None };
         let name = &**name;
         let shows = *self.tools.get(name)?;
-        if !are_right(headers, name) {
-            return None;
-        }
-        let Call { id, params, .. } = serde_json::from_slice(body).ok()?;
-        if params.meta.revision != REVISION {
-            return None;
-        }
+        let Message::<Params> { id, params, .. } = read(headers, "tools/call", Some(name), body)?;
         let cancel = CancellationToken::new();
         // A caller that goes away drops this future; work that the tool started elsewhere learns of it here.
         let given_up = cancel.clone().drop_guard();
@@ -144,12 +141,23 @@ fn status_of(code: ErrorCode) -> StatusCode {
     }
 }
 
-/// Whether the headers are what rmcp wants to see with a call of this tool. Names of tools need no escapes.
-fn are_right(headers: &HeaderMap, tool: &str) -> bool {
-    only(headers, &PROTOCOL_VERSION).is_some_and(|version| version == REVISION)
-        && only(headers, &METHOD).is_some_and(|method| method == "tools/call")
-        && only(headers, &NAME).is_some_and(|name| name == tool)
-        && only(headers, &header::ACCEPT).is_some_and(|accept| ACCEPTS.iter().any(|both| accept == both))
+/// The request, if it is one that is answered here and its headers are what rmcp wants to see with it. Names of tools need
+/// no escapes.
+fn read<'a, P: Deserialize<'a>>(
+    headers: &HeaderMap,
+    method: &str,
+    name: Option<&str>,
+    body: &'a [u8],
+) -> Option<Message<P>> {
+    let is_named = match name {
+        Some(name) => only(headers, &NAME).is_some_and(|said| said == name),
+        None => !headers.contains_key(&NAME),
+    };
+    let is_right = is_named
+        && only(headers, &PROTOCOL_VERSION).is_some_and(|version| version == REVISION)
+        && only(headers, &METHOD).is_some_and(|said| said == method)
+        && only(headers, &header::ACCEPT).is_some_and(|accept| ACCEPTS.iter().any(|both| accept == both));
+    if is_right { serde_json::from_slice(body).ok() } else { None }
 }
 
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
@@ -166,22 +174,29 @@ fn is_mirrored(schema: &Value) -> bool {
 }
 
 /// serde would take an array for the members of a struct, and rmcp does not.
-fn of_an_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Meta<'de>, D::Error> {
-    struct Members;
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfAnObject;
 
-    impl<'de> Visitor<'de> for Members {
-        type Value = Meta<'de>;
+        impl<'de> Visitor<'de> for OfAnObject {
+            type Value = Meta;
 
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str("the metadata of a request")
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "the metadata of a request of {REVISION}")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Meta, A::Error> {
+                let members = Members::deserialize(MapAccessDeserializer::new(members))?;
+                if members.revision == REVISION {
+                    Ok(Meta)
+                } else {
+                    Err(de::Error::invalid_value(Unexpected::Str(&members.revision), &self))
+                }
+            }
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
-            Meta::deserialize(MapAccessDeserializer::new(members))
-        }
+        deserializer.deserialize_map(OfAnObject)
     }
-
-    deserializer.deserialize_map(Members)
 }
 
 #[cfg(test)]

@@ -449,8 +449,8 @@ async fn no_two_oddities_together_are_answered_otherwise_than_by_rmcp() {
 #[test]
 fn an_array_is_no_metadata_though_serde_would_take_it_for_a_struct() {
     let asked = |meta| Asked { meta, ..Asked::good() }.body();
-    assert!(serde_json::from_str::<Call<'_>>(&asked(META)).is_ok());
-    assert!(serde_json::from_str::<Call<'_>>(&asked(r#"["2026-07-28",{},null]"#)).is_err());
+    assert!(serde_json::from_str::<Message<Params>>(&asked(META)).is_ok());
+    assert!(serde_json::from_str::<Message<Params>>(&asked(r#"["2026-07-28",{},null]"#)).is_err());
 }
 
 #[tokio::test]
