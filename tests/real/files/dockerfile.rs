@@ -74,9 +74,9 @@ fn what_is_copied_is_there_and_gets_through_the_list_of_the_ignored() {
     assert_eq!(through.iter().filter(|path| !used.iter().any(|used| used == *path)).count(), 0, "{through:?}");
 }
 
-/// What the compiler noted of the library when it was last compiled as itself and not as its own tests: its sources.
+/// What the compiler noted of the library when it last compiled it for the artefact: its sources.
 fn notes_of_the_compiler() -> String {
-    let folder = Path::new(env!("CARGO_BIN_EXE_securemcp")).parent().expect("a directory").join("deps");
+    let folder = Path::new(program::path()).parent().expect("a directory").join("deps");
     let entries = fs::read_dir(folder).expect("cargo keeps them there").map(|entry| entry.expect("an entry").path());
     let notes = entries.filter(|path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
