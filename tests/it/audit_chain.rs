@@ -1,10 +1,6 @@
 //! An audit log whose lines vouch for each other, as servers write it and `securemcp audit verify` reads it.
 
-use std::{
-    fs,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{fs, path::PathBuf};
 
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
@@ -13,6 +9,7 @@ use crate::{
     harness::{
         cli::{Account, Ended},
         process::{Serve, free_port},
+        until::block_until,
     },
 };
 
@@ -84,11 +81,7 @@ impl Log {
 
     /// Waits until the head says this.
     fn head_says(&self, words: &str) {
-        let started = Instant::now();
-        while !self.read(HEAD).contains(words) {
-            assert!(started.elapsed() < Duration::from_mins(1), "no `{words}` in {}", self.read(HEAD));
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        block_until(words, || self.read(HEAD).contains(words));
     }
 }
 

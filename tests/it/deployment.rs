@@ -10,6 +10,7 @@ use crate::harness::{
     cli::Account,
     liar::{Hit, ISSUER, Liar, Lie, only},
     process::{Serve, free_port},
+    until::block_until,
 };
 
 pub(crate) const REGISTERED: &str = "registered the client of this deployment";
@@ -242,9 +243,7 @@ fn a_server_that_is_told_to_end_keeps_what_the_issuer_answers() {
     let gate = liar.hold("POST /register");
     let account = account_at(&liar.origin);
     let mut serve = account.start(&[]);
-    while registrations(&liar.hits()).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    block_until("it registers", || !registrations(&liar.hits()).is_empty());
     serve.process.signal(Signal::TERM);
     serve.process.said("stopped");
     gate.send(true).expect("the issuer waits for it");

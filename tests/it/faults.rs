@@ -19,6 +19,7 @@ use crate::{
         process::{Serve, free_port},
         redis::FakeRedis,
         server::{TestServer, stateless, with_mirrors},
+        until::until,
         upstream::{Lie, Upstream},
     },
     people::{CALLBACK, CHALLENGE, VERIFIER},
@@ -154,7 +155,7 @@ async fn r14_what_was_killed_knows_everybody_when_it_is_back() {
         serve.take().expect("it runs").process.kill();
         let began = Instant::now();
         let again = home.serve();
-        while again.get("/health/ready").await.status() != 200 {}
+        until("it is ready", async || again.get("/health/ready").await.status() == 200).await;
         ready.push(began.elapsed().as_millis());
         for program in &mut programs {
             program.goes_on(&again).await;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     keys::Key,
     server::{Guarded, merged, stateless, with_mirrors},
+    until::{seen, until},
     upstream::{Lie, Upstream, tool},
 };
 
@@ -56,13 +57,8 @@ impl Guarded {
 
     /// Waits until the tools are these.
     pub(crate) async fn until_shown(&self, expected: &[&str]) {
-        for _ in 0..500 {
-            if self.names_shown("mcp:read mcp:write").await == expected {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("expected {expected:?}, shown are {:?}", self.names_shown("mcp:read mcp:write").await);
+        let what = format!("{expected:?}");
+        until(&what, async || self.names_shown("mcp:read mcp:write").await == expected).await;
     }
 }
 
@@ -286,9 +282,7 @@ async fn changed_tools_are_asked_for_when_the_server_says_so() {
         // Until the stream for notices is open.
         let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {}});
         let kind = if modern { "POST subscriptions/listen" } else { "GET" };
-        while upstream.count(kind) == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        until("the stream for notices", async || upstream.count(kind) > 0).await;
         let id = upstream.hits().iter().find(|hit| hit.what == kind).map(|hit| hit.body["id"].clone()).unwrap();
         let meta = json!({ "_meta": {"io.modelcontextprotocol/subscriptionId": id} });
         let changed = if modern { merged(changed, &json!({ "params": meta })) } else { changed };
@@ -379,21 +373,11 @@ async fn a_call_whose_caller_is_gone_is_cancelled_behind_us_too() {
     upstream.hits();
     let token = guarded.token(&json!({}));
     let call = guarded.server.call(&token, "write", json!({}));
-    let seen = async {
-        while upstream.count("POST tools/call") == 0 {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-    };
     tokio::select! {
         answer = call => panic!("{answer:?}"),
-        () = seen => {}
+        () = until("the call", async || upstream.count("POST tools/call") > 0) => {}
     }
-    for _ in 0..1000 {
-        if upstream.count("POST notifications/cancelled") == 1 {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("that it was given up", async || upstream.count("POST notifications/cancelled") == 1).await;
     let hits = upstream.hits();
     let of = |what: &str| hits.iter().find(|hit| hit.what == what).unwrap_or_else(|| panic!("no {what}")).body.clone();
     assert_eq!(of("POST notifications/cancelled")["params"]["requestId"], of("POST tools/call")["id"]);
@@ -466,12 +450,8 @@ async fn a_server_that_is_dead_at_start_is_waited_for() {
     let url = format!("http://{address}/mcp");
     let guarded = Guarded::guarding_unready(Key::ec(), &[("upstream.url", &url)]).await;
     assert_eq!(guarded.server.get("/health/live").await.status(), 200);
-    let mut ready: Value = guarded.server.get("/health/ready").await.json().await.unwrap();
-    while ready["failing"] != json!(["upstream"]) {
-        // The keys come by themselves.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        ready = guarded.server.get("/health/ready").await.json().await.unwrap();
-    }
+    // The keys come by themselves.
+    let ready = guarded.server.until_failing("upstream").await;
     assert!(!ready.to_string().contains("127.0.0.1"), "{ready}");
     let words = "the guarded server `upstream` takes no calls: it cannot be reached; it is tried again; if this lasts, \
                  tell whoever runs this server";
@@ -499,12 +479,10 @@ async fn a_server_that_is_dead_at_start_is_waited_for() {
 
     // And one that goes away later is told of, and waited for again.
     drop(upstream);
-    let told = loop {
-        let told = guarded.told("read").await;
-        if !told.contains("did not answer this call") {
-            break told;
-        }
-    };
+    let told = seen("the end of the connection", async || {
+        Some(guarded.told("read").await).filter(|told| !told.contains("did not answer this call"))
+    });
+    let told = told.await;
     assert!(told.contains("the guarded server `fake` takes no calls: it cannot be reached"), "{told}");
     assert!(!told.contains("127.0.0.1"), "{told}");
     let _upstream = Upstream::start_on(tokio::net::TcpListener::bind(address).await.unwrap(), false);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     cli::Account,
     process::Running,
+    until::until,
     upstream::{Upstream, tool},
 };
 
@@ -63,9 +64,8 @@ async fn g12_the_audit_names_caller_tool_and_guarded_server_and_g04_a_changed_de
     for tools in [vec![tool("read", true), tool("write", false)], vec![tool("write", false)], vec![poisoned]] {
         let asked = upstream.count("POST tools/list");
         upstream.rules().tools = tools;
-        while upstream.notify(&changed) == 0 || upstream.count("POST tools/list") == asked {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        let heard = || upstream.notify(&changed) > 0 && upstream.count("POST tools/list") > asked;
+        until("the change was heard", async || heard()).await;
     }
     let audited: Value = serde_json::from_str(&serving.said("upstream_tool_changed")).expect("a log line");
     assert_eq!(

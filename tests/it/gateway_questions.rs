@@ -7,6 +7,7 @@ use crate::{
     gateway::guard_with,
     harness::{
         server::{Guarded, merged, stateless, with_mirrors},
+        until::{seen, until},
         upstream::{Lie, Upstream},
     },
 };
@@ -148,9 +149,7 @@ async fn g06_a_server_of_2025_cannot_say_whom_it_asks() {
     // It sends a request of its own, on the stream of the call or on another.
     let upstream = Upstream::start(false).await;
     let guarded = guard_with(&upstream, &[("upstream.allow_requests", "sampling")]).await;
-    while upstream.count("GET") == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("the stream for notices", async || upstream.count("GET") > 0).await;
     let begun = upstream.hits().into_iter().find(|hit| hit.what == "POST initialize").unwrap();
     assert_eq!(begun.body["params"]["capabilities"], json!({}), "it is not told otherwise");
     let question = json!({"jsonrpc": "2.0", "id": "q1", "method": "elicitation/create", "params": {"mode": "form",
@@ -160,13 +159,7 @@ async fn g06_a_server_of_2025_cannot_say_whom_it_asks() {
     upstream.lie("write", Lie::Text(200, "text/event-stream", events));
     upstream.hits();
     guarded.called("write", json!({})).await;
-    let answer = loop {
-        let hits = upstream.hits();
-        if let Some(hit) = hits.iter().find(|hit| hit.body["id"] == "q1") {
-            break hit.body.clone();
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    };
+    let answer = seen("the answer", async || upstream.hits().into_iter().find(|hit| hit.body["id"] == "q1")).await.body;
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
     assert!(answer["error"]["message"].as_str().unwrap().contains("elicitation is not passed on"), "{answer}");
 }

@@ -19,6 +19,7 @@ use crate::{
         keys::Key,
         log::Log,
         server::{Guarded, stateless, with_mirrors},
+        until::until,
         upstream::{Lie, Upstream},
     },
     skills::{FIELDS, LOGO, SKILL, disk, taught},
@@ -158,26 +159,20 @@ async fn a_skill_that_changes_is_audited_and_one_that_reaches_outside_is_none() 
     let skills = async || guarded.asked(&token, "skills/list", json!({})).await.1["result"]["skills"].take();
     let before = skills().await;
     assert_eq!(before[0]["uri"], SKILL);
-    while upstream.count("POST subscriptions/listen") == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("the stream for notices", async || upstream.count("POST subscriptions/listen") > 0).await;
     let listening = upstream.hits().into_iter().find(|hit| hit.what == "POST subscriptions/listen").expect("it came");
     let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params":
         {"_meta": {"io.modelcontextprotocol/subscriptionId": listening.body["id"]}}});
 
     upstream.lie("skills/list", listing(FIELDS, "# Other fields"));
     assert_eq!(upstream.notify(&changed), 1);
-    while skills().await == before {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("the change", async || skills().await != before).await;
     let line = log.text().lines().find(|line| line.contains("upstream_skill_changed")).map(str::to_owned);
     assert!(line.as_ref().is_some_and(|line| line.contains(SKILL)), "{}", log.text());
 
     upstream.lie("skills/list", listing("file:///etc/passwd", "root"));
     assert_eq!(upstream.notify(&changed), 1);
-    while skills().await.as_array().is_some_and(|skills| !skills.is_empty()) {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    until("no skill", async || skills().await.as_array().is_none_or(Vec::is_empty)).await;
     for uri in ["file:///etc/passwd", SKILL] {
         let (_, body) = guarded.asked(&token, "resources/read", json!({ "uri": uri })).await;
         assert_eq!(body["error"]["message"], format!("there is no resource `{uri}`"), "{body}");

@@ -1,13 +1,12 @@
 //! Tasks of a guarded server: each is a task here too, of whoever called.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::{
     gateway::guard_with,
     harness::{
         server::Guarded,
+        until::until,
         upstream::{Lie, Upstream},
     },
 };
@@ -37,16 +36,9 @@ async fn begin(guarded: &Guarded, token: &str) -> String {
 /// The bodies of the requests of this method, once there is one.
 async fn asked(upstream: &Upstream, method: &str) -> Vec<Value> {
     let what = format!("POST {method}");
-    for _ in 0..1000 {
-        if upstream.count(&what) > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until(&what, async || upstream.count(&what) > 0).await;
     let hits = upstream.hits().into_iter().filter(|hit| hit.what == what);
-    let asked: Vec<_> = hits.map(|hit| hit.body["params"].clone()).collect();
-    assert!(!asked.is_empty(), "there is no {what}");
-    asked
+    hits.map(|hit| hit.body["params"].clone()).collect()
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::harness::{
     keys::Key,
     process::free_port,
     server::{Guarded, NOW, TestServer, merged},
+    until::until,
 };
 use securemcp::{clock::Clock as _, tools::Tools};
 
@@ -187,9 +188,7 @@ async fn k11_a_herd_waits_for_one_fetch() {
         herd.spawn(async move { request.send().await.expect("an answer").status().as_u16() });
     }
     // The gate holds the one fetch until it has begun; whoever comes later joins it or finds its result.
-    while guarded.issuer.jwks_hits() == before {
-        tokio::task::yield_now().await;
-    }
+    until("the fetch", async || guarded.issuer.jwks_hits() > before).await;
     gate.add_permits(1);
     let statuses = herd.join_all().await;
     assert_eq!(statuses, vec![200; 100]);
@@ -223,14 +222,11 @@ async fn the_last_good_copy_survives_a_restart_without_the_issuer() {
     let url = issuer.url.clone();
     // The copy is written beside the request; wait until it is there.
     let copies = server.state.path().join("state/issuers");
-    for _ in 0..500 {
-        let written = std::fs::read_dir(&copies)
-            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("keys-")));
-        if written {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let is_written = || {
+        std::fs::read_dir(&copies)
+            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("keys-")))
+    };
+    until("the copy", async || is_written()).await;
     let state = server.stop().await;
     drop(issuer);
     let server = TestServer::start_in(state, &[("issuer.url", &url)], Tools::builtin()).await;

@@ -13,6 +13,7 @@ use crate::{
         liar::{Liar, Lie, only},
         process::Serve,
         redis::{FakeRedis, Mood},
+        until::block_until,
     },
 };
 
@@ -75,9 +76,7 @@ impl World {
     }
 
     fn wait_for_a_registration(&self) {
-        while self.registrations() == 0 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        block_until("a registration", || self.registrations() > 0);
     }
 }
 
@@ -90,9 +89,7 @@ fn all_on_disk(replica: &Account) -> Vec<Value> {
 }
 
 fn wait_until_it_is_on_the_disk(replica: &Account) {
-    while all_on_disk(replica).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    block_until("it is on the disk", || !all_on_disk(replica).is_empty());
 }
 
 /// The only one.

@@ -20,6 +20,7 @@ use crate::harness::{
     redis::{FakeRedis, Mood},
     replicas::Replicas,
     server::{Guarded, NOW, merged, stateless, with_mirrors},
+    until::{seen, until},
 };
 
 /// What a client says that knows tasks and shows forms.
@@ -129,14 +130,8 @@ impl Guarded {
 
     /// The task, once it is so.
     pub(crate) async fn task_until(&self, token: &str, id: &str, status: &str) -> Value {
-        for _ in 0..1000 {
-            let task = self.task(token, id).await;
-            if task["status"] == status {
-                return task;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the task did not become `{status}`: {}", self.task(token, id).await);
+        let what = format!("the task is `{status}`");
+        seen(&what, async || Some(self.task(token, id).await).filter(|task| task["status"] == status)).await
     }
 }
 
@@ -286,14 +281,8 @@ async fn an_owner_has_so_many_tasks_and_others_are_not_kept_from_theirs() {
     // What has expired makes room, and its tools are given up.
     working.guarded.server.clock.advance(Duration::from_hours(1));
     working.order(&working.later(&json!({}), Duration::from_hours(1)), "soup").await;
-    for _ in 0..1000 {
-        // The one that was refused is among them.
-        if working.slow.ended.load(Ordering::SeqCst) == 130 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{} of 130 have ended", working.slow.ended.load(Ordering::SeqCst));
+    // The one that was refused is among them.
+    until("all 130 have ended", async || working.slow.ended.load(Ordering::SeqCst) == 130).await;
 }
 
 #[tokio::test]
@@ -304,14 +293,8 @@ async fn what_is_kept_of_an_owners_results_has_a_bound() {
     let kept = async |token: &str, mebibytes: usize| {
         let order = json!({"what": "x".repeat(1024), "times": mebibytes * 1024});
         let id = working.begin(token, "slow", order).await;
-        for _ in 0..1000 {
-            let task = working.get(token, &id).await;
-            if task["status"] != "working" {
-                return task;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the task does not end");
+        let ended = async || Some(working.get(token, &id).await).filter(|task| task["status"] != "working");
+        seen("its end", ended).await
     };
     for _ in 0..5 {
         assert_eq!(kept(&alice, 3).await["status"], "completed");
@@ -399,15 +382,12 @@ impl Pair {
 
     /// The task as this replica tells of it, once it is so.
     async fn until(&self, replica: usize, token: &str, id: &str, status: &str) -> Value {
-        for _ in 0..1000 {
+        let look = async || {
             let (code, mut body) = self.asked(replica, token, "tasks/get", json!({ "taskId": id })).await;
             assert_eq!(code, 200, "{body}");
-            if body["result"]["status"] == status {
-                return body["result"].take();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the task did not become `{status}` at replica {replica}");
+            Some(body["result"].take()).filter(|task| task["status"] == status)
+        };
+        seen(&format!("the task is `{status}` at replica {replica}"), look).await
     }
 }
 

@@ -18,5 +18,6 @@ pub(crate) mod server;
 pub(crate) mod talker;
 pub(crate) mod terminal;
 pub(crate) mod tls;
+pub(crate) mod until;
 pub(crate) mod upstream;
 pub(crate) mod visitor;

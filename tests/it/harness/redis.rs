@@ -15,6 +15,8 @@ use tokio::{
     task::{AbortHandle, JoinHandle},
 };
 
+use super::until::until;
+
 /// What it does with a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -117,13 +119,7 @@ impl FakeRedis {
 
     /// Waits until such a command has come so often with this in it.
     pub(crate) async fn until_asked(&self, command: &str, part: &str, times: usize) {
-        for _ in 0..2000 {
-            if self.count(command, part) >= times {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        panic!("no {command} came for `{part}`");
+        until(&format!("{command} for `{part}`"), async || self.count(command, part) >= times).await;
     }
 
     /// How often such a command came with this in it.

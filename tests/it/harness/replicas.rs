@@ -14,6 +14,7 @@ use super::{
     keys::Key,
     redis::FakeRedis,
     server::{NOW, TestServer, merged, stateless, with_mirrors},
+    until::until,
 };
 
 /// What both are called.
@@ -156,24 +157,13 @@ impl Replicas {
 
     /// Waits until a session is answered so by both.
     pub(crate) async fn until_session_is(&self, token: &str, id: &str, status: u16) {
-        for tries in 0.. {
-            if [self.list(0, token, id).await, self.list(1, token, id).await] == [status; 2] {
-                break;
-            }
-            assert!(tries < 1000, "the session did not become {status}");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let both = async || [self.list(0, token, id).await, self.list(1, token, id).await];
+        until(&format!("the session is {status}"), async || both().await == [status; 2]).await;
     }
 
     pub(crate) async fn until_redis_is(&self, word: &str) {
         for replica in [0, 1] {
-            for tries in 0.. {
-                if self.says_of_redis(replica).await.1 == word {
-                    break;
-                }
-                assert!(tries < 1000, "Redis did not become `{word}`");
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            until(&format!("Redis is `{word}`"), async || self.says_of_redis(replica).await.1 == word).await;
         }
     }
 }

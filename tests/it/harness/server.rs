@@ -16,6 +16,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{
     issuer::{Behaviour, LyingIssuer},
     keys::Key,
+    until::{seen, until},
 };
 
 /// What the clock of every test server shows at first.
@@ -232,13 +233,13 @@ impl Guarded {
 impl TestServer {
     /// Polls readiness; the server fetches keys by itself.
     pub(crate) async fn until_ready(&self) {
-        for _ in 0..500 {
-            if self.get("/health/ready").await.status() == 200 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("the server did not become ready");
+        until("it is ready", async || self.get("/health/ready").await.status() == 200).await;
+    }
+
+    /// Polls readiness until this alone is failing; what was said of it.
+    pub(crate) async fn until_failing(&self, name: &str) -> Value {
+        let look = async || self.get("/health/ready").await.json::<Value>().await.ok();
+        seen(name, async || look().await.filter(|ready| ready["failing"] == json!([name]))).await
     }
 }
 

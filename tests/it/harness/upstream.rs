@@ -18,7 +18,7 @@ use hyper::body::Frame;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
-use super::server::merged;
+use super::{server::merged, until::seen};
 
 /// A running server. It stops when dropped.
 pub(crate) struct Upstream {
@@ -144,7 +144,7 @@ impl Upstream {
     /// Waits until it has been asked to tell of all these resources; the id of the request that asked for the last of them.
     pub(crate) async fn asked_to_tell_of(&self, uris: &[&str]) -> Value {
         let mut left: Vec<_> = uris.iter().map(|uri| Value::from(*uri)).collect();
-        loop {
+        seen("who wants to be told", async || {
             for hit in self.hits() {
                 let params = &hit.body["params"];
                 let named = &params["notifications"]["resourceSubscriptions"];
@@ -152,11 +152,12 @@ impl Upstream {
                 let asks = ["POST resources/subscribe", "POST subscriptions/listen"].contains(&hit.what.as_str());
                 left.retain(|uri| !(asks && named.contains(uri)));
                 if asks && left.is_empty() {
-                    return hit.body["id"].clone();
+                    return Some(hit.body["id"].clone());
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+            None
+        })
+        .await
     }
 
     /// Tells that a resource has changed, to whoever asked by the request of this id.
