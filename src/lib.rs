@@ -14,12 +14,12 @@
 //! | 4, HTTP | [`server`] | every route, every layer, the only map from errors to HTTP |
 //! | 5, people | `cli` | one file per command |
 //!
-//! Siblings are strangers, with two exceptions: `tools`, `resources` and `prompts` know `call`, which has what is the same
+//! Siblings are strangers, with few exceptions: `tools`, `resources` and `prompts` know `call`, which has what is the same
 //! for all three; `gateway` knows these four, since a guarded server's tool is just another tool there. What `client`
 //! and `gateway` share of being an MCP client is below both: the transport in `net`, the words of other parties in
-//! `said`. `issuer` uses neither `auth` nor `client`, so it cannot share a bug with the verifier that
-//! judges its tokens. Only `cli::print` prints, only `config` reads the environment, only `net` builds HTTP clients,
-//! only `clock` reads time (`clippy.toml` enforces the last three).
+//! `said`. `telemetry` knows the settings of the log in `config`; `jose` uses `oauth` and `said`. `issuer` uses neither `auth` nor `client`, so it cannot share a bug with the verifier that
+//! judges its tokens. Only `cli::print` writes results, only `config` reads the environment, only `net` builds HTTP clients,
+//! only `clock` reads the time of day (`clippy.toml` enforces the last three).
 //!
 //! # The public surface
 //!

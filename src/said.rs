@@ -36,10 +36,12 @@ pub(crate) fn without_deception_in(value: &mut Value) {
     }
 }
 
-/// Control characters, characters that change the direction of a text, and invisible ones that carry hidden text.
-fn is_deceptive(character: char) -> bool {
+/// Control characters, characters that change the direction of a text or break its line, and invisible ones that carry
+/// hidden text.
+pub(crate) fn is_deceptive(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}')
+        || matches!(character, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(character, '\u{2060}'..='\u{2064}')
         || matches!(character, '\u{2066}'..='\u{2069}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
@@ -60,5 +62,6 @@ mod tests {
     fn a_text_that_is_passed_on_keeps_its_lines_and_loses_what_hides() {
         assert_eq!(without_deception("Reads.\n\tA \u{fc}mlaut 🦀"), "Reads.\n\tA \u{fc}mlaut 🦀");
         assert_eq!(without_deception("a\u{1b}[31mb\u{e0041}c\u{202e}d\r\0"), "a[31mbcd");
+        assert_eq!(without_deception("in\u{61c}ternal\u{2028}on\u{202e}ly\u{2029}"), "internalonly");
     }
 }

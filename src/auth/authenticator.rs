@@ -19,7 +19,7 @@ use crate::{
 /// How long an issuer's word on a token is taken for true: a revoked token works no longer than that.
 const TOLD_FOR: Duration = Duration::from_secs(30);
 
-/// Asks whether a token with this `jti` was revoked. Called on every request: no disk, no waiting.
+/// Asks whether the token of this caller was revoked. Called on every request: no disk, no waiting.
 pub type IsRevoked = Arc<dyn Fn(&Principal) -> bool + Send + Sync>;
 
 /// What the embedded issuer says of its tokens after it has issued them.

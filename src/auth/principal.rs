@@ -7,7 +7,8 @@ use crate::{
     telemetry::audit::Actor,
 };
 
-/// Whoever a verified token speaks for. Only the authenticator makes one.
+/// Whoever a verified token speaks for. The authenticator makes it, or there is only one
+/// caller: the person who started the server on stdio.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Principal {

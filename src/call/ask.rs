@@ -1,7 +1,7 @@
 //! What a call may ask of its caller while it runs.
 #![expect(deprecated, reason = "sampling and roots are deprecated by SEP-2577, and the supported revisions have them")]
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use rmcp::model::{
     CreateMessageRequest, CreateMessageRequestParams, CreateMessageResult, ElicitRequest, ElicitRequestParams,
@@ -27,6 +27,19 @@ pub struct SampleRequest {
 
 /// A question in MCP's words: `sampling/createMessage`, `elicitation/create` or `roots/list`.
 pub type Question = InputRequest;
+
+/// The keys by which a call's questions go out: whoever asks by the same key again means another question.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats(BTreeMap<String, usize>);
+
+impl Repeats {
+    /// The next one of this key: `key`, `key-2`, `key-3`.
+    pub(crate) fn next(&mut self, key: &str) -> String {
+        let times = self.0.entry(key.to_owned()).or_default();
+        *times += 1;
+        if *times == 1 { key.to_owned() } else { format!("{key}-{times}") }
+    }
+}
 
 /// Asks the caller, by whichever way the revision of MCP has.
 ///

@@ -17,11 +17,6 @@ mod tell;
 
 use std::pin::Pin;
 
-pub(crate) use self::{
-    ask::is_answer,
-    changes::{Change, Receiver, Watch},
-    task::BeginTask,
-};
 pub use self::{
     ask::{Ask, AskError, Capability, NoAsk, Question, SampleRequest},
     begun::Begun,
@@ -31,6 +26,11 @@ pub use self::{
     rules::Kind,
     task::{TaskError, TaskSupport},
     tell::{Level, NoTell, Progress, Tell},
+};
+pub(crate) use self::{
+    ask::{Repeats, is_answer},
+    changes::{Change, Receiver, Watch},
+    task::BeginTask,
 };
 
 /// A JSON object: arguments, and schemas.

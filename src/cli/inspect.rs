@@ -56,7 +56,9 @@ pub(super) async fn run(options: &Options, surroundings: &Surroundings) -> Resul
         Verdict { refused: Some(refused), resource, .. } => Err(refusal(&resource, refused)),
         Verdict { resource, keys_url, .. } => {
             if !surroundings.printer.is_json() {
-                let words = format!("for `{resource}`; its signature fits a key of `{keys_url}`");
+                let words = format!(
+                    "for `{resource}`; its signature fits a key of `{keys_url}`; whether it was revoked is not in it"
+                );
                 surroundings.printer.labelled(Tone::Good, "good", &words)?;
                 if let Some(key) = contents.bound_to() {
                     let words = format!("to the key `{}`: of no use without a proof by it (DPoP)", said(key));
@@ -157,7 +159,9 @@ impl Contents {
         for (heading, members) in [("header", &self.header), ("claims", &self.claims)] {
             printer.labelled(Tone::Heading, heading, "")?;
             for (name, value) in members {
-                printer.text(&format!("  {name:10}  {}", in_words(name, value, now)))?;
+                // Each on a line of its own, whatever a stranger has put into it; the printer sees to the rest.
+                let line = format!("{name:10}  {}", in_words(name, value, now)).replace('\n', "\\n");
+                printer.text(&format!("  {line}"))?;
             }
         }
         Ok(())

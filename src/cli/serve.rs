@@ -77,8 +77,10 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     let printer = surroundings.printer;
     let config = config::load(Purpose::Serve, &surroundings.inputs())?;
     config.warnings.iter().for_each(|warning| printer.warning(warning));
+    // Who guards a server serves that server's tools.
+    let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
     if options.check {
-        server::check(&config)?;
+        server::check(&config, tools)?;
         if printer.is_json() {
             printer.document(&json!({"good": true, "warnings": config.warnings}))?;
         } else {
@@ -91,8 +93,6 @@ pub(super) fn run(options: &Options, surroundings: &Surroundings) -> Result<Exit
     let runtime = runtime(&logs).context("cannot start the runtime")?;
     let log = Arc::clone(&logs);
     let ended = runtime.block_on(async {
-        // Who guards a server serves that server's tools.
-        let tools = if config.upstream.is_some() { Tools::default() } else { Tools::builtin() };
         let server = Server::bind(&config, tools, Arc::clone(&clock)).await?;
         let registration = Registration::of(&config, &server, Arc::clone(&clock))?;
         let mut signals = Signals::new().context("cannot listen for signals")?;

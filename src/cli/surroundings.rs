@@ -38,6 +38,8 @@ use crate::{
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// The largest file or standard input that is read whole, in bytes.
+/// Longest token in a file. Servers take heads of some 16 KiB.
+const MAX_SECRET_BYTES: usize = 16 * 1024;
 const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// One process, as its command sees it.
@@ -277,7 +279,8 @@ fn voucher(by: VouchedBy) -> Voucher {
 async fn secret(path: &Path) -> Result<Secret, Failure> {
     let text = input(path).await?;
     let secret = text.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() || secret.contains(char::is_whitespace) {
+    // What goes into a header: a token, and nothing that ends or breaks it.
+    if secret.is_empty() || secret.len() > MAX_SECRET_BYTES || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
         let problem = format!("`{}` does not hold a secret in one line", path.display());
         let hint = "it has to hold the secret alone, such as a token as `securemcp token get` prints it";
         return Err(Failure::message(Exit::Usage, problem).hint(hint.to_owned()));

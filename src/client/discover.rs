@@ -163,6 +163,9 @@ impl Hint for DiscoverError {
                 "the issuer's name is compared exactly: if `{found}` is right, use that name everywhere, with \
                  `--issuer-backchannel-url` for where it is reached"
             )),
+            Self::Document { .. } => {
+                Some("check the URL of the server or the issuer: what answers there is something else".to_owned())
+            }
             _ => None,
         }
     }

@@ -397,7 +397,8 @@ impl Hint for ClientError {
                 return Some(withheld_hint(withheld));
             }
             Self::TokenRefused { source_kind: TokenSourceKind::Given, .. } => {
-                "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this server"
+                "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this \
+                 server: it may also have been revoked, which cannot be seen in it"
             }
             Self::TokenRefused { .. } => {
                 "see what the server does not like about it with `securemcp token inspect`; server and issuer have to \
@@ -461,7 +462,7 @@ fn refused_hint(code: &ErrorCode, action: &str) -> Option<&'static str> {
         _ if action == ADMIN_REQUEST => "the administrator needs the right to manage clients and users of this realm",
         ErrorCode::InvalidClient => {
             "check `SECUREMCP_CLIENT_ID` and its secret; a client that the issuer has forgotten is registered anew with \
-             `securemcp dcr register --new`"
+             `securemcp dcr register --new`, and in an env file with `--env-file FILE --auto-update` too"
         }
         ErrorCode::InvalidScope => {
             "ask for scopes that this client may have with `--scope`, or have the missing ones assigned to it at the issuer"

@@ -91,7 +91,8 @@ fn quote(value: &str) -> Result<String, Unwritable> {
         _ if value.contains(char::is_control) => Err(Unwritable),
         _ if value.bytes().all(is_plain) => Ok(value.to_owned()),
         _ if !value.contains('\'') => Ok(format!("'{value}'")),
-        _ if !value.contains('"') => Ok(format!("\"{value}\"")),
+        // A shell that reads the file would take these for its own.
+        _ if !value.contains(['"', '$', '`', '\\']) => Ok(format!("\"{value}\"")),
         _ => Err(Unwritable),
     }
 }
@@ -123,7 +124,7 @@ mod tests {
             let text = assign("", &["A"], Some(value)).unwrap();
             assert_eq!(parse(&text).collect::<Vec<_>>(), [Ok((1, "A", value))], "{text}");
         }
-        for value in ["a\nb", "'\"", "\0"] {
+        for value in ["a\nb", "'\"", "\0", "'$(reboot)", "'`reboot`", "'\\"] {
             assert!(assign("", &["A"], Some(value)).is_err(), "{value:?}");
         }
     }

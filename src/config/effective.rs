@@ -61,9 +61,25 @@ pub(super) fn of(purpose: Purpose, mut values: Values) -> Vec<Effective> {
     effective.collect()
 }
 
+/// A command without the values of variables that it is started with, as in `env NAME=value program`: they may be secrets.
+fn without_assigned(command: &str) -> String {
+    let assigns = |word: &str| {
+        let (name, _) = word.split_once('=')?;
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        is_name.then(|| format!("{name}=[redacted]"))
+    };
+    let Some(words) = shlex::split(command) else { return "[redacted]".to_owned() };
+    if !words.iter().any(|word| assigns(word).is_some()) {
+        return command.to_owned();
+    }
+    let words = words.into_iter().map(|word| assigns(&word).unwrap_or(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn shown(key: &Key, written: Written) -> Shown {
     match written {
         Written::Text(text) if key.secret => Shown::Secret(Secret::new(text)),
+        Written::Text(text) if key.path.ends_with("command") => Shown::Text(without_assigned(&text)),
         Written::Text(text) => Shown::Text(text),
         Written::List(items) => Shown::List(items),
         Written::Section(entries) => {

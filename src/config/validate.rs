@@ -197,7 +197,8 @@ fn client(reader: &mut Reader<'_>, environment: &Environment, token: Option<Secr
         dpop: reader.required("client.dpop", values::switch),
         token,
         keeps_tokens: reader.required("client.token_store", values::token_store),
-        initial_access_token: reader.optional("client.initial_access_token", secret),
+        initial_access_token: reader
+            .optional("client.initial_access_token", |text| values::bearer_token(text).map(Secret::new)),
         use_dcr: reader.required("client.use_dcr", values::switch),
         registration_key: reader.optional("client.registration_key", values::registration_key),
         keycloak_admin: reader.optional("client.keycloak_admin", values::text),

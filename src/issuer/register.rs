@@ -19,8 +19,9 @@ use super::{
     metadata::endpoint,
 };
 use crate::{
-    jose::KeySet,
+    jose::{KeySet, jwk::PRIVATE_MEMBERS},
     oauth::{AuthMethod, ClientMetadata, Issuer, RedirectUri, RegisteredClient, Scopes},
+    said::is_deceptive,
     secret::{Secret, constant_time_eq},
     telemetry::audit::{Event, record},
 };
@@ -35,8 +36,6 @@ const MAX_METADATA_BYTES: usize = 16 * 1024;
 const MAX_REDIRECT_URIS: usize = 10;
 /// Longest `client_name`, in characters.
 const MAX_NAME_CHARACTERS: usize = 100;
-/// The members that make a JWK private (RFC 7518 sections 6.2.2, 6.3.2, 6.4.1).
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 pub(super) async fn post(
     State(issuer): State<Arc<Embedded>>,
@@ -301,14 +300,11 @@ fn check_keys(jwks: Option<Value>) -> Result<Value, RouteError> {
     refuse("jwks has no usable key; send RSA (2048 bits or more), P-256, P-384 or Ed25519 public keys for signatures")
 }
 
-/// A name that cannot break a log line, a terminal or a page: without control characters and without those that turn the
-/// direction of text.
+/// A name that cannot break a log line, a terminal or a page, nor look like another.
 pub(super) fn clean_name(text: &str) -> Option<String> {
-    let is_harmless = |character: &char| {
-        !character.is_control()
-            && !matches!(character, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let harmless: String = text.chars().filter(is_harmless).collect();
+    // Nor do those belong there that join or part the letters of some scripts.
+    let is_harmless = |character: char| !is_deceptive(character) && !matches!(character, '\u{200c}' | '\u{200d}');
+    let harmless: String = text.chars().filter(|character| is_harmless(*character)).collect();
     let name: String = harmless.trim().chars().take(MAX_NAME_CHARACTERS).collect();
     (!name.is_empty()).then_some(name)
 }

@@ -9,7 +9,7 @@ use super::algorithm_named;
 use crate::secret::sha256_base64url;
 
 /// What only the holder of a key may know: RFC 7518 sections 6.2.2, 6.3.2 and 6.4, RFC 8037 section 2.
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// The keys of one issuer that can verify a signature, in its order.
 #[derive(Clone, Debug, Default)]

@@ -111,8 +111,8 @@ impl Hint for Refused {
             Self::UnknownKey(_) | Self::AmbiguousKey | Self::Signature => {
                 "get a new token; if it persists, compare the issuer's `jwks_uri` with the server's".to_owned()
             }
-            Self::Issuer { found, .. } => {
-                format!("get the token from the issuer that the server trusts, or set `issuer.url` to `{found}`")
+            Self::Issuer { expected, .. } => {
+                format!("get the token from the issuer that the server trusts: `{expected}`")
             }
             Self::Audience { expected, .. } => {
                 format!(

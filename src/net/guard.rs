@@ -129,7 +129,8 @@ impl Guard {
             .no_gzip()
             // Every document over a connection of its own, so to an address that was judged for it.
             .pool_max_idle_per_host(0);
-        Ok(Http { client: builder.build().map_err(NetError::Setup)?, timeout: self.options.timeout })
+        let client = builder.build().map_err(NetError::Setup)?;
+        Ok(Http { plain: client.clone(), client, timeout: self.options.timeout })
     }
 }
 

@@ -35,6 +35,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Http {
     client: Client,
+    /// For http URLs.
+    plain: Client,
     timeout: Duration,
 }
 
@@ -181,9 +183,9 @@ pub fn client(options: &Options) -> Result<Client, NetError> {
 }
 
 /// The same for http URLs only: it trusts no certificate at all, and so need not read the system's, which takes longer
-/// than a whole call on loopback.
+/// than a whole call on loopback. It goes through no proxy, which would see all that is said, and has another loopback.
 pub fn plain_client(options: &Options) -> Result<Client, NetError> {
-    builder(options.timeout).tls_certs_only([]).build().map_err(NetError::Setup)
+    builder(options.timeout).tls_certs_only([]).no_proxy().build().map_err(NetError::Setup)
 }
 
 fn builder(timeout: Duration) -> ClientBuilder {
@@ -200,12 +202,13 @@ fn builder(timeout: Duration) -> ClientBuilder {
 impl Http {
     /// Builds a client with these bounds.
     pub fn new(options: &Options) -> Result<Self, NetError> {
-        Ok(Self { client: client(options)?, timeout: options.timeout })
+        Ok(Self { client: client(options)?, plain: plain_client(options)?, timeout: options.timeout })
     }
 
     /// A client for http URLs only, as [`plain_client`] builds it.
     pub fn plain(options: &Options) -> Result<Self, NetError> {
-        Ok(Self { client: plain_client(options)?, timeout: options.timeout })
+        let plain = plain_client(options)?;
+        Ok(Self { client: plain.clone(), plain, timeout: options.timeout })
     }
 
     /// The client underneath, with the same open connections, for answers that have no end.
@@ -215,7 +218,8 @@ impl Http {
 
     /// A request to be completed and handed to [`send`](Self::send).
     pub fn request(&self, method: Method, url: &Url) -> RequestBuilder {
-        self.client.request(method, url.clone()).timeout(self.timeout)
+        let client = if url.scheme() == "http" { &self.plain } else { &self.client };
+        client.request(method, url.clone()).timeout(self.timeout)
     }
 
     /// Fetches a document.

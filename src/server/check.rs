@@ -1,23 +1,27 @@
-//! What can be known of a start without one: whether the state directory can be used.
+//! What can be known of a start without one: whether the settings fit what the server has, and the state directory can be
+//! used.
 
 use std::{fs, io, path::Path};
 
 use rustix::fs::{Access, access};
 
-use super::StartError;
+use super::{Features, StartError, dpop, scopes_of};
 use crate::{
     config::Config,
     store::{PrivateDir, StoreError},
 };
 
 /// The directories below the state directory that a server reads at its start.
-const FOLDERS: [&str; 5] = ["issuer", "issuer/clients", "issuer/revoked", "issuers", "tls"];
+const FOLDERS: [&str; 6] = ["issuer", "issuer/clients", "issuer/grants", "issuer/revoked", "issuers", "tls"];
 
-/// Looks at the state directory as [`Server::bind`](super::Server::bind) would, and makes nothing.
+/// Looks at the settings and the state directory as [`Server::bind`](super::Server::bind) would, and makes nothing.
 ///
 /// # Errors
-/// It, or a file of ours in it, is open to others, a link, or cannot be used by this account.
-pub fn check(config: &Config) -> Result<(), StartError> {
+/// A setting names a scope that the server does not have; the state directory, or a file of ours in it, is open to others, a
+/// link, or cannot be used by this account.
+pub fn check(config: &Config, features: impl Into<Features>) -> Result<(), StartError> {
+    let supported = config.scopes_supported.clone().unwrap_or_else(|| scopes_of(config, &features.into()));
+    dpop::check_scopes(&config.dpop, &supported)?;
     let state = &config.state_dir;
     // What is not there yet is made in the nearest directory that is.
     let nearest = state.ancestors().find(|path| fs::symlink_metadata(path).is_ok()).unwrap_or(state);

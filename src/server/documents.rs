@@ -16,7 +16,7 @@ use crate::{
     oauth::{Issuer, Resource, ResourceMetadata, Scopes},
 };
 
-/// Documents made once at start, one for each name of the server.
+/// Documents made with the settings, and not for each request: one for each name of the server.
 #[derive(Debug)]
 pub(super) struct Documents {
     resources: Vec<ResourceDocuments>,

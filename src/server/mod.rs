@@ -275,8 +275,7 @@ impl Server {
         let tls = tls.transpose()?;
         let gateway = config.upstream.clone();
         let gateway = gateway.map(|upstream| Gateway::new(upstream, features.offer(), metrics.clone())).transpose()?;
-        let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
-        let feature_scopes = features.scopes_supported().union(&of_upstream);
+        let feature_scopes = scopes_of(config, &features);
         let scopes = config.scopes_supported.clone().unwrap_or_else(|| feature_scopes.clone());
         let redis = config.redis.as_ref().map(|redis| Redis::open(&redis.url, names.resource().as_str()).map(Arc::new));
         let redis = redis.transpose()?;
@@ -507,6 +506,12 @@ impl Lasting {
         });
         router::build(&app, self.trust.router())
     }
+}
+
+/// What callers may need for what there is, or may turn out to be at a guarded server.
+fn scopes_of(config: &Config, features: &Features) -> Scopes {
+    let of_upstream = config.upstream.as_ref().map_or_else(Scopes::none, gateway::scopes);
+    features.scopes_supported().union(&of_upstream)
 }
 
 fn hsts(max_age: Duration) -> HeaderValue {

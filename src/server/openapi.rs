@@ -1,4 +1,4 @@
-//! `/openapi.json`: OpenAPI 3.1 out of the tools' schemas, made once.
+//! `/openapi.json`: OpenAPI 3.1 out of the tools' schemas, made at the start and when settings are read again.
 //!
 //! A guarded server's tools are not in it: they change while we run, and what a caller may know of them depends on its token.
 //! The tools' schemas are JSON Schema 2020-12, which is what OpenAPI 3.1 embeds, so they go in as they are. `/mcp` and the
@@ -29,11 +29,11 @@ pub(super) async fn get(State(app): State<Arc<App>>, headers: HeaderMap) -> Resp
     app.openapi.answer(&headers)
 }
 
-/// The document of these tools.
+/// The document of the tools that are the server's own.
 pub(super) fn document(tools: &Tools) -> Asset {
     let mut paths = service_paths();
     let mut schemas = service_schemas();
-    for tool in tools.list().iter() {
+    for tool in tools.list().iter().filter(|tool| tool.upstream.is_none()) {
         paths.insert(rest::endpoint(tool), json!({"post": call(tool)}));
         schemas.insert(input_name(tool), component(&input_name(tool), &tool.input_schema));
         if let Some(output_schema) = &tool.output_schema {
@@ -241,6 +241,8 @@ fn service_schemas() -> Map<String, Value> {
                 "properties": {
                     "status": {"enum": ["healthy", "ready", "unready"]},
                     "failing": {"type": "array", "items": {"type": "string"}},
+                    "redis": {"enum": ["ready", "failing"]},
+                    "upstream": {"enum": ["ready", "failing"]},
                 },
             }),
         ),

@@ -86,7 +86,7 @@ impl Hint for StoreError {
                     Some("free some space; what was there before is unharmed".to_owned())
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some(format!("make `{}` writable for this account, or set `state_dir`", path.display()))
+                    Some(format!("make `{}` usable for this account, or name another place", path.display()))
                 }
                 io::ErrorKind::NotFound => Some("make its directory first, or name another".to_owned()),
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {

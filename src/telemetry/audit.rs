@@ -21,9 +21,10 @@ pub struct Actor<'a> {
 pub enum Event<'a> {
     /// A request was refused for the name that it gave this server, or for the page that it came from.
     RequestRefused {
-        /// `host` or `origin`.
+        /// `host`, `origin`, or `header` for one that came more than once.
         check: &'a str,
-        /// What the header said, without what could break a line; empty where there was none, or more than one.
+        /// What the header said, without what could break a line; empty where there was none, or more than one. For
+        /// `header`: its name.
         value: &'a str,
         /// Where the request came from.
         address: &'a str,
@@ -46,8 +47,8 @@ pub enum Event<'a> {
     AccessDenied {
         /// The caller.
         actor: Actor<'a>,
-        /// What was asked for: `tools/call` and the tool (so for resources and prompts), `session`, `initialize`, or
-        /// `any` if the caller may do nothing.
+        /// What was asked for: `tools/call` and the tool (so for resources and prompts), `task`, `session`, `initialize`,
+        /// or `any` if the caller may do nothing.
         operation: &'a str,
         /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,

@@ -17,7 +17,7 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context};
 
 use super::request;
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, said::is_deceptive};
 
 thread_local! {
     static LINE: RefCell<Line> = RefCell::default();
@@ -121,16 +121,24 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// A JSON string.
+/// A JSON string, in which nothing can draw on the terminal of whoever reads the line.
 fn push_quoted(text: &mut String, value: &str) {
-    let is_plain = |byte: u8| !matches!(byte, 0..b' ' | b'"' | b'\\');
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     // Without an early end it is checked sixteen bytes at a time.
     if value.bytes().fold(true, |so_far, byte| so_far & is_plain(byte)) {
         text.push('"');
         text.push_str(value);
         text.push('"');
-    } else {
-        text.push_str(&serde_json::to_string(value).expect("a string is JSON"));
+        return;
+    }
+    for character in serde_json::to_string(value).expect("a string is JSON").chars() {
+        if is_deceptive(character) {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                push(text, format_args!("\\u{unit:04x}"));
+            }
+        } else {
+            text.push(character);
+        }
     }
 }
 
@@ -161,6 +169,15 @@ mod tests {
         let text = String::from_utf8(written.lock().unwrap().clone()).unwrap();
         assert!(text.ends_with('\n'), "{text}");
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+    }
+
+    #[test]
+    fn j09_nothing_in_a_line_draws_on_a_terminal_or_turns_it_round() {
+        let told = "\u{e9}\u{9b}2J\u{7f}\u{202e}gnp\u{2028}\u{e0041}\r\n\"\\";
+        let mut quoted = String::new();
+        push_quoted(&mut quoted, told);
+        assert_eq!(quoted, r#""\u{e9}\u009b2J\u007f\u202egnp\u2028\udb40\udc41\r\n\"\\""#.replace(r"\u{e9}", "\u{e9}"));
+        assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), told, "a reader gets what was said");
     }
 
     #[test]

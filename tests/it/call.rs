@@ -297,11 +297,38 @@ fn what_a_registration_lacks_is_named_before_anything_is_registered() {
 }
 
 #[test]
-fn an_empty_token_file_is_told_with_what_belongs_there() {
+fn a_token_file_with_anything_else_in_it_is_told_with_what_belongs_there() {
     let account = Account::new();
-    std::fs::write(account.home().join("empty"), "\n").unwrap();
     let hint = "hint: it has to hold the secret alone, such as a token as `securemcp token get` prints it";
-    account.run(&["tools", "--token-file", "empty"]).failed(2, &["`empty` does not hold a secret in one line", hint]);
+    for bad in ["\n", "a b\n", "a\nb\n", "a\0b\n", "a\u{1}b", "t\u{f6}k", &"x".repeat(16 * 1024 + 1)] {
+        std::fs::write(account.home().join("bad"), bad).unwrap();
+        account.run(&["tools", "--token-file", "bad"]).failed(2, &["`bad` does not hold a secret in one line", hint]);
+    }
+    std::fs::write(account.home().join("good"), "a-b.c_d~e+f/g=\r\n").unwrap();
+    let ended = account.run(&["tools", "--token-file", "good", "--server", "http://127.0.0.1:9/mcp"]);
+    ended.failed(5, &["cannot reach"]);
+}
+
+/// A proxy would see all that is said over plain http, and has a loopback of its own.
+#[test]
+fn what_is_not_encrypted_goes_through_no_proxy() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", proxy.local_addr().unwrap());
+    let account = Account::new().with("http_proxy", &url).with("HTTP_PROXY", &url).with("all_proxy", &url);
+    let guarded = account.start(&[]);
+    assert_eq!(account.run(&["call", "echo", "hi", "--server", &guarded.url]).done(), "hi\n");
+    account.run(&["token", "get", "--new", "--server", &guarded.url]).done();
+    account.run(&["token", "inspect", "--server", &guarded.url]).done();
+    account.run(&["health", "--server", &guarded.url]).done();
+    // A server behind a guard, and an issuer elsewhere, are reached so too.
+    let token = account.run(&["token", "get", "--server", &guarded.url]).done().trim_end().to_owned();
+    let origin = guarded.url.trim_end_matches("/mcp").to_owned();
+    let other = Account::new().with("http_proxy", &url).with("SECUREMCP_UPSTREAM_TOKEN", &token);
+    let guard = other.start(&["--upstream", &guarded.url, "--issuer", &origin]);
+    let ended = other.run(&["health", "--server", &guard.url]);
+    assert!(ended.stdout.contains("ready"), "{ended:?}");
+    assert!(proxy.accept().is_err(), "the proxy was asked");
 }
 
 #[test]

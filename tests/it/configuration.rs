@@ -1,13 +1,6 @@
 //! Settings as the command shows and uses them, and what a process keeps to itself.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    process::Command,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::Command};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -16,6 +9,7 @@ use crate::harness::{
     cli::Account,
     person::Person,
     process::{Running, Serve},
+    until::block_until,
 };
 
 fn write(account: &Account, name: &str, text: &str) {
@@ -43,6 +37,12 @@ fn config_show_tells_every_setting_and_where_it_comes_from() {
     assert_eq!(document["issuer.url"], json!({"value": null, "origin": "default"}));
     assert_eq!(document.as_object().expect("an object").len(), text.lines().count());
     assert!(!format!("{text}{document}").contains("hunter2"));
+
+    // A command's variables may be secrets.
+    write(&account, "command.toml", "upstream.command = \"env API_KEY='top secret' B=2 program --a=b\"\n");
+    let command = show(&["--config", "command.toml"]);
+    let shown = "upstream.command = \"env API_KEY=[redacted] B=[redacted] program --a=b\"  # `command.toml` line 1";
+    assert!(command.done().lines().any(|line| line == shown), "{command:?}");
 
     // A section whose names are free is shown whole.
     let section =
@@ -165,12 +165,8 @@ fn p04_no_process_leaves_a_core_or_lets_its_account_look_inside() {
         other
     });
     let twin_environment = format!("/proc/{}/environ", twin.pid().as_raw_nonzero());
-    let started = Instant::now();
     // At first it is the program that changes the user, which is nobody's to look into either.
-    while !look(&twin_environment).stdout.contains("WITNESS") {
-        assert!(started.elapsed() < Duration::from_secs(30), "the twin's environment can be read");
-        thread::sleep(Duration::from_millis(2));
-    }
+    block_until("the twin's environment can be read", || look(&twin_environment).stdout.contains("WITNESS"));
 }
 
 /// Every path below a directory.

@@ -100,6 +100,9 @@ fn nonces_are_put_into_proofs_for_issuer_and_server() {
 #[test]
 fn a_policy_for_a_scope_that_nothing_has_is_refused() {
     let account = Account::new().with("SECUREMCP_REQUIRE_DPOP", "mcp:wrote");
-    let ended = account.run(&["serve", "--listen", "127.0.0.1:0"]);
-    ended.failed(3, &["`scopes.require_dpop` names `mcp:wrote`", "its scopes are: mcp:read mcp:write mcp:infer"]);
+    for arguments in [["serve", "--listen", "127.0.0.1:0"].as_slice(), &["serve", "--check"]] {
+        let ended = account.run(arguments);
+        ended.failed(3, &["`scopes.require_dpop` names `mcp:wrote`", "its scopes are: mcp:read mcp:write mcp:infer"]);
+    }
+    account.with("SECUREMCP_REQUIRE_DPOP", "mcp:write").run(&["serve", "--check"]).done();
 }

@@ -93,6 +93,7 @@ fn the_issuers_files_are_for_its_account_alone() {
         state.to_owned(),
         format!("{state}/issuer"),
         format!("{state}/issuer/clients"),
+        format!("{state}/issuer/grants"),
         format!("{state}/issuer/revoked"),
         format!("{state}/issuer/signing-key.pem"),
         format!("{state}/local-client.json"),

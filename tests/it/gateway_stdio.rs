@@ -1,6 +1,6 @@
 //! A guarded server as a child process: what it may know, what happens when it ends, and what is left of it.
 
-use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command, time::Duration};
+use std::{collections::BTreeSet, env, fs, path::PathBuf, process::Command};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::{Value, json};
@@ -13,19 +13,20 @@ use crate::{
         keys::Key,
         process::Running,
         server::{Guarded, TestServer},
+        until::{seen, until},
     },
 };
 
 /// The folder in which a child notes what it is and reads.
-struct Notes(TempDir);
+pub(crate) struct Notes(TempDir);
 
 impl Notes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().expect("a temporary directory"))
     }
 
     /// The command that starts a child which lies like this.
-    fn command(&self, lie: &str) -> String {
+    pub(crate) fn command(&self, lie: &str) -> String {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/harness/child.sh");
         format!("sh '{script}' '{}' {lie}", self.0.path().display())
     }
@@ -45,13 +46,7 @@ impl Notes {
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        for _ in 0..6000 {
-            if holds(self) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("not seen: {what}");
+        until(what, async || holds(self)).await;
     }
 }
 
@@ -145,14 +140,11 @@ async fn g09_the_whole_group_of_a_child_ends_with_the_server() {
 
 /// A grandchild is waited for by init, in its own time.
 async fn until_gone(pid: Pid) {
-    for _ in 0..2000 {
+    let is_gone = || {
         let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
-        if !exists(pid) || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{pid:?} is still there");
+        !exists(pid) || stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    };
+    until("its end", async || is_gone()).await;
 }
 
 #[tokio::test]
@@ -173,15 +165,13 @@ async fn a_crash_is_told_to_the_caller_and_to_those_who_wait_and_the_child_is_st
     }
     until_gone(grandchild).await;
     // Later callers are told until it is back.
-    loop {
+    let result = seen("another process", async || {
         let result = guarded.called("pid", json!({})).await;
-        if result["isError"] != true {
-            assert_ne!(text(&result), first, "another process");
-            break;
-        }
-        assert!(text(&result).contains("the guarded server `child`"), "{result}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+        let is_back = result["isError"] != true;
+        assert!(is_back || text(&result).contains("the guarded server `child`"), "{result}");
+        is_back.then_some(result)
+    });
+    assert_ne!(text(&result.await), first);
     assert_eq!(notes.pids().len(), 2);
     assert!(!exists(notes.pids()[0]), "no zombie is left");
 }
@@ -250,11 +240,7 @@ async fn a_child_that_cannot_be_started_is_told_and_the_server_lives() {
     for command in ["/nowhere/at/all --flag".to_owned(), notes.command("dies")] {
         let guarded = Guarded::guarding_unready(Key::ec(), &[("upstream.command", &command)]).await;
         assert_eq!(guarded.server.get("/health/live").await.status(), 200);
-        let mut ready: Value = guarded.server.get("/health/ready").await.json().await.unwrap();
-        while ready["failing"] != json!(["upstream"]) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            ready = guarded.server.get("/health/ready").await.json().await.unwrap();
-        }
+        guarded.server.until_failing("upstream").await;
     }
     // It is tried again, ever more slowly.
     notes.until("a second try", |notes| notes.pids().len() >= 2).await;

@@ -126,15 +126,13 @@ fn imports_are_read_in_every_form() {
 }
 
 #[test]
-fn only_cli_print_prints() {
+fn only_cli_print_writes_results() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     rust_files(&source, &mut files);
     for file in files {
         let text = fs::read_to_string(&file).expect("readable");
-        let may = file.ends_with("cli/print.rs");
-        for word in ["println!(", "eprintln!(", " print!(", "eprint!("] {
-            assert!(may || !text.contains(word), "{}: {word}", file.display());
-        }
+        // clippy refuses the macros.
+        assert_eq!(text.contains("stdout()"), file.ends_with("cli/print.rs"), "{}", file.display());
     }
 }

@@ -12,11 +12,15 @@ use rustix::process::Signal;
 use rustls::version::TLS13;
 use serde_json::{Value, json};
 
-use crate::harness::{
-    cli::Account,
-    process::Serve,
-    server::{stateless, with_mirrors},
-    tls::{Authority, Files, Issued},
+use crate::{
+    gateway_stdio::Notes,
+    harness::{
+        cli::Account,
+        process::Serve,
+        server::{stateless, with_mirrors},
+        tls::{Authority, Files, Issued},
+        until::until,
+    },
 };
 
 /// A server with a configuration file, and how often it was told to read it anew.
@@ -111,6 +115,18 @@ async fn what_is_live_changes_and_what_is_not_is_named() {
     let events = server.again();
     assert_eq!(messages(&events).len(), 2, "it is said until it is no longer true");
     assert_eq!(messages(&server.with("")), ["reloaded"]);
+}
+
+#[tokio::test]
+async fn what_a_guarded_server_has_is_told_to_nobody_without_a_token_after_a_reload_either() {
+    let notes = Notes::new();
+    let mut server = Reloaded::start(&format!("upstream.command = {}\n", json!(notes.command("none"))));
+    until("the guarded server", async || server.serve.get("/health/ready").await.status() == 200).await;
+    let document = async |server: &Reloaded| server.serve.get("/openapi.json").await.text().await.expect("text");
+    let before = document(&server).await;
+    assert!(before.contains("/api/v1/tools") && !before.contains("/api/v1/tools/"), "{before}");
+    assert_eq!(messages(&server.again()), ["reloaded"]);
+    assert_eq!(document(&server).await, before);
 }
 
 #[tokio::test]

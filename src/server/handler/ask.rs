@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    call::{Ask, AskError, BoxFuture, Capability, Question, is_answer},
+    call::{Ask, AskError, BoxFuture, Capability, Question, Repeats, is_answer},
     secret::sha256_base64url,
     server::shared_secret::{Key, Keys},
 };
@@ -106,8 +106,7 @@ struct Known {
 /// What this run has asked until now.
 #[derive(Default)]
 struct Progress {
-    /// How often it has asked by each key.
-    times: BTreeMap<String, usize>,
+    repeats: Repeats,
     open: InputRequests,
     asked: BTreeMap<String, String>,
 }
@@ -162,10 +161,7 @@ impl RoundTripAsk {
     fn find(&self, key: &str, question: Question) -> Option<Value> {
         let hash = sha256_base64url(&serde_json::to_vec(&question).expect("JSON values"));
         let mut progress = self.progress();
-        let times = progress.times.entry(key.to_owned()).or_default();
-        *times += 1;
-        // Whoever asks by the same key again means another question.
-        let key = if *times == 1 { key.to_owned() } else { format!("{key}-{times}") };
+        let key = progress.repeats.next(key);
         progress.asked.insert(key.clone(), hash.clone());
         // An answer to something else that was once asked by this key is none to this.
         let is_same = self.known.asked.get(&key).is_none_or(|asked| *asked == hash);

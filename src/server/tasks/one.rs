@@ -1,7 +1,7 @@
 //! One task that this process runs, or has run.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Begun, End, Record};
 use crate::{
-    call::{Question, is_answer},
+    call::{Question, Repeats, is_answer},
     server::{in_flight::Guard, sessions::Owner},
 };
 
@@ -32,8 +32,7 @@ pub(in crate::server) struct One {
 struct State {
     record: Record,
     waiting: HashMap<String, oneshot::Sender<Value>>,
-    /// How often was asked by each key.
-    times: BTreeMap<String, usize>,
+    repeats: Repeats,
     /// Until the end it is a call under way.
     under_way: Option<Guard>,
 }
@@ -50,7 +49,7 @@ impl One {
             open: InputRequests::new(),
             end: None,
         };
-        let state = State { record, waiting: HashMap::new(), times: BTreeMap::new(), under_way: Some(under_way) };
+        let state = State { record, waiting: HashMap::new(), repeats: Repeats::default(), under_way: Some(under_way) };
         let (stirred, writing) = (Notify::new(), tokio::sync::Mutex::default());
         Self { id, owner, cancel, state: Mutex::new(state), stirred, writing }
     }
@@ -97,9 +96,7 @@ impl One {
         if state.record.end.is_some() {
             return answer;
         }
-        let times = state.times.entry(key.to_owned()).or_default();
-        *times += 1;
-        let key = if *times == 1 { key.to_owned() } else { format!("{key}-{times}") };
+        let key = state.repeats.next(key);
         state.record.open.insert(key.clone(), question);
         state.record.updated = now;
         state.waiting.insert(key, sender);

@@ -68,6 +68,10 @@ fn the_workflow_to_copy_is_one() {
     assert!(job["runs-on"].is_string() && job["env"]["SECUREMCP_CLIENT_SECRET"].is_string(), "{job:#}");
     let steps = job["steps"].as_array().expect("steps");
     assert_eq!(steps.len(), 5);
+    // What is installed is what was checked out, and not the repository that the workflow is copied to.
+    let (source, install) = (&steps[0]["with"], steps[1]["run"].as_str().expect("a command"));
+    assert_eq!(source["repository"], "${{ vars.SECUREMCP_REPOSITORY }}");
+    assert_eq!(install, format!("cargo install --path {} --locked", source["path"].as_str().expect("a folder")));
     assert!(steps.iter().all(|step| step["uses"].is_string() != step["run"].is_string()), "{steps:#?}");
     tool.replace("examples/github-actions.yml", "    steps:", "   steps:");
     assert_eq!(read().code, Some(1));
