@@ -3,6 +3,7 @@
 use std::io;
 
 use dialoguer::{Input as Line, MultiSelect, Password, Select, console::Term, theme::SimpleTheme};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     client::{Choice, Field, Form, Input, Question, Reply},
     said::said,
+    secret::Secret,
 };
 
 /// How many lines of a message are shown.
@@ -98,20 +100,40 @@ impl Asker {
         &self,
         dialogue: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> T {
-        let cursor = Cursor;
-        let done = tokio::task::spawn_blocking(dialogue).await;
-        drop(cursor);
+        let done = at_the_keyboard(dialogue).await;
         self.turning.keeps_still(false);
-        done.map(Result::unwrap_or_default).unwrap_or_default()
+        done.unwrap_or_default()
     }
 }
 
-/// Shown again when this goes, since a menu hides it: also when nobody waits for the menu any more, because Ctrl-C came as a
-/// signal between two keys.
-struct Cursor;
+/// Has a person type what nobody is to see.
+pub(super) async fn hidden(prompt: String) -> io::Result<Secret> {
+    let line = || Password::with_theme(&SimpleTheme).with_prompt(prompt).interact_on(&Term::stderr());
+    at_the_keyboard(|| line().map(Secret::new).map_err(io::Error::from)).await
+}
 
-impl Drop for Cursor {
+async fn at_the_keyboard<T: Send + 'static>(
+    dialogue: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let _restored = Keyboard::now();
+    tokio::task::spawn_blocking(dialogue).await?
+}
+
+/// Is as it was when this goes, since a menu hides the cursor and a hidden line what is typed: also when nobody waits for the
+/// dialogue any more, because Ctrl-C came as a signal.
+struct Keyboard(Option<Termios>);
+
+impl Keyboard {
+    fn now() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+}
+
+impl Drop for Keyboard {
     fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
         let _ = Term::stderr().show_cursor();
     }
 }

@@ -4,10 +4,10 @@ use std::io::{self, IsTerminal as _};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
-use dialoguer::{Password, console::Term, theme::SimpleTheme};
 use serde_json::{Value, json};
 
 use super::{
+    asking,
     env_file::{self, EnvFile},
     exit::{Exit, Failure},
     print::Printer,
@@ -19,7 +19,6 @@ use crate::{
     client::{Client, KeycloakAdmin, RegistrationChange, RegistrationRequest},
     config::{Config, Inputs},
     oauth::{AuthMethod, RedirectUri, RegisteredClient, Scopes, device::DEVICE_CODE, redirect::BadRedirectUri},
-    secret::Secret,
 };
 
 /// Settings that have a flag at `register` only.
@@ -179,7 +178,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             settings.force_new = options.new;
             let client = Client::new(settings)?;
             let mut request = request(options);
-            request.keycloak_admin = admin(&config, surroundings)?;
+            request.keycloak_admin = admin(&config, surroundings).await?;
             if request.keycloak_admin.is_none() {
                 request.initial_access_token = config.client.initial_access_token.clone();
             }
@@ -232,7 +231,7 @@ pub(super) async fn run(command: &Command, surroundings: &Surroundings) -> Resul
             Ok(Exit::Done)
         }
         Command::Prune(options) => {
-            let Some(admin) = admin(&config, surroundings)? else {
+            let Some(admin) = admin(&config, surroundings).await? else {
                 let missing = "an administrator of the Keycloak has to look, and none is named";
                 return Err(Failure::message(Exit::Usage, missing).hint("add `--keycloak-admin USER`".to_owned()));
             };
@@ -298,7 +297,7 @@ fn request(options: &Register) -> RegistrationRequest {
 }
 
 /// Who registers at a Keycloak; a person is asked for the password.
-fn admin(config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
+async fn admin(config: &Config, surroundings: &Surroundings) -> Result<Option<KeycloakAdmin>, Failure> {
     let Some(user) = config.client.keycloak_admin.clone() else { return Ok(None) };
     if let Some(password) = config.client.keycloak_admin_password.clone() {
         return Ok(Some(KeycloakAdmin { user, password }));
@@ -309,8 +308,7 @@ fn admin(config: &Config, surroundings: &Surroundings) -> Result<Option<Keycloak
         return Err(Failure::message(Exit::Usage, missing).hint(hint.to_owned()));
     }
     let prompt = format!("Password of Keycloak's administrator `{user}`");
-    let password = Password::with_theme(&SimpleTheme).with_prompt(prompt).interact_on(&Term::stderr());
-    let password = Secret::new(password.context("nobody answers")?);
+    let password = asking::hidden(prompt).await.context("nobody answers")?;
     Ok(Some(KeycloakAdmin { user, password }))
 }
 

@@ -397,8 +397,7 @@ impl Hint for ClientError {
                 return Some(withheld_hint(withheld));
             }
             Self::TokenRefused { source_kind: TokenSourceKind::Given, .. } => {
-                "see what the server does not like about it with `securemcp token inspect`, and get a fresh one for this \
-                 server: it may also have been revoked, which cannot be seen in it"
+                "see what the server does not like about it with `securemcp token inspect`, unless it was revoked, and get a fresh one"
             }
             Self::TokenRefused { .. } => {
                 "see what the server does not like about it with `securemcp token inspect`; server and issuer have to \

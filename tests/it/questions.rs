@@ -104,6 +104,15 @@ fn what_no_flag_answers_ends_the_call_at_once() {
 }
 
 #[test]
+fn a_secret_in_an_argument_is_refused_before_anything_is_asked() {
+    let account = Account::new();
+    let refused =
+        account.run(&["call", "echo", "hi", "--server", "http://127.0.0.1:9/mcp", "--answer", "password=hunter2"]);
+    refused.failed(2, &["`--answer`: its `password` looks like a secret", "--answer-json @FILE"]);
+    assert!(!refused.stderr.contains("hunter2"), "{refused:#?}");
+}
+
+#[test]
 fn a_secret_is_not_taken_from_a_command_line_for_a_form() {
     let ask = question("Log in", &json!({"password": {"type": "string"}}), &["password"]);
     let talker = Talker::start(true, &[Step::Ask("a", ask)]);

@@ -2,7 +2,9 @@
 
 use std::net::TcpListener;
 
-use crate::harness::{cli::Account, process::Running, terminal::Terminal};
+use rustix::process::Signal;
+
+use crate::harness::{cli::Account, process::Running, terminal::Terminal, until::block_until};
 
 const WORDS: &str = "connecting and getting a token";
 
@@ -96,4 +98,17 @@ fn every_failure_is_one_object_where_json_is_wanted() {
         let says_what_to_do = error["hint"].is_string() || message.contains("expected");
         assert!(error["code"].is_string() && says_what_to_do, "{error}");
     }
+}
+
+#[test]
+fn a_hidden_line_that_is_left_by_ctrl_c_leaves_nothing_hidden() {
+    let account = Account::new();
+    let register = ["dcr", "register", "--new", "--keycloak-admin", "admin", "--issuer", "http://127.0.0.1:9"];
+    let mut terminal = Terminal::start(account.command(&register));
+    terminal.shows("Password of Keycloak's administrator `admin`");
+    block_until("the line is hidden", || !terminal.echoes());
+    terminal.signal(Signal::INT);
+    block_until("it is hidden no more", || terminal.echoes());
+    let (code, screen) = terminal.ended();
+    assert!(code == Some(130) && screen.contains("interrupted"), "{screen}");
 }

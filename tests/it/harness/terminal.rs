@@ -14,6 +14,7 @@ use std::{
 use rustix::{
     process::{Pid, Signal, kill_process},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::{LocalModes, tcgetattr},
 };
 
 const LIMIT: Duration = Duration::from_mins(1);
@@ -67,6 +68,11 @@ impl Terminal {
             assert!(ended.is_none() || self.settled().contains(words), "it ended, no `{words}` in {:?}", self.screen());
             thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Whether what is typed is shown.
+    pub(crate) fn echoes(&self) -> bool {
+        tcgetattr(&self.keyboard).expect("a terminal").local_modes.contains(LocalModes::ECHO)
     }
 
     /// Presses these keys.
