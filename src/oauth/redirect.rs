@@ -103,11 +103,11 @@ impl RedirectUri {
             return Err(BadRedirectUri::Pattern);
         }
         match url.scheme() {
-            // What a parser would repair, and what would end a list in a Content-Security-Policy.
+            // What a parser would repair or decode, and what would end a list in a Content-Security-Policy.
             scheme @ ("http" | "https")
                 if !text[scheme.len()..].starts_with("://")
                     || authority(text).is_empty()
-                    || authority(text).contains([';', ',', '\'']) =>
+                    || authority(text).contains([';', ',', '\'', '%']) =>
             {
                 return Err(BadRedirectUri::NotAUri);
             }
@@ -238,6 +238,7 @@ mod tests {
             ("https://a.example;frame-ancestors/callback", BadRedirectUri::NotAUri),
             ("https://a.example,b/callback", BadRedirectUri::NotAUri),
             ("https://a'.example/callback", BadRedirectUri::NotAUri),
+            ("https://a%2cb.example/callback", BadRedirectUri::NotAUri),
             ("http://app.example/callback", BadRedirectUri::Plain),
             ("http://127.0.0.1.example/callback", BadRedirectUri::Plain),
             ("http://10.0.0.1/callback", BadRedirectUri::Plain),

@@ -24,7 +24,13 @@ impl InProcess {
     pub(super) fn start(home: &Path, tools: Tools) -> Self {
         let state = home.join("state/securemcp");
         let flag = |key, value: &str| Flag { key, value: value.to_owned(), name: "--test" };
-        let flags = vec![flag("state_dir", state.to_str().expect("UTF-8")), flag("server.listen", "127.0.0.1:0")];
+        let flags = vec![
+            flag("state_dir", state.to_str().expect("UTF-8")),
+            flag("server.listen", "127.0.0.1:0"),
+            // A fast machine must not meet them.
+            flag("limits.per_client", "1000000/s"),
+            flag("limits.per_address", "1000000/s"),
+        ];
         let environment = Environment::new(home, Some(home.to_owned()));
         let inputs = Inputs { config_file: None, env_file: None, flags, environment };
         let config = config::load(Purpose::Serve, &inputs).expect("a good configuration");
