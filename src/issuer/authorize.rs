@@ -1,6 +1,7 @@
 //! `GET /authorize`: a client sends a person here (RFC 6749 section 4.1.1, OAuth 2.1, RFC 7636, RFC 8707, RFC 9207).
 //!
-//! Nothing is kept of a request before a person has said yes: each form carries the query, which is checked anew each time.
+//! Nothing is kept of a request before a person has said yes: each form carries the query, which is checked anew each time,
+//! and the hash of what the person was shown, which has to be so still.
 
 use std::sync::Arc;
 
@@ -60,6 +61,21 @@ pub(super) struct Asked {
     pub(super) scope: Scopes,
 }
 
+impl Asked {
+    /// What the person is shown of it.
+    pub(super) fn asking<'a>(&'a self, user: &'a str) -> Asking<'a> {
+        Asking {
+            client_id: &self.client.id,
+            client_name: self.client.name.as_deref(),
+            vouched_by: self.client.vouched_by(),
+            redirect_uri: Some(&self.redirect_uri),
+            scopes: &self.scope,
+            resource: self.resource.as_str(),
+            user,
+        }
+    }
+}
+
 /// A request that cannot.
 pub(super) enum Refusal {
     /// Nobody can be told but the person: the client is unknown, or where to send people is not its own (RFC 6749 section
@@ -97,7 +113,7 @@ pub(super) async fn get(
     let (browser, about) = (issuer.browsers.of(&headers), format!("{PATH}?{query}"));
     let page = match issuer.user_of(&browser) {
         None => issuer.login_page(&browser, &about, asked.client.name.as_deref(), &Again::default()),
-        Some(user) => issuer.consent_page(&browser, &about, &asked, &user),
+        Some(user) => issuer.consent_page(&browser, &about, &asked.asking(&user), None),
     };
     with_cookie(page.into_response(), browser)
 }
@@ -137,7 +153,7 @@ impl Embedded {
         going_on_to: Option<&str>,
         again: &Again<'_>,
     ) -> Page {
-        let form = self.browsers.form(browser, "login", about);
+        let form = self.browsers.form(browser, "login", about, "");
         let login = Login {
             going_on_to: going_on_to.unwrap_or("an application without a name"),
             user: again.user,
@@ -147,17 +163,16 @@ impl Embedded {
         pages::login(&Hidden { about, form: &form }, &login)
     }
 
-    fn consent_page(&self, browser: &Browser, about: &str, asked: &Asked, user: &str) -> Page {
-        let form = self.browsers.form(browser, "consent", about);
-        let asking = Asking {
-            client_name: asked.client.name.as_deref(),
-            vouched_by: asked.client.vouched_by(),
-            redirect_uri: Some(&asked.redirect_uri),
-            scopes: &asked.scope,
-            resource: asked.resource.as_str(),
-            user,
-        };
-        pages::consent(&Hidden { about, form: &form }, &asking)
+    /// The page that asks for consent; `problem` is why it is there again.
+    pub(super) fn consent_page(
+        &self,
+        browser: &Browser,
+        about: &str,
+        asking: &Asking<'_>,
+        problem: Option<&str>,
+    ) -> Page {
+        let form = self.browsers.form(browser, "consent", about, &asking.digest());
+        pages::consent(&Hidden { about, form: &form }, asking, problem)
     }
 
     /// Reads a request from a query.

@@ -102,19 +102,26 @@ impl Browsers {
         self.logins.lock().unwrap_or_else(PoisonError::into_inner).remove(&browser.id.sha256());
     }
 
-    /// What a form has to carry: `purpose` is which one, `subject` what it is about.
-    pub(super) fn form(&self, browser: &Browser, purpose: &str, subject: &str) -> String {
+    /// What a form has to carry: `purpose` is which one, `subject` what it is about, and `shown` the hash of what else
+    /// the person reads there, if that may change meanwhile.
+    pub(super) fn form(&self, browser: &Browser, purpose: &str, subject: &str, shown: &str) -> String {
         let (until, once) = ((self.now() + FORM_LIFETIME.as_secs()).to_string(), Secret::random());
         let once = &once.expose()[..22];
-        let seal = self.seal.of(&[browser.id.expose(), purpose, subject, &until, once]);
-        format!("{until}.{once}.{seal}")
+        let seal = self.seal.of(&[browser.id.expose(), purpose, subject, shown, &until, once]);
+        format!("{until}.{once}.{shown}.{seal}")
     }
 
-    /// Whether a form is one of these, for the first time.
-    pub(super) fn check(&self, browser: &Browser, purpose: &str, subject: &str, form: &str) -> Result<(), BadForm> {
-        let parts: Result<[&str; 3], _> = form.split('.').collect::<Vec<_>>().try_into();
-        let [until, once, seal] = parts.map_err(|_| BadForm::Foreign)?;
-        if !self.seal.is_of(&[browser.id.expose(), purpose, subject, until, once], seal) {
+    /// What was shown with a form, if it is one of these, for the first time.
+    pub(super) fn check<'a>(
+        &self,
+        browser: &Browser,
+        purpose: &str,
+        subject: &str,
+        form: &'a str,
+    ) -> Result<&'a str, BadForm> {
+        let parts: Result<[&str; 4], _> = form.split('.').collect::<Vec<_>>().try_into();
+        let [until, once, shown, seal] = parts.map_err(|_| BadForm::Foreign)?;
+        if !self.seal.is_of(&[browser.id.expose(), purpose, subject, shown, until, once], seal) {
             return Err(BadForm::Foreign);
         }
         let (until, now) = (until.parse().unwrap_or(0), self.now());
@@ -123,7 +130,7 @@ impl Browsers {
         }
         let mut sent = self.sent_forms.lock().unwrap_or_else(PoisonError::into_inner);
         sent.prune(now);
-        if sent.insert(once, until) { Ok(()) } else { Err(BadForm::Sent) }
+        if sent.insert(once, until) { Ok(shown) } else { Err(BadForm::Sent) }
     }
 
     fn id_in(&self, headers: &HeaderMap) -> Option<Secret> {

@@ -69,6 +69,21 @@ struct Waiting {
     decision: Option<Decision>,
 }
 
+impl Waiting {
+    /// What the person is shown of it.
+    fn asking<'a>(&'a self, user: &'a str) -> Asking<'a> {
+        Asking {
+            client_id: &self.client.id,
+            client_name: self.client.name.as_deref(),
+            vouched_by: None,
+            redirect_uri: None,
+            scopes: &self.scope,
+            resource: self.resource.as_str(),
+            user,
+        }
+    }
+}
+
 #[derive(Clone)]
 enum Decision {
     AllowedBy(String),
@@ -181,11 +196,15 @@ pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Res
     see_other(&about(&normal(sent.form.get("user_code").unwrap_or_default())))
 }
 
-/// The person has decided.
-pub(super) fn decide(issuer: &Embedded, about: &str, user: String, allows: bool) -> Page {
-    let code = user_code_in(about.split_once('?').map_or("", |(_, query)| query));
+/// The person has decided, on what was `shown`.
+pub(super) fn decide(issuer: &Embedded, sent: &Sent, shown: &str, user: String) -> Page {
+    let code = user_code_in(sent.about.split_once('?').map_or("", |(_, query)| query));
     let now = issuer.settings.clock.monotonic();
     let Some(device) = issuer.devices.undecided(&code, now) else { return unknown_code() };
+    if let Err(page) = sent.check_shown(issuer, shown, &device.asking(&user)) {
+        return page;
+    }
+    let allows = sent.allows();
     record_decision(&device.client.id, &user, &device.scope, allows);
     let decision = if allows { Decision::AllowedBy(user) } else { Decision::Denied };
     match (issuer.devices.decide(&code, decision, now), allows) {
@@ -261,7 +280,7 @@ impl Embedded {
             return self.login_page(browser, &about, Some(GOING_ON), &Again::default());
         };
         let ask = |problem| {
-            let form = self.browsers.form(browser, "device", PATH);
+            let form = self.browsers.form(browser, "device", PATH, "");
             pages::device(&Hidden { about: PATH, form: &form }, code, problem)
         };
         if code.is_empty() {
@@ -278,16 +297,7 @@ impl Embedded {
             let problem = "No device waits with this code: it is mistyped, has expired, or was used.";
             return ask(Some(problem)).with_status(StatusCode::NOT_FOUND);
         };
-        let form = self.browsers.form(browser, "consent", &about);
-        let asking = Asking {
-            client_name: device.client.name.as_deref(),
-            vouched_by: None,
-            redirect_uri: None,
-            scopes: &device.scope,
-            resource: device.resource.as_str(),
-            user: &user,
-        };
-        pages::consent(&Hidden { about: &about, form: &form }, &asking)
+        self.consent_page(browser, &about, &device.asking(&user), None)
     }
 }
 
@@ -405,6 +415,23 @@ mod tests {
         issuer.advance(600);
         poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
         assert!(issuer.files("grants").is_empty());
+    }
+
+    #[tokio::test]
+    async fn a25_a_yes_to_one_device_is_none_to_what_another_asks_for_by_the_same_code() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let device = begun(&issuer, &id).await;
+        let path = device["verification_uri_complete"].as_str().unwrap().replace(ISSUER, "");
+        let mut person = Person::logged_in(&issuer).await;
+        let page = person.get(&path).await;
+        let wider = Scopes::parse("mcp:read mcp:write").unwrap();
+        issuer.embedded.devices.waiting().values_mut().for_each(|device| device.scope = wider.clone());
+        let again = person.decide(&page, "allow").await;
+        assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+        assert!(again.text.contains("has changed since") && again.text.contains("mcp:write"), "{}", again.text);
+        poll(&issuer, &id, &device).await.is_refused(400, "authorization_pending");
+        assert!(person.decide(&again, "allow").await.text.contains("is connected"), "the twin");
     }
 
     #[tokio::test]

@@ -6,10 +6,14 @@ use axum::response::{IntoResponse, Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use serde_json::json;
 use url::Url;
 
 use super::users::DEV;
-use crate::oauth::{RedirectUri, Scopes};
+use crate::{
+    oauth::{RedirectUri, Scopes},
+    secret::sha256_base64url,
+};
 
 const STYLE: &str = include_str!("page.css");
 
@@ -38,6 +42,7 @@ impl Hidden<'_> {
 
 /// Who asks for what.
 pub(super) struct Asking<'a> {
+    pub(super) client_id: &'a str,
     pub(super) client_name: Option<&'a str>,
     /// The host that vouches for the name: that of a metadata document, or this server's for its own page.
     pub(super) vouched_by: Option<String>,
@@ -45,6 +50,16 @@ pub(super) struct Asking<'a> {
     pub(super) scopes: &'a Scopes,
     pub(super) resource: &'a str,
     pub(super) user: &'a str,
+}
+
+impl Asking<'_> {
+    /// The hash of all of it: what a person says yes to.
+    pub(super) fn digest(&self) -> String {
+        let Self { client_id, client_name, vouched_by, redirect_uri, scopes, resource, user } = self;
+        let redirect_uri = redirect_uri.map(RedirectUri::as_str);
+        let all = json!([client_id, client_name, vouched_by, redirect_uri, scopes, resource, user]);
+        sha256_base64url(all.to_string().as_bytes())
+    }
 }
 
 /// What a login page says.
@@ -84,11 +99,12 @@ pub(super) fn login(hidden: &Hidden<'_>, login: &Login<'_>) -> Page {
     Page::new("Log in", &content)
 }
 
-/// Asks whether a client may act for the person.
-pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>) -> Page {
+/// Asks whether a client may act for the person; `problem` is why it is there again.
+pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>, problem: Option<&str>) -> Page {
     let name = asking.client_name.unwrap_or("An application without a name");
     let content = html! {
         h1 { "Allow “" (name) "” to use this server as " (asking.user) "?" }
+        @if let Some(problem) = problem { p.bad role="alert" { (problem) } }
         @if asking.vouched_by.is_none() {
             p.note { "Anybody can give an application this name: nobody has checked it." }
         }

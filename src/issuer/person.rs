@@ -14,7 +14,7 @@ use super::{
     browser::{BadForm, Browser},
     call::{Call, Form},
     device,
-    pages::{self, Page},
+    pages::{self, Asking, Page},
     users::NotThem,
 };
 use crate::{
@@ -50,9 +50,30 @@ impl Sent {
         Ok(Self { browser: issuer.browsers.of(call.headers()), form, about })
     }
 
-    /// Whether it is one of ours, for the first time.
-    pub(super) fn check(&self, issuer: &Embedded, purpose: &str) -> Result<(), BadForm> {
+    /// What was shown with it, if it is one of ours, for the first time.
+    pub(super) fn check(&self, issuer: &Embedded, purpose: &str) -> Result<&str, BadForm> {
         issuer.browsers.check(&self.browser, purpose, &self.about, self.form.get("form").unwrap_or_default())
+    }
+
+    /// Whether what is asked for is what was `shown`, else the page as it has to be now: who registered a client, or serves
+    /// its document, changes it when he likes, and a person decides on what they saw.
+    pub(super) fn check_shown(&self, issuer: &Embedded, shown: &str, asking: &Asking<'_>) -> Result<(), Page> {
+        if asking.digest() == shown {
+            return Ok(());
+        }
+        record(Event::IssuerRefused {
+            endpoint: "consent",
+            client: asking.client_id,
+            reason: "what is asked for is not what the person saw",
+        });
+        let problem = "The application has changed since you saw this page: this is what it asks for now.";
+        let page = issuer.consent_page(&self.browser, &self.about, asking, Some(problem));
+        Err(page.with_status(StatusCode::CONFLICT))
+    }
+
+    /// Whether the person said yes.
+    pub(super) fn allows(&self) -> bool {
+        self.form.get("decision") == Some("allow")
     }
 }
 
@@ -153,19 +174,23 @@ pub(super) async fn decide(State(issuer): State<Arc<Embedded>>, call: Call) -> R
         Ok(sent) => sent,
         Err(page) => return page.into_response(),
     };
-    if let Err(bad) = sent.check(&issuer, "consent") {
-        return refused(bad).into_response();
-    }
+    let shown = match sent.check(&issuer, "consent") {
+        Ok(shown) => shown,
+        Err(bad) => return refused(bad).into_response(),
+    };
     // Logged out meanwhile: log in, and be asked again.
     let Some(user) = issuer.user_of(&sent.browser) else { return see_other(&sent.about) };
-    let allows = sent.form.get("decision") == Some("allow");
     let Some(query) = authorization_in(&sent.about) else {
-        return device::decide(&issuer, &sent.about, user, allows).into_response();
+        return device::decide(&issuer, &sent, shown, user).into_response();
     };
     let asked = match issuer.read_authorization(query, call.sender()).await {
         Ok(asked) => asked,
         Err(refusal) => return refusal.into_response(),
     };
+    if let Err(page) = sent.check_shown(&issuer, shown, &asked.asking(&user)) {
+        return page.into_response();
+    }
+    let allows = sent.allows();
     record_decision(&asked.client.id, &user, &asked.scope, allows);
     if allows { issuer.allow(asked, user).await } else { issuer.deny(&asked) }
 }
@@ -188,9 +213,13 @@ pub(super) fn record_decision(client: &str, user: &str, scope: &Scopes, allows: 
 #[cfg(test)]
 mod tests {
     use http::Method;
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::issuer::testing::{FORM, Fixture, Person, authorization};
+    use crate::{
+        issuer::testing::{FORM, Fixture, JSON, Person, authorization},
+        net::testing::{Answer, Site},
+    };
 
     #[tokio::test]
     async fn a25_a_form_without_the_text_of_this_browser_decides_nothing() {
@@ -208,6 +237,7 @@ mod tests {
             (&about, ""),
             (&about, "x"),
             (&about, "9999999999.x.y"),
+            (&about, "9999999999.x.y.z"),
             (&about, &*others),
             (&about, &*login),
             (&about_more, &*form),
@@ -236,6 +266,90 @@ mod tests {
         // To look never grants.
         assert_eq!(issuer.send(Method::GET, "/consent", &[("cookie", &cookie)], "").await.status.as_u16(), 405);
         assert_eq!(issuer.files("grants").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a25_a_yes_is_to_what_the_page_showed_also_when_the_client_changes_meanwhile() {
+        let issuer = Fixture::new();
+        let mut person = Person::logged_in(&issuer).await;
+        let there = "https://app.example/callback";
+        for (change, now_shown, now_at) in [
+            (json!({"redirect_uris": ["https://evil.example/steal"]}), "evil.example", "https://evil.example/steal"),
+            // The same host: the page looks the same, and the code would go elsewhere.
+            (json!({"redirect_uris": ["https://app.example/other"]}), "app.example", "https://app.example/other"),
+            (json!({"client_name": "Bank"}), "Allow “Bank”", there),
+            (json!({"scope": "mcp:write"}), "<small>mcp:write</small>", there),
+        ] {
+            let mut metadata = json!({"client_name": "Editor", "token_endpoint_auth_method": "none",
+                "redirect_uris": [there], "scope": "mcp:read mcp:write"});
+            let client = issuer.send(Method::POST, "/register", &[JSON], &metadata.to_string()).await.json;
+            let id = client["client_id"].as_str().unwrap();
+            let token = client["registration_access_token"].as_str().unwrap();
+            let path = authorization(id, &[("redirect_uri", ""), ("scope", "")]);
+            let (first, second) = (person.get(&path).await, person.get(&path).await);
+            metadata["client_id"] = json!(id);
+            let same = issuer.update_registration(&format!("/register/{id}"), token, &metadata).await;
+            assert_eq!(same.status, StatusCode::OK, "{}", same.json);
+            let unchanged = person.get(&path).await;
+            let back = person.decide(&unchanged, "allow").await;
+            assert!(back.header("location").starts_with(&format!("{there}?code=")), "the twin: {}", back.text);
+
+            let grants = issuer.files("grants").len();
+            let token = same.json["registration_access_token"].as_str().unwrap();
+            metadata.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            let changed = issuer.update_registration(&format!("/register/{id}"), token, &metadata).await;
+            assert_eq!(changed.status, StatusCode::OK, "{}", changed.json);
+            let mut again = Vec::new();
+            for (page, decision) in [(&first, "allow"), (&second, "deny")] {
+                let answer = person.decide(page, decision).await;
+                assert_eq!((answer.status, answer.header("location")), (StatusCode::CONFLICT, ""), "{change}");
+                assert!(
+                    answer.text.contains("has changed since") && answer.text.contains(now_shown),
+                    "{}",
+                    answer.text
+                );
+                again.push(answer);
+            }
+            assert_eq!(issuer.files("grants").len(), grants, "{change}");
+            let back = person.decide(&again[0], "allow").await;
+            assert!(back.header("location").starts_with(&format!("{now_at}?code=")), "now they have seen it");
+        }
+    }
+
+    #[tokio::test]
+    async fn a25_a_yes_is_to_what_the_page_showed_also_when_a_document_changes_meanwhile() {
+        let issuer = Fixture::with(|settings| settings.cimd_allow_loopback = true);
+        let site = Site::http(Answer::json("{}")).await;
+        let id = format!("http://{}/client.json", site.address);
+        let serve = |change: Value| {
+            let mut document = json!({"client_id": id, "client_name": "Notes", "scope": "mcp:read",
+                "redirect_uris": ["https://notes.example/callback"]});
+            document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            site.answer(Answer::json(document.to_string()));
+        };
+        let path = authorization(&id, &[("redirect_uri", ""), ("scope", "")]);
+        let mut person = Person::logged_in(&issuer).await;
+        for (change, now_shown) in [
+            (json!({}), None),
+            (json!({"scope": "mcp:read mcp:write"}), Some("<small>mcp:write</small>")),
+            (json!({"redirect_uris": ["https://evil.example/steal"]}), Some("evil.example")),
+            (json!({"client_name": "Bank"}), Some("Allow “Bank”")),
+        ] {
+            serve(json!({}));
+            issuer.advance(600);
+            let page = person.get(&path).await;
+            let grants = issuer.files("grants").len();
+            serve(change);
+            issuer.advance(600);
+            let answer = person.decide(&page, "allow").await;
+            let Some(now_shown) = now_shown else {
+                assert!(answer.sent_back()["code"].is_string(), "the twin");
+                continue;
+            };
+            assert_eq!((answer.status, answer.header("location")), (StatusCode::CONFLICT, ""), "{now_shown}");
+            assert!(answer.text.contains("has changed since") && answer.text.contains(now_shown), "{}", answer.text);
+            assert_eq!(issuer.files("grants").len(), grants, "{now_shown}");
+        }
     }
 
     #[tokio::test]
