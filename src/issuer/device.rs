@@ -25,7 +25,7 @@ use super::{
     client_auth::Credentials,
     grants::{Granted, InUse},
     metadata::endpoint,
-    pages::{self, Asking, Hidden, Page},
+    pages::{self, Asking, GoesOn, Hidden, Page},
     person::{Sent, record_decision, refused},
     token::{asked_scope, resource_named},
 };
@@ -76,7 +76,7 @@ impl Waiting {
             client_id: &self.client.id,
             client_name: self.client.name.as_deref(),
             vouched_by: None,
-            redirect_uri: None,
+            goes_on: GoesOn::AtDevice { user_code: &self.user_code },
             scopes: &self.scope,
             resource: self.resource.as_str(),
             user,
@@ -381,6 +381,27 @@ mod tests {
         assert_eq!(issuer.refresh(&id, refresh_token).await.status, StatusCode::OK);
         poll(&issuer, &id, &device).await.is_refused(400, "expired_token");
         assert!(person.get(&path).await.text.contains("was used"));
+    }
+
+    #[tokio::test]
+    async fn who_comes_with_the_code_sees_it_beside_a_word_to_compare_it() {
+        let issuer = Fixture::new();
+        let id = client(&issuer).await;
+        let (device, other) = (begun(&issuer, &id).await, begun(&issuer, &id).await);
+        let [code, others] = [&device, &other].map(|device| device["user_code"].as_str().unwrap());
+        let mut person = Person::logged_in(&issuer).await;
+        let path = device["verification_uri_complete"].as_str().unwrap().replace(ISSUER, "");
+        // As the device shows it, however the link has it.
+        for path in [path, format!("/device?user_code={}", code.replace('-', "").to_lowercase())] {
+            let page = person.get(&path).await;
+            let shown = format!("<dt>Code</dt><dd><b>{code}</b>");
+            assert!(page.text.contains(&shown) && page.text.contains("Compare it"), "{}", page.text);
+            assert!(!page.text.contains(others), "{}", page.text);
+        }
+        // Where no device waits there is none to compare.
+        let editor = issuer.public_client().await;
+        let page = person.get(&crate::issuer::testing::authorization(&editor, &[])).await;
+        assert!(page.text.contains("Then goes on to") && !page.text.contains("Compare it"), "the twin: {}", page.text);
     }
 
     #[tokio::test]

@@ -40,13 +40,21 @@ impl Hidden<'_> {
     }
 }
 
+/// Where it goes on when the person has said yes.
+pub(super) enum GoesOn<'a> {
+    /// There, with the answer.
+    To(&'a RedirectUri),
+    /// At the device that shows this code.
+    AtDevice { user_code: &'a str },
+}
+
 /// Who asks for what.
 pub(super) struct Asking<'a> {
     pub(super) client_id: &'a str,
     pub(super) client_name: Option<&'a str>,
     /// The host that vouches for the name: that of a metadata document, or this server's for its own page.
     pub(super) vouched_by: Option<String>,
-    pub(super) redirect_uri: Option<&'a RedirectUri>,
+    pub(super) goes_on: GoesOn<'a>,
     pub(super) scopes: &'a Scopes,
     pub(super) resource: &'a str,
     pub(super) user: &'a str,
@@ -55,9 +63,12 @@ pub(super) struct Asking<'a> {
 impl Asking<'_> {
     /// The hash of all of it: what a person says yes to.
     pub(super) fn digest(&self) -> String {
-        let Self { client_id, client_name, vouched_by, redirect_uri, scopes, resource, user } = self;
-        let redirect_uri = redirect_uri.map(RedirectUri::as_str);
-        let all = json!([client_id, client_name, vouched_by, redirect_uri, scopes, resource, user]);
+        let Self { client_id, client_name, vouched_by, goes_on, scopes, resource, user } = self;
+        let goes_on = match goes_on {
+            GoesOn::To(redirect_uri) => ("to", redirect_uri.as_str()),
+            GoesOn::AtDevice { user_code } => ("at", *user_code),
+        };
+        let all = json!([client_id, client_name, vouched_by, goes_on, scopes, resource, user]);
         sha256_base64url(all.to_string().as_bytes())
     }
 }
@@ -112,14 +123,18 @@ pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>, problem: Option<
             @if let Some(host) = &asking.vouched_by { div { dt { "Application of" } dd { (host) } } }
             div { dt { "It may" } @for scope in asking.scopes.iter() { dd { (told(scope)) " " small { (scope) } } } }
             div { dt { "At" } dd { (asking.resource) } }
-            @if let Some(redirect_uri) = asking.redirect_uri {
-                div { dt { "Then goes on to" } dd { (redirect_uri.place())
+            @match &asking.goes_on {
+                GoesOn::To(redirect_uri) => div { dt { "Then goes on to" } dd { (redirect_uri.place())
                     @if redirect_uri.is_local() { small.more { "A program on the computer that you sit at. Allow it only if you have just started this there." } }
                 } }
-            } @else {
-                div { dt { "Then goes on at" } dd { "another device"
-                    small.more { "Allow it only if you have just started this there yourself. Nobody else may send you such a code." }
-                } }
+                GoesOn::AtDevice { user_code } => {
+                    div { dt { "Then goes on at" } dd { "another device"
+                        small.more { "Allow it only if you have just started this there yourself. Nobody else may send you such a code." }
+                    } }
+                    div { dt { "Code" } dd { b { (user_code) }
+                        small.more { "Compare it with the one that the device shows: it has to be the same." }
+                    } }
+                }
             }
         }
         form.choice method="post" action="/consent" {
@@ -134,10 +149,10 @@ pub(super) fn consent(hidden: &Hidden<'_>, asking: &Asking<'_>, problem: Option<
         }
     };
     let page = Page::new("Allow access", &content);
-    match asking.redirect_uri {
+    match asking.goes_on {
         // A browser counts the way back as part of what the form does.
-        Some(redirect_uri) => page.leading_to(redirect_uri),
-        None => page,
+        GoesOn::To(redirect_uri) => page.leading_to(redirect_uri),
+        GoesOn::AtDevice { .. } => page,
     }
 }
 
