@@ -1,6 +1,7 @@
 //! Client assertions: RFC 7523 section 3, with the audience rule of its revision (draft-ietf-oauth-rfc7523bis).
 
 use std::{
+    collections::HashMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use crate::{
     jose::{ALGORITHMS, Jws},
     oauth::{Issuer, client_auth::AssertionClaims},
     secret::{Secret, sha256_base64url},
-    store::NotUsable,
+    store::{Expiring, NotUsable},
 };
 
 /// How far ahead `exp` may be, and so how long a used assertion is remembered.
@@ -18,7 +19,48 @@ const MAX_LIFETIME: Duration = Duration::from_mins(5);
 /// How far ahead a client's clock may be.
 const LEEWAY: Duration = Duration::from_secs(30);
 /// How many used assertions are remembered. When there are as many, new ones are refused rather than old ones forgotten.
-const MAX_REMEMBERED: usize = 100_000;
+/// As many again of strangers, who register as many clients as they like.
+const MAX_REMEMBERED: usize = 50_000;
+/// How many of them may be one client's: nobody fills the memory for the others.
+const MAX_OF_EACH: usize = 1000;
+
+/// Assertions that were used, each remembered until it expires.
+#[derive(Default)]
+pub(super) struct UsedAssertions {
+    all: Expiring,
+    /// How many there are of each client.
+    of_each: HashMap<String, usize>,
+}
+
+impl UsedAssertions {
+    /// Each assertion is good once.
+    fn use_up(&mut self, claims: &AssertionClaims, now: u64) -> Result<(), RouteError> {
+        for forgotten in self.all.prune(now) {
+            self.count_off(&forgotten);
+        }
+        let name = format!("{} {}", claims.iss, sha256_base64url(claims.jti.as_bytes()));
+        let of_client = self.of_each.get(&claims.iss).copied().unwrap_or_default();
+        if of_client >= MAX_OF_EACH && !self.all.contains(&name) {
+            return Err(RouteError::Full("too many assertions of this client are in use; try again in some minutes"));
+        }
+        self.all.use_up(&name, claims.exp, now, MAX_REMEMBERED).map_err(|not| match not {
+            NotUsable::Used => {
+                RouteError::invalid_client("the assertion was used before; make a new one with a new jti")
+            }
+            NotUsable::Full => RouteError::Full("too many assertions are in use; try again in some minutes"),
+        })?;
+        self.of_each.insert(claims.iss.clone(), of_client + 1);
+        Ok(())
+    }
+
+    fn count_off(&mut self, name: &str) {
+        let client_id = name.split(' ').next().unwrap_or_default();
+        match self.of_each.get_mut(client_id) {
+            Some(of_client) if *of_client > 1 => *of_client -= 1,
+            _ => drop(self.of_each.remove(client_id)),
+        }
+    }
+}
 
 /// The client that an assertion speaks for, if it and the form agree. Nothing of it is verified yet.
 pub(super) fn claimed_client(jwt: &str, form_client_id: Option<&str>) -> Result<String, RouteError> {
@@ -51,20 +93,9 @@ impl Embedded {
         })?;
         let now = self.settings.clock.since_epoch();
         check_claims(&claims, &self.settings.issuer, self.started, now).map_err(RouteError::invalid_client)?;
-        self.use_up(&claims, now)?;
+        let used = if client.is_strangers { &self.strangers_assertions } else { &self.used_assertions };
+        used.lock().unwrap_or_else(PoisonError::into_inner).use_up(&claims, now.as_secs())?;
         Ok(client)
-    }
-
-    /// Each assertion is good once.
-    fn use_up(&self, claims: &AssertionClaims, now: Duration) -> Result<(), RouteError> {
-        let name = sha256_base64url(format!("{}\n{}", claims.iss, claims.jti).as_bytes());
-        let mut used = self.used_assertions.lock().unwrap_or_else(PoisonError::into_inner);
-        used.use_up(&name, claims.exp, now.as_secs(), MAX_REMEMBERED).map_err(|not| match not {
-            NotUsable::Used => {
-                RouteError::invalid_client("the assertion was used before; make a new one with a new jti")
-            }
-            NotUsable::Full => RouteError::Full("too many assertions are in use; try again in some minutes"),
-        })
     }
 }
 
@@ -103,14 +134,16 @@ fn check_claims(claims: &AssertionClaims, issuer: &Issuer, started: Duration, no
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-    use http::StatusCode;
+    use http::{Method, StatusCode};
     use jsonwebtoken::{Algorithm, EncodingKey};
     use serde_json::{Value, json};
 
     use super::*;
     use crate::{
-        issuer::testing::{FORM, Fixture, ISSUER, NOW},
+        issuer::testing::{Answer, FORM, Fixture, ISSUER, JSON, NOW},
         jose::SigningKey,
     };
 
@@ -283,14 +316,74 @@ mod tests {
         let used = issuer.assertion(|_| ());
         assert_eq!(issuer.with_assertion("/token", &used, &[]).await.status, StatusCode::OK);
         {
-            let mut names = issuer.embedded.used_assertions.lock().unwrap();
+            let names = &mut issuer.embedded.used_assertions.lock().unwrap().all;
             assert!((1..MAX_REMEMBERED).all(|index| names.insert(&index.to_string(), NOW + 60)));
         }
         issuer.local("/token", &[]).await.is_refused(503, "temporarily_unavailable");
         issuer.with_assertion("/token", &used, &[]).await.is_refused(401, "invalid_client");
         issuer.advance(60);
         issuer.local_token().await;
-        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().count(), 1);
+        assert_eq!(issuer.embedded.used_assertions.lock().unwrap().all.count(), 1);
+    }
+
+    /// Clients that sign with their own keys: one of a stranger, one that was registered with the initial access token.
+    async fn signers(issuer: &Fixture) -> [(String, SigningKey); 2] {
+        let (strangers, vouched) = (SigningKey::generate(), SigningKey::generate());
+        let with = |key: &SigningKey| {
+            json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key.public_jwk()]},
+                "redirect_uris": ["https://app.example/callback"]})
+        };
+        let by_stranger = issuer.send(Method::POST, "/register", &[JSON], &with(&strangers).to_string()).await;
+        let by_owner = issuer.register(&with(&vouched)).await;
+        [(by_stranger, strangers), (by_owner, vouched)].map(|(answer, key)| {
+            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+            (answer.json["client_id"].as_str().unwrap().to_owned(), key)
+        })
+    }
+
+    /// What a client hears that proves itself with an assertion, whatever else it may do.
+    async fn introspected(issuer: &Fixture, (client_id, key): &(String, SigningKey)) -> Answer {
+        let assertion = key.sign("JWT", &issuer.assertion_claims(client_id));
+        issuer.with_assertion("/introspect", assertion.expose(), &[("token", "x")]).await
+    }
+
+    fn fill(used: &Mutex<UsedAssertions>, client_id: &str, count: usize) {
+        let mut used = used.lock().unwrap();
+        for index in 0..count {
+            let claims =
+                json!({"iss": client_id, "sub": client_id, "aud": ISSUER, "exp": NOW + 60, "jti": index.to_string()});
+            used.use_up(&serde_json::from_value(claims).unwrap(), NOW).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a18_a_client_that_has_used_up_its_share_leaves_the_others_theirs() {
+        let issuer = Fixture::new();
+        let [stranger, vouched] = signers(&issuer).await;
+        let used = &issuer.embedded.used_assertions;
+        fill(used, &vouched.0, MAX_OF_EACH - 1);
+        let last = vouched.1.sign("JWT", &issuer.assertion_claims(&vouched.0)).expose().to_owned();
+        let token = [("token", "x")];
+        assert_eq!(issuer.with_assertion("/introspect", &last, &token).await.status, StatusCode::OK, "the twin");
+        introspected(&issuer, &vouched).await.is_refused(503, "temporarily_unavailable");
+        issuer.with_assertion("/introspect", &last, &token).await.is_refused(401, "invalid_client");
+        issuer.local_token().await;
+        assert_eq!(introspected(&issuer, &stranger).await.status, StatusCode::OK);
+        issuer.advance(60);
+        assert_eq!(introspected(&issuer, &vouched).await.status, StatusCode::OK, "they have expired");
+        assert_eq!(used.lock().unwrap().of_each, HashMap::from([(vouched.0, 1)]));
+    }
+
+    #[tokio::test]
+    async fn a18_strangers_however_many_clients_they_register_leave_the_others_theirs() {
+        let issuer = Fixture::new();
+        let [stranger, vouched] = signers(&issuer).await;
+        for index in 0..MAX_REMEMBERED / MAX_OF_EACH {
+            fill(&issuer.embedded.strangers_assertions, &format!("client-{index}"), MAX_OF_EACH);
+        }
+        introspected(&issuer, &stranger).await.is_refused(503, "temporarily_unavailable");
+        assert_eq!(introspected(&issuer, &vouched).await.status, StatusCode::OK);
+        issuer.local_token().await;
     }
 
     #[tokio::test]
@@ -305,7 +398,7 @@ mod tests {
             "grant_type=client_credentials&client_assertion_type={}&client_assertion={assertion}",
             crate::oauth::client_auth::JWT_BEARER
         );
-        let answer = issuer.send(http::Method::POST, "/token", &[FORM], &form).await;
+        let answer = issuer.send(Method::POST, "/token", &[FORM], &form).await;
         answer.is_refused(401, "invalid_client");
         assert!(answer.json["error_description"].as_str().unwrap().contains("not a signed JWT"));
     }

@@ -71,6 +71,7 @@ use http::{HeaderValue, header};
 use tokio::sync::watch;
 
 pub use access_token::ACCESS_TOKEN_LIFETIME;
+use assertion::UsedAssertions;
 use attempts::{Attempts, BySender};
 use browser::Browsers;
 use cimd::{Documents, is_document_id};
@@ -180,7 +181,9 @@ pub struct Embedded {
     browsers: Browsers,
     devices: Devices,
     documents: Documents,
-    used_assertions: Mutex<Expiring>,
+    used_assertions: Mutex<UsedAssertions>,
+    /// Those of clients that strangers registered.
+    strangers_assertions: Mutex<UsedAssertions>,
     used_proofs: Mutex<Expiring>,
     nonces: Nonces,
     failures: Mutex<Attempts>,
@@ -245,6 +248,7 @@ impl Embedded {
             devices: Devices::default(),
             documents: Documents::new(&settings),
             used_assertions: Mutex::default(),
+            strangers_assertions: Mutex::default(),
             used_proofs: Mutex::default(),
             nonces: Nonces::new(&Secret::random()),
             failures: Mutex::new(Attempts::new(client_auth::MAX_FAILURES)),
