@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::form_urlencoded;
 
 use super::{
-    Embedded, RouteError, assertion,
+    Embedded, RouteError, Sender, assertion,
     call::{Call, Form, credentials_of},
     cimd::is_document_id,
     client::{Client, Proof},
@@ -16,7 +16,7 @@ use crate::{
     secret::{Secret, sha256_base64url},
 };
 
-/// Wrong secrets within a minute after which a client's method is closed until the minute ends.
+/// Wrong secrets of one address within a minute after which a client's method is closed for it until the minute ends.
 pub(super) const MAX_FAILURES: u32 = 20;
 /// Compared with where there is no client, so that it takes the same time. The hash of nothing anybody knows.
 pub(super) const NO_HASH: &str = "0000000000000000000000000000000000000000000";
@@ -104,9 +104,13 @@ fn form_decoded(text: &str) -> Option<String> {
 
 impl Embedded {
     /// The client, if it proves to be it. A public one has nothing to prove with: its codes and tokens do.
-    pub(super) fn authenticate(&self, credentials: &Credentials) -> Result<Arc<Client>, RouteError> {
+    pub(super) fn authenticate(
+        &self,
+        credentials: &Credentials,
+        sender: Option<Sender>,
+    ) -> Result<Arc<Client>, RouteError> {
         match credentials {
-            Credentials::Secret { method, client_id, secret } => self.check_secret(*method, client_id, secret),
+            Credentials::Secret { method, client_id, secret } => self.check_secret(*method, client_id, secret, sender),
             Credentials::Assertion { client_id, assertion } => self.check_assertion(client_id, assertion),
             Credentials::Public { client_id } if is_document_id(client_id) => {
                 Ok(Arc::new(Client::named_by_url(client_id)))
@@ -146,15 +150,22 @@ impl Embedded {
     /// An unknown client, a wrong secret and a method that the client did not register take the same path, the same time
     /// and the same answer.
     ///
-    /// Failures are counted per client and method, so that wrong secrets in the name of a `private_key_jwt` client do not
-    /// keep it out. Assertions are not counted at all: a signature cannot be guessed, and anybody can make a bad one in
-    /// somebody else's name.
-    fn check_secret(&self, method: AuthMethod, client_id: &str, secret: &Secret) -> Result<Arc<Client>, RouteError> {
+    /// Failures are counted per client, method and sender: a client's id is in each of its tokens, and nobody elsewhere
+    /// keeps it out with wrong secrets in its name. Who is unknown is one sender. Assertions are not counted at all: a
+    /// signature cannot be guessed, and anybody can make a bad one in somebody else's name.
+    fn check_secret(
+        &self,
+        method: AuthMethod,
+        client_id: &str,
+        secret: &Secret,
+        sender: Option<Sender>,
+    ) -> Result<Arc<Client>, RouteError> {
         let now = self.settings.clock.monotonic();
-        let key = sha256_base64url(format!("{method} {client_id}").as_bytes());
+        let address = sender.map(|Sender(address)| address.to_string()).unwrap_or_default();
+        let key = sha256_base64url(format!("{method} {address} {client_id}").as_bytes());
         let closed_for = self.failures.lock().unwrap_or_else(PoisonError::into_inner).closed_for(&key, now);
         if let Some(retry_after) = closed_for {
-            return Err(RouteError::TooMany { what: "failed attempts for this client", retry_after });
+            return Err(RouteError::TooMany { what: "failed attempts of this address for this client", retry_after });
         }
         let client = self.clients.get(client_id).filter(|client| client.proof.method() == method);
         let hash = client.as_ref().and_then(|client| client.proof.secret_sha256());
@@ -282,6 +293,24 @@ mod tests {
         assert_eq!(issuer.with_basic("/token", &other, &other_secret, &[]).await.status, StatusCode::OK);
         issuer.advance(41);
         assert_eq!(issuer.with_basic("/token", &id, &secret, &[]).await.status, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a16_wrong_secrets_close_a_client_for_the_address_that_they_come_from_and_no_other() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_basic").await;
+        let [attacker, own] = [1, 2].map(|last| Some(Sender([198, 51, 100, last].into())));
+        let attempt = |secret: &str, sender| {
+            let (method, client_id) = (AuthMethod::ClientSecretBasic, id.clone());
+            issuer
+                .embedded
+                .authenticate(&Credentials::Secret { method, client_id, secret: Secret::new(secret) }, sender)
+        };
+        for _ in 0..MAX_FAILURES {
+            assert!(matches!(attempt("wrong", attacker), Err(RouteError::InvalidClient { .. })));
+        }
+        assert!(matches!(attempt(&secret, attacker), Err(RouteError::TooMany { .. })), "the twin: even the right one");
+        assert!(attempt(&secret, own).is_ok() && attempt(&secret, None).is_ok());
     }
 
     #[tokio::test]

@@ -222,7 +222,7 @@ fn unknown_code() -> Page {
 impl Embedded {
     fn begin_device(&self, call: &Call) -> Result<DeviceAuthorization, RouteError> {
         let form = call.form()?;
-        let client = self.authenticate(&Credentials::read(call, &form)?)?;
+        let client = self.authenticate(&Credentials::read(call, &form)?, call.sender())?;
         if !client.may(GrantType::DeviceCode) {
             return Err(RouteError::UnauthorizedClient(
                 "the client did not register for the device grant, which takes the initial access token",

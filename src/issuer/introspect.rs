@@ -19,7 +19,7 @@ pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Res
 
 fn introspect(issuer: &Embedded, call: &Call) -> Result<Introspection, RouteError> {
     let form = call.form()?;
-    let client = issuer.authenticate(&Credentials::read(call, &form)?)?;
+    let client = issuer.authenticate(&Credentials::read(call, &form)?, call.sender())?;
     if client.proof == Proof::None {
         return Err(RouteError::invalid_client("a public client is told nothing of tokens: anybody can be it"));
     }

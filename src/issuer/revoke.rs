@@ -14,7 +14,7 @@ pub(super) async fn post(State(issuer): State<Arc<Embedded>>, call: Call) -> Res
 /// A token that is unknown, expired or another client's is no error (RFC 7009 section 2.2), and nothing happens to it.
 async fn revoke(issuer: &Arc<Embedded>, call: &Call) -> Result<(), RouteError> {
     let form = call.form()?;
-    let client = issuer.authenticate(&Credentials::read(call, &form)?)?;
+    let client = issuer.authenticate(&Credentials::read(call, &form)?, call.sender())?;
     let token = form.get("token").ok_or(RouteError::InvalidRequest("token is missing"))?;
     if let Some((grant, _)) = issuer.grants.of_refresh_token(token).filter(|(grant, _)| grant.client_id == client.id) {
         // Whoever gives a refresh token back wants no part of it to live on (RFC 7009 section 2.1).

@@ -39,7 +39,7 @@ async fn issue(issuer: &Arc<Embedded>, call: &Call) -> Result<TokenResponse, Rou
             "client_credentials is not for public clients; prove the client by a secret or an assertion",
         ));
     }
-    let client = issuer.authenticate(&credentials)?;
+    let client = issuer.authenticate(&credentials, call.sender())?;
     if !client.may(grant) {
         return Err(RouteError::UnauthorizedClient("the client did not register for this grant_type"));
     }

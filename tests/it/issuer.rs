@@ -166,6 +166,23 @@ async fn a16_twenty_wrong_secrets_close_a_client_for_a_while() {
 }
 
 #[tokio::test]
+async fn a16_wrong_secrets_from_another_address_close_nothing() {
+    let server = TestServer::start(&[("server.trusted_proxies", "127.0.0.1")]).await;
+    let client = server.registered("client_secret_basic").await;
+    let attempt = |secret: &str, from: &str| {
+        let request = server.form("/token", &[GRANT]).basic_auth(&client.id, Some(secret));
+        request.header("x-forwarded-for", from)
+    };
+    for _ in 0..20 {
+        assert_eq!(refusal(attempt("wrong", "198.51.100.1")).await, refused(401, "invalid_client"));
+    }
+    assert_eq!(refusal(attempt(&client.secret, "198.51.100.1")).await.0, 429, "the twin");
+    for own in ["198.51.100.2", "2001:db8::1"] {
+        assert_eq!(attempt(&client.secret, own).send().await.expect("an answer").status(), 200, "{own}");
+    }
+}
+
+#[tokio::test]
 async fn a17_credentials_come_once_and_not_in_the_url() {
     let server = TestServer::start(&[]).await;
     let client = server.registered("client_secret_post").await;
