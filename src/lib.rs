@@ -8,7 +8,7 @@
 //! | layer | modules | what lives there |
 //! |---|---|---|
 //! | 0, pure | [`clock`], [`secret`], [`hint`], [`oauth`], [`jose`], `json`, `said`, [`tls`] | no sockets, no environment; time comes in as an argument |
-//! | 1, the outside world | [`config`], `telemetry`, `net`, `store` | settings, logs and audit, HTTP clients, files, what replicas share |
+//! | 1, the outside world | [`config`], `telemetry`, `net`, `store` | settings, logs and audit, HTTP clients, bodies of requests, files, what replicas share |
 //! | 2, who you are, how to get a token | `auth`, `client` | bearer token to [`Principal`](auth::Principal); discovery, grants, token keeping |
 //! | 3, what can be done | [`call`], [`tools`], [`resources`], [`prompts`], `gateway`, `issuer` | what callers can use and the rules of every use; what a guarded server has; the embedded authorization server |
 //! | 4, HTTP | [`server`] | every route, every layer, the only map from errors to HTTP |

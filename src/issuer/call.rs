@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use url::form_urlencoded;
 
-use super::{RouteError, Sender, client_auth::Credentials};
+use super::{MaxBodyBytes, RouteError, Sender, client_auth::Credentials};
 use crate::{
+    net::read_body,
     secret::Secret,
     telemetry::audit::{Event, record},
 };
@@ -27,14 +28,13 @@ pub(super) struct Call {
 impl<S: Send + Sync> FromRequest<S> for Call {
     type Rejection = RouteError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let headers = request.headers().clone();
-        let has_query = request.uri().query().is_some_and(|query| !query.is_empty());
-        let sender = request.extensions().get().copied();
-        let body = Bytes::from_request(request, state).await.map_err(|refused| match refused.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => RouteError::TooLarge,
-            _ => RouteError::InvalidRequest("the body broke off"),
-        })?;
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Self::Rejection> {
+        let (parts, body) = request.into_parts();
+        let has_query = parts.uri.query().is_some_and(|query| !query.is_empty());
+        let sender = parts.extensions.get().copied();
+        let MaxBodyBytes(max_bytes) = parts.extensions.get().copied().unwrap_or_default();
+        let headers = parts.headers;
+        let body = read_body(&headers, body, max_bytes).await?;
         Ok(Self { headers, has_query, sender, body })
     }
 }

@@ -9,6 +9,7 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
+    net::BodyError,
     oauth::{Challenge, ErrorCode, ErrorResponse},
     store::StoreError,
 };
@@ -22,9 +23,9 @@ pub(super) enum RouteError {
     /// A parameter is missing, doubled or malformed.
     #[error("{0}")]
     InvalidRequest(&'static str),
-    /// More than the server takes.
-    #[error("the body is too large")]
-    TooLarge,
+    /// The body is too large, too slow, or broke off.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// The caller did not prove to be the client it names.
     #[error("{reason}")]
     InvalidClient {
@@ -96,7 +97,7 @@ impl RouteError {
     /// What the refusal is called on the wire.
     pub(super) fn code(&self) -> ErrorCode {
         match self {
-            Self::InvalidRequest(_) | Self::TooLarge => ErrorCode::InvalidRequest,
+            Self::InvalidRequest(_) | Self::Body(_) => ErrorCode::InvalidRequest,
             Self::InvalidClient { .. } => ErrorCode::InvalidClient,
             Self::InvalidGrant(_) => ErrorCode::InvalidGrant,
             Self::InvalidDpopProof(_) => ErrorCode::InvalidDpopProof,
@@ -117,7 +118,8 @@ impl RouteError {
     fn status(&self) -> StatusCode {
         match self {
             Self::InvalidClient { .. } | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooSlow) => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Full(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,

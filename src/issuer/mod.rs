@@ -18,8 +18,8 @@
 //!
 //! It is one process with its state in files below `issuer/` in the state directory. An answer is given when what it
 //! promises is on the disk, and what a reader sees in memory is on the disk already. It knows neither `auth` nor `client`,
-//! so it cannot share a bug with the verifier that judges its tokens. Body limits, timeouts, request ids and `Host` are the
-//! server's business.
+//! so it cannot share a bug with the verifier that judges its tokens. Request ids and `Host` are the server's business;
+//! bodies are read as it reads them (`net::read_body`).
 
 mod access_token;
 mod assertion;
@@ -123,6 +123,17 @@ pub struct Settings {
 /// routes found it. Requests without it count as one caller's.
 #[derive(Clone, Copy, Debug)]
 pub struct Sender(pub IpAddr);
+
+/// The largest body that is taken, in the extensions of a request: a setting of the server in front, which may change while
+/// this runs. Without it, it is that setting's default.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxBodyBytes(pub usize);
+
+impl Default for MaxBodyBytes {
+    fn default() -> Self {
+        Self(4 << 20)
+    }
+}
 
 /// Why the issuer cannot start.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,7 @@
-//! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls.
+//! The only place that builds an HTTP client: timeouts, size caps, no redirects, rustls; and the one way to read what
+//! clients of ours send.
 
+mod body;
 mod flights;
 mod guard;
 mod localhost;
@@ -15,6 +17,7 @@ use reqwest::{
 use serde::de::DeserializeOwned;
 use url::{Url, form_urlencoded::byte_serialize};
 
+pub use body::{BodyError, read_body};
 pub use flights::Flights;
 pub use guard::{Guard, GuardError};
 pub(crate) use streamable::ORIGIN;

@@ -1,17 +1,12 @@
-//! Reading the body of a request: its type, its size, and how long it may take.
-
-use std::time::Duration;
+//! Reading a body that is JSON.
 
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, StatusCode, header},
 };
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::error::{INVALID_REQUEST, PARSE_ERROR, REFUSED, Refusal};
-
-/// How long a client may take to send its body.
-const TIMEOUT: Duration = Duration::from_secs(30);
+use crate::net::{BodyError, read_body};
 
 /// Reads a body that says it is JSON, up to `max_bytes`.
 ///
@@ -27,23 +22,16 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body, max_bytes: usize)
         let message = "the body is not decompressed here; send it without Content-Encoding";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST, message));
     }
-    let too_large = || {
-        let message = format!(
-            "the body is larger than {max_bytes} bytes: send less at once, or have `server.max_body_bytes` raised"
-        );
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, REFUSED, message)
-    };
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > max_bytes) {
-        return Err(too_large());
-    }
-    let reading = Limited::new(body, max_bytes).collect();
-    match tokio::time::timeout(TIMEOUT, reading).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, "the body broke off")),
-        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, REFUSED, "the body took longer than 30 s")),
-    }
+    read_body(headers, body, max_bytes).await.map_err(|error| match error {
+        BodyError::TooLarge => {
+            let message = format!(
+                "the body is larger than {max_bytes} bytes: send less at once, or have `server.max_body_bytes` raised"
+            );
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, REFUSED, message)
+        }
+        BodyError::TooSlow => Refusal::new(StatusCode::REQUEST_TIMEOUT, REFUSED, error.to_string()),
+        BodyError::BrokenOff => Refusal::new(StatusCode::BAD_REQUEST, PARSE_ERROR, error.to_string()),
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,6 +1,6 @@
 //! Every path of the server.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use axum::{
     Router,
@@ -22,7 +22,7 @@ use super::{
     names::MCP_PATH,
     openapi, rest,
 };
-use crate::issuer::Sender;
+use crate::issuer::{MaxBodyBytes, Sender};
 
 /// All routes behind all layers. `issuer` is the embedded issuer's own router, if it is on.
 pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
@@ -43,17 +43,21 @@ pub(super) fn build(app: &Arc<App>, issuer: Option<Router>) -> Layered {
         .route("/docs/{file}", get(docs::file))
         .with_state(Arc::clone(app));
     let routes = match issuer {
-        Some(issuer) => routes.merge(issuer.layer(map_request(with_sender))),
+        Some(issuer) => {
+            let max_body_bytes = MaxBodyBytes(app.max_body_bytes);
+            routes.merge(issuer.layer(map_request(move |request| ready(with_what_it_needs(request, max_body_bytes)))))
+        }
         None => routes,
     };
     layers::around(routes.fallback(not_found).method_not_allowed_fallback(wrong_method), app)
 }
 
-/// The issuer counts by it, and does not know how it is found.
-async fn with_sender(request: Request) -> Request {
+/// The issuer counts by the sender, and does not know how it is found; and it has no settings of HTTP.
+fn with_what_it_needs(request: Request, max_body_bytes: MaxBodyBytes) -> Request {
     let (mut parts, body) = request.into_parts();
     let sender = Sender(Address::of_request(&parts).network());
     parts.extensions.insert(sender);
+    parts.extensions.insert(max_body_bytes);
     Request::from_parts(parts, body)
 }
 

@@ -1,14 +1,19 @@
-//! Attacks by bodies (facts H11 to H15, H19, H29, H30): their form, size, length, encoding and type; and what must work beside
-//! them.
+//! Attacks by bodies (facts H11 to H15, H17, H19, H29, H30): their form, size, length, encoding, type and pace; and what must
+//! work beside them.
+
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{
     harness::{
         raw::{exchange, status},
-        server::{Guarded, with_mirrors},
+        server::{Guarded, TestServer, with_mirrors},
     },
     http::{ECHO, echo_body},
 };
@@ -186,5 +191,98 @@ async fn h29_h30_types_of_bodies_and_answers() {
     assert_eq!(guarded.raw_status(&lines, &echo_body()).await, 200, "no Accept accepts everything");
     for accept in ["application/json", "text/event-stream", "text/html"] {
         assert_eq!(typed("application/json", accept).await, 406, "{accept}");
+    }
+}
+
+/// A request whose body is still to come.
+async fn begun(server: &TestServer, path: &str, kind: &str, length: usize) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n",
+        server.address
+    );
+    stream.write_all(head.as_bytes()).await.expect("it is open");
+    stream
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const ISSUER_PATHS: [(&str, &str); 7] = [
+    ("/token", FORM),
+    ("/register", "application/json"),
+    ("/login", FORM),
+    ("/consent", FORM),
+    ("/device", FORM),
+    ("/revoke", FORM),
+    ("/introspect", FORM),
+];
+
+/// Time stands still but for waiting.
+#[tokio::test(start_paused = true)]
+async fn h17_a_body_for_the_issuer_that_never_ends_is_not_waited_for() {
+    let server = TestServer::start(&[]).await;
+    for (path, kind) in ISSUER_PATHS {
+        let began = tokio::time::Instant::now();
+        let (mut answers, mut stream) = begun(&server, path, kind, 100_000).await.into_split();
+        let dripping = async {
+            // Until it is closed.
+            while stream.write_all(b"a").await.is_ok() && began.elapsed() < Duration::from_mins(3) {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+        };
+        let mut answer = String::new();
+        let reading = async {
+            let _ = answers.read_to_string(&mut answer).await;
+            began.elapsed().as_secs()
+        };
+        let seconds = tokio::select! {
+            seconds = reading => seconds,
+            () = dripping => panic!("{path}: it was waited for"),
+        };
+        assert_eq!(status(&answer), 408, "{path}: {answer}");
+        assert!((29..=33).contains(&seconds), "{path}: {seconds} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h17_a_body_for_the_issuer_that_comes_slowly_is_taken() {
+    let server = TestServer::start(&[]).await;
+    let initial = std::fs::read_to_string(server.state.path().join("state/initial-access-token")).expect("it was made");
+    let metadata = r#"{"token_endpoint_auth_method":"client_secret_post"}"#;
+    let register = server.request(Method::POST, "/register").bearer_auth(&initial);
+    let client = register.header("content-type", "application/json").body(metadata).send().await.expect("an answer");
+    let client: serde_json::Value = client.json().await.expect("JSON");
+    let (id, secret) = (client["client_id"].as_str().expect("text"), client["client_secret"].as_str().expect("text"));
+    let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    for (path, kind, body, expected) in [
+        ("/token", FORM, form.as_str(), 200),
+        ("/register", "application/json", r#"{"redirect_uris":["http://127.0.0.1/callback"]}"#, 201),
+        // Read to its end, and judged.
+        ("/login", FORM, "about=%2Fdevice&form=x&user=dev&password=x", 403),
+    ] {
+        let mut stream = begun(&server, path, kind, body.len()).await;
+        for part in body.as_bytes().chunks(body.len().div_ceil(9)) {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            stream.write_all(part).await.expect("it is open");
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert_eq!(status(&answer), expected, "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn h12_bodies_for_the_issuer_have_the_same_limit() {
+    let server = TestServer::start(&[]).await;
+    let small = TestServer::start(&[("server.max_body_bytes", "100000")]).await;
+    let sent = |server: &TestServer, path: &str, kind: &str, length: usize| {
+        let request = server.request(Method::POST, path).header("content-type", kind).body("x".repeat(length));
+        async move { request.send().await.expect("an answer").status().as_u16() }
+    };
+    for (path, kind) in ISSUER_PATHS {
+        assert_eq!(sent(&server, path, kind, (4 << 20) + 1).await, 413, "{path}");
+        assert_eq!(sent(&small, path, kind, 100_001).await, 413, "{path}");
+        // The twin: read, and refused for what it is.
+        assert_ne!(sent(&server, path, kind, 4 << 20).await, 413, "{path}");
+        assert_ne!(sent(&small, path, kind, 100_000).await, 413, "{path}");
     }
 }
