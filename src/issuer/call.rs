@@ -1,6 +1,9 @@
 //! One request at an endpoint of the issuer, before anything in it is believed.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
@@ -16,6 +19,8 @@ use crate::{
 
 /// Longest name of a client in an audit event, in characters: it may be anybody's text.
 const MAX_CLAIMED_NAME: usize = 64;
+/// Parameters of one form: no request has a quarter of them, and a megabyte would hold hundreds of thousands.
+const MAX_PARAMETERS: usize = 100;
 
 /// What was sent: headers, the body, and whether there was anything in the query.
 pub(super) struct Call {
@@ -23,6 +28,8 @@ pub(super) struct Call {
     has_query: bool,
     sender: Option<Sender>,
     body: Bytes,
+    /// What the body is as a form, or why it is none, once somebody has asked: the log asks again.
+    form: OnceLock<Result<Arc<Form>, &'static str>>,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Call {
@@ -35,7 +42,7 @@ impl<S: Send + Sync> FromRequest<S> for Call {
         let MaxBodyBytes(max_bytes) = parts.extensions.get().copied().unwrap_or_default();
         let headers = parts.headers;
         let body = read_body(&headers, body, max_bytes).await?;
-        Ok(Self { headers, has_query, sender, body })
+        Ok(Self { headers, has_query, sender, body, form: OnceLock::new() })
     }
 }
 
@@ -51,19 +58,21 @@ impl Call {
     }
 
     /// The body as a form.
-    pub(super) fn form(&self) -> Result<Form, RouteError> {
+    pub(super) fn form(&self) -> Result<Arc<Form>, RouteError> {
+        self.form.get_or_init(|| self.read_form().map(Arc::new)).clone().map_err(RouteError::InvalidRequest)
+    }
+
+    fn read_form(&self) -> Result<Form, &'static str> {
         self.check_plain()?;
         if !self.has_media_type("application/x-www-form-urlencoded") {
-            return Err(RouteError::InvalidRequest(
-                "send the parameters as a form: Content-Type application/x-www-form-urlencoded",
-            ));
+            return Err("send the parameters as a form: Content-Type application/x-www-form-urlencoded");
         }
         Form::parse(&self.body)
     }
 
     /// The body as JSON text.
     pub(super) fn json(&self) -> Result<&[u8], RouteError> {
-        self.check_plain()?;
+        self.check_plain().map_err(RouteError::InvalidRequest)?;
         if !self.has_media_type("application/json") {
             return Err(RouteError::InvalidRequest("send the metadata as JSON: Content-Type application/json"));
         }
@@ -104,14 +113,12 @@ impl Call {
     }
 
     /// A URL ends up in logs and histories; nothing of a request belongs there. And nothing is decompressed.
-    fn check_plain(&self) -> Result<(), RouteError> {
+    fn check_plain(&self) -> Result<(), &'static str> {
         if self.has_query {
-            return Err(RouteError::InvalidRequest("parameters belong into the body, not into the URL"));
+            return Err("parameters belong into the body, not into the URL");
         }
         if self.headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(RouteError::InvalidRequest(
-                "the body is not decompressed here; send it without Content-Encoding",
-            ));
+            return Err("the body is not decompressed here; send it without Content-Encoding");
         }
         Ok(())
     }
@@ -134,11 +141,18 @@ pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// No parameter may be there twice (RFC 6749 section 3.2), except `resource` (RFC 8707 section 2).
-    pub(super) fn parse(body: &[u8]) -> Result<Self, RouteError> {
-        let parameters: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
+    ///
+    /// # Errors
+    /// One is, or there are too many, behind which nothing is read; in words for the caller.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, &'static str> {
+        let mut rest = form_urlencoded::parse(body).into_owned();
+        let parameters: Vec<(String, String)> = rest.by_ref().take(MAX_PARAMETERS).collect();
+        if rest.next().is_some() {
+            return Err("there are too many parameters");
+        }
         let mut names = HashSet::new();
         if !parameters.iter().filter(|(name, _)| name != "resource").all(|(name, _)| names.insert(name)) {
-            return Err(RouteError::InvalidRequest("a parameter is there twice; send each once"));
+            return Err("a parameter is there twice; send each once");
         }
         Ok(Self(parameters))
     }
@@ -165,6 +179,18 @@ mod tests {
         assert_eq!(form.all("resource").collect::<Vec<_>>(), ["x", "y"]);
         for doubled in ["a=1&a=1", "a=1&a=", "%61=1&a=2"] {
             assert!(Form::parse(doubled.as_bytes()).is_err(), "{doubled}");
+        }
+    }
+
+    #[test]
+    fn a_form_of_many_parameters_is_not_read_to_its_end() {
+        let form = |count: usize| (0..count).map(|number| format!("p{number}=x")).collect::<Vec<_>>().join("&");
+        let whole = Form::parse(form(MAX_PARAMETERS).as_bytes()).unwrap();
+        assert_eq!(whole.get("p99"), Some("x"), "the twin");
+        for count in [MAX_PARAMETERS + 1, 200_000] {
+            // What is doubled stands behind what is read.
+            let refused = Form::parse(format!("{}&p0=x", form(count)).as_bytes()).err();
+            assert_eq!(refused, Some("there are too many parameters"), "{count}");
         }
     }
 

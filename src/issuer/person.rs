@@ -26,7 +26,7 @@ use crate::{
 /// A form as a person sent it.
 pub(super) struct Sent {
     pub(super) browser: Browser,
-    pub(super) form: Form,
+    pub(super) form: Arc<Form>,
     /// The path of ours, with its query, that the form is about.
     pub(super) about: String,
 }

@@ -250,6 +250,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_form_of_many_parameters_is_refused_by_every_endpoint() {
+        let issuer = Fixture::new();
+        let (id, secret) = issuer.registered("client_secret_post").await;
+        let form = |more: usize| {
+            let more = (0..more).map(|number| format!("&p{number}")).collect::<Vec<_>>().concat();
+            format!("grant_type=client_credentials&client_id={id}&client_secret={secret}{more}")
+        };
+        for path in ["/token", "/introspect", "/revoke", "/device_authorization"] {
+            let refused = issuer.send(Method::POST, path, &[FORM], &form(98)).await;
+            refused.is_refused(400, "invalid_request");
+            assert_eq!(refused.json["error_description"], "there are too many parameters", "{path}");
+        }
+        assert_eq!(issuer.send(Method::POST, "/token", &[FORM], &form(97)).await.status, StatusCode::OK, "the twin");
+    }
+
+    #[tokio::test]
     async fn a08_other_grants_are_unsupported_before_anybody_is_asked_who_he_is() {
         let issuer = Fixture::new();
         for grant in ["password", "implicit", "Client_Credentials", "x"] {
