@@ -110,16 +110,19 @@ impl Layered {
     }
 
     async fn admit(self, mut request: Request) -> Response<Body> {
-        // Before anything looks at the body or the token: a rebound page must not get that far.
-        match check_host_and_origin(&self.app, &request) {
-            Ok(index) => request.extensions_mut().insert(index),
-            Err(refusal) => return *refusal,
-        };
+        // Probes of an orchestrator send the pod's address for a name, and learn nothing here.
         if !is_probe(request.uri().path()) {
-            let address = address(&self.app, &request);
+            let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
+            let address = Address::of(peer, request.headers(), &self.app.trusted_proxies);
+            // Before anything is refused: each refusal is a line of the audit log, and must not come without end.
             if let Err(refusal) = self.app.rates.admit(address) {
                 return refusal.at(request.uri().path());
             }
+            // Before anything looks at the body or the token: a rebound page must not get that far.
+            match check_host_and_origin(&self.app, &request, address) {
+                Ok(index) => request.extensions_mut().insert(index),
+                Err(refusal) => return *refusal,
+            };
             request.extensions_mut().insert(address);
         }
         // An intermediary may have gone by a Content-Length, which hyper drops beside Transfer-Encoding: whatever it left on
@@ -167,30 +170,26 @@ pub(super) fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderV
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
 }
 
-/// Probes of an orchestrator: they come often, and under any name.
+/// They come often, and under any name.
 fn is_probe(path: &str) -> bool {
     path == "/health" || path.starts_with("/health/")
 }
 
 /// Closes DNS rebinding: a page that made its own name point here still says its own name.
-fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, Box<Response<Body>>> {
+fn check_host_and_origin(app: &App, request: &Request, address: Address) -> Result<ResourceIndex, Box<Response<Body>>> {
     let path = request.uri().path();
-    // They send the pod's address, and learn nothing here.
-    if is_probe(path) {
-        return Ok(ResourceIndex::default());
-    }
     let Some(host) = host(request) else {
-        record_refused(app, request, "host", b"");
+        record_refused(address, "host", b"");
         let detail = "the request has no Host, more than one, or another than its target";
         return Err(closing(problem(StatusCode::BAD_REQUEST, detail)).into());
     };
     if let Some(header) = doubled(request) {
-        record_refused(app, request, "header", header.as_str().as_bytes());
+        record_refused(address, "header", header.as_str().as_bytes());
         let detail = format!("the request has more than one `{header}`");
         return Err(closing(problem(StatusCode::BAD_REQUEST, &detail)).into());
     }
     if !app.names.allows_host(host) {
-        record_refused(app, request, "host", host.as_bytes());
+        record_refused(address, "host", host.as_bytes());
         return Err(problem(StatusCode::MISDIRECTED_REQUEST, "this server is not reached under that name").into());
     }
     let index = ResourceIndex(app.names.resource_index(host));
@@ -203,21 +202,15 @@ fn check_host_and_origin(app: &App, request: &Request) -> Result<ResourceIndex, 
     if let Some(origin) = origin
         && !origin.to_str().is_ok_and(|origin| app.names.allows_origin(origin))
     {
-        record_refused(app, request, "origin", origin.as_bytes());
+        record_refused(address, "origin", origin.as_bytes());
         return Err(problem(StatusCode::FORBIDDEN, "pages of that origin may not call this server").into());
     }
     Ok(index)
 }
 
-fn record_refused(app: &App, request: &Request, check: &str, value: &[u8]) {
+fn record_refused(address: Address, check: &str, value: &[u8]) {
     let value: String = String::from_utf8_lossy(value).escape_debug().take(MAX_AUDITED).collect();
-    let address = address(app, request).to_string();
-    audit::record(Event::RequestRefused { check, value: &value, address: &address });
-}
-
-fn address(app: &App, request: &Request) -> Address {
-    let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-    Address::of(peer, request.headers(), &app.trusted_proxies)
+    audit::record(Event::RequestRefused { check, value: &value, address: &address.to_string() });
 }
 
 /// The one name that a request is for.

@@ -33,6 +33,7 @@ mod names;
 mod openapi;
 mod rates;
 mod recent;
+mod refusals;
 mod reload;
 mod replicas;
 mod request_id;
@@ -76,6 +77,7 @@ use self::{
     limiter::Limiter,
     names::Names,
     rates::Rates,
+    refusals::Refusals,
     reload::Running,
     sessions::Sessions,
     shared_changes::SharedChanges,
@@ -142,6 +144,7 @@ struct Lasting {
     shared_changes: Option<Arc<SharedChanges>>,
     secret: Arc<SharedSecret>,
     limiter: Arc<Limiter>,
+    refusals: Arc<Refusals>,
     metrics: Metrics,
     trust: Trust,
     proofs: Arc<Proofs>,
@@ -301,6 +304,7 @@ impl Server {
             Arc::clone(&clock),
             metrics.clone(),
         );
+        let refusals = Refusals::new(Arc::clone(&clock));
         let lasting = Lasting {
             address,
             resource: names.resource().clone(),
@@ -320,6 +324,7 @@ impl Server {
             secret,
             redis,
             limiter: Arc::new(Limiter::new(config.redis.is_some())),
+            refusals,
             metrics,
             trust,
             proofs,
@@ -439,6 +444,7 @@ impl Server {
         if let Some(metrics) = metrics {
             let _ = metrics.await;
         }
+        lasting.refusals.tell_all();
         tracing::info!("stopped");
     }
 }
@@ -483,7 +489,13 @@ impl Lasting {
             authenticator: self.trust.authenticator(config, &names),
             proofs: Arc::clone(&self.proofs),
             dpop,
-            rates: Rates::new(Arc::clone(&self.limiter), Arc::clone(&self.clock), &config.limits, self.metrics.clone()),
+            rates: Rates::new(
+                Arc::clone(&self.limiter),
+                Arc::clone(&self.refusals),
+                Arc::clone(&self.clock),
+                &config.limits,
+                self.metrics.clone(),
+            ),
             metrics: self.metrics.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             names,

@@ -6,15 +6,13 @@ use super::{
     address::Address,
     error::Refusal,
     limiter::{Key, Limiter},
+    refusals::Refusals,
 };
 use crate::{
     auth::Principal,
     clock::SharedClock,
     config::Limits,
-    telemetry::{
-        audit::{self, Actor, Event},
-        metrics::Metrics,
-    },
+    telemetry::{audit::Actor, metrics::Metrics},
 };
 
 /// What a token that is refused costs its sender besides the request, so that guessing is slow.
@@ -23,6 +21,7 @@ const PRICE_OF_A_REFUSED_TOKEN: u32 = 10;
 /// The rates of one configuration, over buckets that outlive it.
 pub(super) struct Rates {
     limiter: Arc<Limiter>,
+    refusals: Arc<Refusals>,
     clock: SharedClock,
     metrics: Metrics,
     per_client: u32,
@@ -30,8 +29,14 @@ pub(super) struct Rates {
 }
 
 impl Rates {
-    pub(super) fn new(limiter: Arc<Limiter>, clock: SharedClock, limits: &Limits, metrics: Metrics) -> Self {
-        Self { limiter, clock, metrics, per_client: limits.per_client, per_address: limits.per_address }
+    pub(super) fn new(
+        limiter: Arc<Limiter>,
+        refusals: Arc<Refusals>,
+        clock: SharedClock,
+        limits: &Limits,
+        metrics: Metrics,
+    ) -> Self {
+        Self { limiter, refusals, clock, metrics, per_client: limits.per_client, per_address: limits.per_address }
     }
 
     /// Counts a request of this address, whoever it may be.
@@ -39,7 +44,7 @@ impl Rates {
     /// # Errors
     /// 429.
     pub(super) fn admit(&self, address: Address) -> Result<(), Refusal> {
-        self.take(&address.key(), self.per_address, None, &address)
+        self.take(&address.key(), self.per_address, None, address)
     }
 
     /// Counts a request of this client and of this user.
@@ -50,9 +55,9 @@ impl Rates {
         let issuer = principal.issuer.as_str();
         let actor = Some(principal.actor());
         if let Some(client) = &principal.client_id {
-            self.take(&Key::Client(issuer, client), self.per_client, actor, &address)?;
+            self.take(&Key::Client(issuer, client), self.per_client, actor, address)?;
         }
-        self.take(&Key::User(issuer, &principal.subject), self.per_client, actor, &address)
+        self.take(&Key::User(issuer, &principal.subject), self.per_client, actor, address)
     }
 
     /// A token from this address was no good.
@@ -61,11 +66,11 @@ impl Rates {
         self.limiter.charge(&address.key(), PRICE_OF_A_REFUSED_TOKEN, self.per_address, now);
     }
 
-    fn take(&self, key: &Key<'_>, rate: u32, actor: Option<Actor<'_>>, address: &Address) -> Result<(), Refusal> {
+    fn take(&self, key: &Key<'_>, rate: u32, actor: Option<Actor<'_>>, address: Address) -> Result<(), Refusal> {
         self.limiter.take(key, rate, self.clock.monotonic()).map_err(|wait| {
             let scope = key.scope();
             self.metrics.rate_limited(scope);
-            audit::record(Event::RateLimited { scope, address: &address.to_string(), actor });
+            self.refusals.note(key, address, actor);
             Refusal::too_many_requests(scope, whole_seconds(wait))
         })
     }

@@ -53,7 +53,8 @@ pub enum Event<'a> {
         /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,
     },
-    /// A request was refused since there were too many before it.
+    /// A request was refused since there were too many before it. Once a second for each bucket: the request that it is about,
+    /// or the latest of those that had no event.
     RateLimited {
         /// Whose: `address`, `client` or `user`.
         scope: &'a str,
@@ -61,6 +62,8 @@ pub enum Event<'a> {
         address: &'a str,
         /// The caller, if its token has been looked at.
         actor: Option<Actor<'a>>,
+        /// How many refusals it stands for, all since the last event of the bucket.
+        count: u64,
     },
     /// A tool ran, or refused its arguments.
     ToolCalled {
@@ -254,9 +257,11 @@ pub fn record(event: Event<'_>) {
         Event::AccessDenied { actor: Actor { issuer, subject, client }, operation, reason } => {
             info!(target: "audit", issuer, subject, client, operation, reason, "access_denied");
         }
-        Event::RateLimited { scope, address, actor: None } => info!(target: "audit", scope, address, "rate_limited"),
-        Event::RateLimited { scope, address, actor: Some(Actor { issuer, subject, client }) } => {
-            info!(target: "audit", scope, address, issuer, subject, client, "rate_limited");
+        Event::RateLimited { scope, address, actor: None, count } => {
+            info!(target: "audit", scope, address, count, "rate_limited");
+        }
+        Event::RateLimited { scope, address, actor: Some(Actor { issuer, subject, client }), count } => {
+            info!(target: "audit", scope, address, issuer, subject, client, count, "rate_limited");
         }
         Event::ToolCalled { actor: Actor { issuer, subject, client }, tool, upstream: "", outcome } => {
             info!(target: "audit", issuer, subject, client, tool, outcome, "tool_called");

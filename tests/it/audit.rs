@@ -280,12 +280,26 @@ async fn who_comes_too_often() {
     log.is_silent("first-page", page(), 200).await;
     log.hold([
         row("first", per_client.server.echo(&token), 200, "tool_called", "outcome", "ok"),
-        row("client", per_client.server.echo(&token), 429, "rate_limited", "scope", "client"),
-        row("client-is", per_client.server.echo(&token), 429, "rate_limited", "subject", "alice"),
-        row("address", page(), 429, "rate_limited", "scope", "address"),
-        row("address-is", page(), 429, "rate_limited", "address", "127.0.0.1"),
+        row("client", per_client.server.echo(&token), 429, "rate_limited", "subject", "alice"),
+        row("address", page(), 429, "rate_limited", "address", "127.0.0.1"),
     ])
     .await;
+    // Within the second there is no more of either, and at the end what was left out.
+    for name in ["address-again", "and-again"] {
+        log.is_silent(name, page(), 429).await;
+    }
+    log.is_silent("client-again", per_client.server.echo(&token), 429).await;
+    for guarded in [per_client, per_address] {
+        guarded.server.stop().await;
+    }
+    let events = log.text().lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")).collect::<Vec<_>>();
+    let limited = events.iter().map(|event| &event["fields"]).filter(|fields| fields["message"] == "rate_limited");
+    let limited: Vec<_> = limited.map(|fields| (&fields["scope"], &fields["count"], &fields["subject"])).collect();
+    let (client, address) = (json!("client"), json!("address"));
+    let (one, two, alice, nobody) = (json!(1), json!(2), json!("alice"), Value::Null);
+    let expected =
+        [(&client, &one, &alice), (&address, &one, &nobody), (&client, &one, &alice), (&address, &two, &nobody)];
+    assert_eq!(limited, expected);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     cli::Account,
     keys::Key,
+    log::Log,
     server::{Guarded, TestServer},
 };
 
@@ -214,21 +215,49 @@ async fn a20_a_forwarded_address_is_believed_of_a_proxy_only() {
 }
 
 #[tokio::test]
-async fn h26_every_refusal_is_one_audit_event() {
+async fn h26_who_is_refused_for_a_name_or_a_page_is_counted_too() {
+    for (name, value, status) in
+        [("host", "evil.example", 421), ("origin", "https://evil.example", 403), ("mcp-session-id", "", 400)]
+    {
+        let (log, _guard) = Log::start();
+        let server = TestServer::start(&[(PER_ADDRESS, "2/s")]).await;
+        let asked = async || {
+            let request = server.request(Method::GET, "/mcp").header(name, value);
+            // Twice, where that is what is refused.
+            let request = if status == 400 { request.header(name, "x") } else { request };
+            request.send().await.expect("an answer").status().as_u16()
+        };
+        for expected in [status, status, 429, 429, 429] {
+            assert_eq!(asked().await, expected, "{name}");
+        }
+        assert_eq!(server.get("/").await.status(), 429, "{name}: it is the same bucket");
+        assert_eq!(server.get("/health").await.status(), 200);
+        let said = log.text();
+        let lines = ["request_refused", "rate_limited"].map(|event| said.matches(event).count());
+        assert_eq!(lines, [2, 1], "{name}: {said}");
+        // The twin: who comes at a bearable rate is told what is wrong.
+        server.clock.advance(Duration::from_secs(1));
+        assert_eq!((asked().await, server.get("/").await.status().as_u16()), (status, 200), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn h26_audit_events_count_every_refusal() {
     for (rate, may_refuse) in [("1/s", true), ("1000000/s", false)] {
         let account = Account::new().with("SECUREMCP_LIMITS_PER_ADDRESS", rate);
         let server = account.start(&[]);
         let mut refused = 0;
         for _ in 0..50 {
             let answer = server.http.get(&server.origin).send().await.expect("an answer");
-            refused += usize::from(answer.status() == StatusCode::TOO_MANY_REQUESTS);
+            refused += u64::from(answer.status() == StatusCode::TOO_MANY_REQUESTS);
         }
         assert_eq!(refused > 0, may_refuse, "{refused} at {rate}");
         server.process.signal(Signal::TERM);
         let said = server.process.ended().stderr;
         let events = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let limited: Vec<_> = events.filter(|event| event["message"] == "rate_limited").collect();
-        assert_eq!(limited.len(), refused);
+        let counted: u64 = limited.iter().map(|event| event["count"].as_u64().expect("a number")).sum();
+        assert_eq!(counted, refused);
         for event in &limited {
             assert_eq!((&event["target"], &event["scope"]), (&json!("audit"), &json!("address")));
             assert_eq!(event["address"], "127.0.0.1");
