@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_util::{either::Either, sync::CancellationToken};
 
-use super::{linger::Lingering, reload::Running};
+use super::{linger::Lingering, reload::Running, stall::Unstalled};
 
 /// How long a client may take to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -111,6 +111,8 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    // Below TLS, which knows nothing of a peer that takes a part of what it has sealed.
+    let stream = Unstalled::new(stream);
     let stream = match &shared.running.tls {
         None => Either::Left(stream),
         Some(tls) => {

@@ -46,6 +46,7 @@ mod shared_changes;
 mod shared_rates;
 mod shared_secret;
 mod shared_sessions;
+mod stall;
 mod tasks;
 mod tls;
 mod trust;

@@ -286,3 +286,45 @@ async fn h12_bodies_for_the_issuer_have_the_same_limit() {
         assert_ne!(sent(&small, path, kind, 100_000).await, 413, "{path}");
     }
 }
+
+/// An answer of 7 MB, more than what the system keeps of it.
+async fn asked_for_much(guarded: &Guarded) -> TcpStream {
+    let body = echo_body().replace("\"hi\"", &format!("\"{}\"", "x".repeat(3_500_000)));
+    let mut stream = TcpStream::connect(guarded.server.address).await.expect("it listens");
+    let request = guarded.raw_post(&guarded.good_lines(&body), &body);
+    stream.write_all(request.as_bytes()).await.expect("it is read");
+    // Some of the answer is here: it is being written.
+    stream.peek(&mut [0]).await.expect("an answer");
+    stream
+}
+
+const WHOLE: usize = 7_000_000;
+
+#[tokio::test]
+async fn h17_who_does_not_read_the_answer_is_dropped() {
+    let guarded = Guarded::start().await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(asked_for_much(&guarded).await);
+    }
+    tokio::time::pause();
+    // Half a minute, and once more if the system took some bytes of the next part meanwhile.
+    tokio::time::sleep(Duration::from_secs(62)).await;
+    for mut stream in streams {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.len() < WHOLE, "{} bytes", answer.len());
+    }
+}
+
+#[tokio::test]
+async fn h17_who_reads_an_answer_late_gets_it_whole() {
+    let guarded = Guarded::start().await;
+    let mut stream = asked_for_much(&guarded).await;
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    tokio::time::resume();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.expect("the whole answer");
+    assert!(answer.len() > WHOLE, "{} bytes", answer.len());
+}
