@@ -86,7 +86,11 @@ impl Hint for StoreError {
                     Some("free some space; what was there before is unharmed".to_owned())
                 }
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some(format!("make `{}` usable for this account, or name another place", path.display()))
+                    let path = path.display();
+                    Some(format!(
+                        "make `{path}` writable for this account, or name another place: `state_dir` for what is kept, its \
+                         own flag for any other file"
+                    ))
                 }
                 io::ErrorKind::NotFound => Some("make its directory first, or name another".to_owned()),
                 io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
