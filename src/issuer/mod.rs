@@ -355,13 +355,14 @@ async fn never_stored(mut response: Response) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, sync::Mutex};
-
     use http::{Method, StatusCode};
     use serde_json::json;
 
     use super::*;
-    use crate::issuer::testing::{FORM, Fixture, JSON};
+    use crate::{
+        issuer::testing::{FORM, Fixture, JSON},
+        telemetry::testing::Log,
+    };
 
     #[tokio::test]
     async fn a_second_server_on_the_same_state_is_told_so() {
@@ -417,39 +418,6 @@ mod tests {
         ] {
             let answer = issuer.send(method, path, &[FORM], "").await;
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
-        }
-    }
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl Log {
-        fn start() -> (Self, (tracing::Dispatch, tracing::subscriber::DefaultGuard)) {
-            let log = Self::default();
-            let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt()
-                .json()
-                .with_max_level(tracing::Level::TRACE)
-                .with_writer(move || writer.clone())
-                .finish();
-            // With a single subscriber in the process, tracing lets whichever thread comes first decide whether an event
-            // is of interest: another test's thread, which has none, would switch it off for this one.
-            let second = tracing::Dispatch::new(tracing_subscriber::registry());
-            (log, (second, tracing::subscriber::set_default(subscriber)))
-        }
-
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
     }
 

@@ -171,46 +171,15 @@ impl OwnedActor {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write,
-        net::{IpAddr, Ipv4Addr, SocketAddr},
-    };
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
     use axum::http::HeaderMap;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
-    use crate::clock::TestClock;
-
-    #[derive(Clone, Default)]
-    struct Log(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Log {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::{clock::TestClock, telemetry::testing::Log};
 
     impl Log {
-        fn start() -> (Self, (tracing::Dispatch, tracing::subscriber::DefaultGuard)) {
-            let log = Self::default();
-            let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-            // With a single subscriber in the process, another test's thread could switch the event off for this one.
-            let second = tracing::Dispatch::new(tracing_subscriber::registry());
-            (log, (second, tracing::subscriber::set_default(subscriber)))
-        }
-
-        /// The events since this was asked last.
-        fn events(&self) -> Vec<Value> {
-            let text = String::from_utf8(mem::take(&mut *self.0.lock().unwrap())).unwrap();
-            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["fields"].take()).collect()
-        }
-
         fn counts(&self) -> Vec<u64> {
             self.events().iter().map(|event| event["count"].as_u64().unwrap()).collect()
         }

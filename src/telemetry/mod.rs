@@ -10,4 +10,6 @@ pub mod metrics;
 pub mod request;
 mod sealed;
 mod sink;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod verify;

@@ -1,6 +1,7 @@
 //! The command line against the server that it ships with, as two processes of one account.
 
-use serde_json::json;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 
 use crate::harness::{
     cli::{Account, Serving},
@@ -222,6 +223,19 @@ fn inspect_tells_what_a_token_says_without_the_token() {
     assert!(!ended.stderr.contains(&forged));
     let ended = account.run_with_input(&["token", "inspect", "--token-file", "-", "--output", "json"], &forged);
     assert_eq!((ended.code, &ended.json()["accepted"]), (Some(4), &json!(false)));
+}
+
+#[test]
+fn c14_a_claim_that_a_stranger_has_written_makes_no_line_of_its_own() {
+    let (account, _serving) = account();
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({"iss": "https://evil.example", "sub": "mallory\nFORGED", "a\nFORGED": 1,
+        "aud": "x", "exp": 1, "iat": 0, "jti": "x", "client_id": "x"});
+    let token = format!("{}.{}.AAAA", part(&json!({"alg": "RS256", "typ": "at+jwt", "kid": "x"})), part(&claims));
+    let ended = account.run_with_input(&["token", "inspect", "--token-file", "-"], &token);
+    assert!(ended.code == Some(4) && ended.stdout.contains("mallory\\nFORGED"), "{ended:#?}");
+    assert!(!ended.stdout.lines().any(|line| line.trim_start().starts_with("FORGED")), "{ended:#?}");
+    assert!(!ended.stderr.contains("set `issuer.url`"), "nobody is told to trust it: {ended:#?}");
 }
 
 #[test]
