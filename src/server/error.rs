@@ -189,6 +189,14 @@ impl Refusal {
         Self { retry_after_seconds: Some(retry_after_seconds), ..refusal }
     }
 
+    /// 429: answers to this caller hold all the memory that there is for it.
+    pub(super) fn too_much_unread() -> Self {
+        let message =
+            "too many answers to this caller wait to be read; read them or close their connections, and try again";
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message);
+        Self { retry_after_seconds: Some(1), ..refusal }
+    }
+
     /// 422: arguments that do not fit, over REST.
     pub(super) fn unfit_arguments(violations: Vec<Violation>) -> Self {
         let message = "the arguments do not fit the tool";

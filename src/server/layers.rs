@@ -1,6 +1,6 @@
 //! Every layer in front of the routes, in order, in one function.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -13,7 +13,8 @@ use tower::Service as _;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::{
-    App, address::Address, authn::DPOP, error::problem, listener::Peer, mcp, names::MCP_PATH, request_id, rest, route,
+    App, address::Address, authn::DPOP, error::problem, listener::Connection, mcp, names::MCP_PATH, request_id, rest,
+    route,
 };
 use crate::{
     issuer,
@@ -72,7 +73,7 @@ impl Layered {
         let correlation = request_id::valid(request.headers().get(&CORRELATION_ID)).cloned();
         let ids = Ids { request: id.clone(), correlation: correlation.clone() };
         let asked = tracing::enabled!(tracing::Level::DEBUG)
-            .then(|| (request.method().clone(), request.uri().path().to_owned(), Peer::of(&request)));
+            .then(|| (request.method().clone(), request.uri().path().to_owned(), peer_of(&request)));
         let hsts = self.app.hsts.clone();
         let gets_nonce = self.gets_nonce(&request).then(|| Arc::clone(&self.app));
         let counted = self.app.metrics.is_on().then(|| {
@@ -82,7 +83,7 @@ impl Layered {
         ids.around(async move {
             let mut response = self.admit(request).await;
             if let Some((method, path, peer)) = asked {
-                tracing::debug!(%method, path, peer, status = response.status().as_u16(), "answered");
+                tracing::debug!(%method, path, peer = peer.map(tracing::field::display), status = response.status().as_u16(), "answered");
             }
             if let Some((route, began, app)) = counted {
                 let took = app.clock.monotonic().saturating_sub(began);
@@ -112,8 +113,7 @@ impl Layered {
     async fn admit(self, mut request: Request) -> Response<Body> {
         // Probes of an orchestrator send the pod's address for a name, and learn nothing here.
         if !is_probe(request.uri().path()) {
-            let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-            let address = Address::of(peer, request.headers(), &self.app.trusted_proxies);
+            let address = Address::of(peer_of(&request), request.headers(), &self.app.trusted_proxies);
             // Before anything is refused: each refusal is a line of the audit log, and must not come without end.
             if let Err(refusal) = self.app.rates.admit(address) {
                 return refusal.at(request.uri().path());
@@ -168,6 +168,10 @@ pub(super) fn add_security_headers(headers: &mut HeaderMap, hsts: Option<HeaderV
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+}
+
+fn peer_of(request: &Request) -> Option<SocketAddr> {
+    Connection::of(request.extensions()).map(|connection| connection.peer)
 }
 
 /// They come often, and under any name.

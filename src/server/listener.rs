@@ -4,13 +4,16 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use axum::{body::Body, http::Request};
+use axum::{
+    body::Body,
+    http::{Extensions, Request},
+};
 use futures_util::FutureExt as _;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -22,6 +25,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    task::AbortHandle,
     time::Instant,
 };
 use tokio_util::{either::Either, sync::CancellationToken};
@@ -39,14 +43,26 @@ const LOOK: Duration = Duration::from_millis(20);
 /// A pause when the process has no file descriptor left: accepting again at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Who is at the other end of the connection that a request came by: a client, or a proxy in front.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer(pub(super) SocketAddr);
+/// A connection, in the extensions of each request that comes by it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Who is at the other end: a client, or a proxy in front.
+    pub(super) peer: SocketAddr,
+    /// What serves it.
+    pub(super) task: OnceLock<AbortHandle>,
+}
 
-impl Peer {
-    /// The peer of a request, in words for a log.
-    pub(super) fn of(request: &Request<Body>) -> Option<String> {
-        Some(request.extensions().get::<Self>()?.0.to_string())
+impl Connection {
+    /// By which a request came; `None` if that is not known.
+    pub(super) fn of(extensions: &Extensions) -> Option<&Arc<Self>> {
+        extensions.get()
+    }
+
+    /// Closes it as it is, in the middle of whatever is under way.
+    pub(super) fn end(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
     }
 }
 
@@ -61,12 +77,13 @@ struct Shared {
 pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: CancellationToken) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let shared = Arc::new(Shared { builder: builder(), running, stop: stop.clone() });
+    keep_unsent_here(&listener);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             (stream, peer) = next(&listener) => {
                 // A handshake takes as long as the client likes: never in the way of the next connection.
-                tokio::spawn(serve(stream, peer, Arc::clone(&shared), connections.watcher()));
+                begin(stream, peer, &shared, connections.watcher());
             }
         }
     }
@@ -75,11 +92,20 @@ pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: C
         while let Ok((stream, peer)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                tokio::spawn(serve(stream, Peer(peer), Arc::clone(&shared), connections.watcher()));
+                begin(stream, peer, &shared, connections.watcher());
             }
         }
     }
     connections
+}
+
+/// Has Linux take of an answer only what is soon on its way: the rest waits in this process, where it is counted. Every
+/// connection has it from its listener.
+fn keep_unsent_here(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(128 * 1024) {
+        tracing::debug!(%error, "cannot set TCP_NOTSENT_LOWAT");
+    }
 }
 
 /// Waits until a proxy has closed its connections, but not for ever.
@@ -94,10 +120,10 @@ pub(super) async fn left_by_proxy(connections: &GracefulShutdown, drain_timeout:
 }
 
 /// The next connection, however long that takes.
-pub(super) async fn next(listener: &TcpListener) -> (TcpStream, Peer) {
+pub(super) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, Peer(peer)),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -106,7 +132,14 @@ pub(super) async fn next(listener: &TcpListener) -> (TcpStream, Peer) {
     }
 }
 
-async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: Watcher) {
+fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections: Watcher) {
+    let connection = Arc::new(Connection { peer, task: OnceLock::new() });
+    let serving = tokio::spawn(serve(stream, Arc::clone(&connection), Arc::clone(shared), connections));
+    connection.task.get_or_init(|| serving.abort_handle());
+}
+
+async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Shared>, connections: Watcher) {
+    let peer = connection.peer;
     // Without it an event stream waits 40 ms for each small write (Nagle against delayed acknowledgement).
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
@@ -125,7 +158,7 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
             match shaken {
                 Ok(stream) => Either::Right(stream),
                 Err(error) => {
-                    tracing::debug!(%error, peer = %peer.0, "no TLS handshake");
+                    tracing::debug!(%error, %peer, "no TLS handshake");
                     return;
                 }
             }
@@ -136,11 +169,11 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
     let asks = Arc::clone(&asked);
     let service = service_fn(move |mut request: Request<Incoming>| {
         asks.store(true, Ordering::Relaxed);
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Arc::clone(&connection));
         // No `async` block: it would hold the answer twice, for as long as the connection lives.
         running.routes().answer(Lingering::around(request).map(Body::new)).map(Ok::<_, Infallible>)
     });
-    let connection = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let served = shared.builder.serve_connection(TokioIo::new(stream), service).into_owned();
     // Until it is known which HTTP is spoken nothing else bounds the wait, and a single `P` does not tell.
     let silence = async {
         tokio::time::sleep(HEADER_TIMEOUT).await;
@@ -149,10 +182,10 @@ async fn serve(stream: TcpStream, peer: Peer, shared: Arc<Shared>, connections: 
         }
     };
     tokio::select! {
-        ended = connections.watch(connection) => if let Err(error) = ended {
+        ended = connections.watch(served) => if let Err(error) = ended {
             tracing::debug!(error = error.as_ref(), "a connection ended early");
         },
-        () = silence => tracing::debug!(peer = %peer.0, "a connection without a request"),
+        () = silence => tracing::debug!(%peer, "a connection without a request"),
     }
 }
 

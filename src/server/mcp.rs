@@ -21,6 +21,7 @@ use super::{
     gather::gathered,
     handler::LetGo,
     in_flight::{held_until_sent, holding},
+    listener::Connection,
     session::{self, SESSION_ID, Session},
     sessions::{Asking, Reservation},
     shared_sessions::{Told, told},
@@ -47,6 +48,7 @@ const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, tex
 pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let in_flight = (parts.method != Method::GET).then(|| app.in_flight.enter());
+    let connection = Connection::of(&parts.extensions).cloned();
     let principal = match authn::authenticate(&app, &parts).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.with_id(None),
@@ -65,6 +67,7 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // A listening stream is no work under way: a drain ends it instead of waiting for it.
     let listens = response.extensions_mut().remove::<Listening>().is_some();
+    let response = app.unread.count(response, &principal, connection);
     match in_flight.filter(|_| !listens) {
         Some(guard) => held_until_sent(&app, response, guard),
         None => response,

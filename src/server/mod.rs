@@ -50,6 +50,7 @@ mod stall;
 mod tasks;
 mod tls;
 mod trust;
+mod unread;
 
 use std::{
     io,
@@ -87,6 +88,7 @@ use self::{
     tasks::Tasks,
     tls::Tls,
     trust::Trust,
+    unread::Unread,
 };
 use crate::{
     auth::{Authenticator, Proofs},
@@ -146,6 +148,7 @@ struct Lasting {
     secret: Arc<SharedSecret>,
     limiter: Arc<Limiter>,
     refusals: Arc<Refusals>,
+    unread: Unread,
     metrics: Metrics,
     trust: Trust,
     proofs: Arc<Proofs>,
@@ -167,6 +170,7 @@ struct App {
     proofs: Arc<Proofs>,
     dpop: DpopPolicy,
     rates: Rates,
+    unread: Unread,
     metrics: Metrics,
     /// Peers whose forwarded headers count.
     trusted_proxies: Vec<IpNetwork>,
@@ -326,6 +330,7 @@ impl Server {
             redis,
             limiter: Arc::new(Limiter::new(config.redis.is_some())),
             refusals,
+            unread: Unread::default(),
             metrics,
             trust,
             proofs,
@@ -493,10 +498,12 @@ impl Lasting {
             rates: Rates::new(
                 Arc::clone(&self.limiter),
                 Arc::clone(&self.refusals),
+                self.unread.clone(),
                 Arc::clone(&self.clock),
                 &config.limits,
                 self.metrics.clone(),
             ),
+            unread: self.unread.clone(),
             metrics: self.metrics.clone(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             names,

@@ -1,4 +1,4 @@
-//! What the limiter counts, and at which rates.
+//! What the limiter counts, and at which rates; and who has to read first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,6 +7,7 @@ use super::{
     error::Refusal,
     limiter::{Key, Limiter},
     refusals::Refusals,
+    unread::Unread,
 };
 use crate::{
     auth::Principal,
@@ -15,6 +16,8 @@ use crate::{
     telemetry::{audit::Actor, metrics::Metrics},
 };
 
+/// What the log and the metrics call it when a caller does not read.
+const UNREAD: &str = "unread";
 /// What a token that is refused costs its sender besides the request, so that guessing is slow.
 const PRICE_OF_A_REFUSED_TOKEN: u32 = 10;
 
@@ -22,6 +25,7 @@ const PRICE_OF_A_REFUSED_TOKEN: u32 = 10;
 pub(super) struct Rates {
     limiter: Arc<Limiter>,
     refusals: Arc<Refusals>,
+    unread: Unread,
     clock: SharedClock,
     metrics: Metrics,
     per_client: u32,
@@ -32,11 +36,20 @@ impl Rates {
     pub(super) fn new(
         limiter: Arc<Limiter>,
         refusals: Arc<Refusals>,
+        unread: Unread,
         clock: SharedClock,
         limits: &Limits,
         metrics: Metrics,
     ) -> Self {
-        Self { limiter, refusals, clock, metrics, per_client: limits.per_client, per_address: limits.per_address }
+        Self {
+            limiter,
+            refusals,
+            unread,
+            clock,
+            metrics,
+            per_client: limits.per_client,
+            per_address: limits.per_address,
+        }
     }
 
     /// Counts a request of this address, whoever it may be.
@@ -57,7 +70,13 @@ impl Rates {
         if let Some(client) = &principal.client_id {
             self.take(&Key::Client(issuer, client), self.per_client, actor, address)?;
         }
-        self.take(&Key::User(issuer, &principal.subject), self.per_client, actor, address)
+        let user = Key::User(issuer, &principal.subject);
+        self.take(&user, self.per_client, actor, address)?;
+        if self.unread.is_full_for(principal) {
+            self.note(UNREAD, &user, actor, address);
+            return Err(Refusal::too_much_unread());
+        }
+        Ok(())
     }
 
     /// A token from this address was no good.
@@ -68,11 +87,14 @@ impl Rates {
 
     fn take(&self, key: &Key<'_>, rate: u32, actor: Option<Actor<'_>>, address: Address) -> Result<(), Refusal> {
         self.limiter.take(key, rate, self.clock.monotonic()).map_err(|wait| {
-            let scope = key.scope();
-            self.metrics.rate_limited(scope);
-            self.refusals.note(key, address, actor);
-            Refusal::too_many_requests(scope, whole_seconds(wait))
+            self.note(key.scope(), key, actor, address);
+            Refusal::too_many_requests(key.scope(), whole_seconds(wait))
         })
+    }
+
+    fn note(&self, scope: &'static str, key: &Key<'_>, actor: Option<Actor<'_>>, address: Address) {
+        self.metrics.rate_limited(scope);
+        self.refusals.note(scope, key, address, actor);
     }
 }
 

@@ -61,8 +61,14 @@ impl Refusals {
 
     /// Writes an event, unless there was one of this bucket within the last second: then it is counted by the next one, which
     /// comes even if this caller never does again.
-    pub(super) fn note(self: &Arc<Self>, key: &Key<'_>, address: Address, actor: Option<Actor<'_>>) {
-        let (now, scope) = (self.clock.monotonic(), key.scope());
+    pub(super) fn note(
+        self: &Arc<Self>,
+        scope: &'static str,
+        key: &Key<'_>,
+        address: Address,
+        actor: Option<Actor<'_>>,
+    ) {
+        let now = self.clock.monotonic();
         let mut table = self.table();
         let told = table.of((scope, self.hasher.hash_one(key)), address, now);
         let count = match told {
@@ -194,7 +200,7 @@ mod tests {
     }
 
     fn refused(refusals: &Arc<Refusals>, number: u32) {
-        refusals.note(&address(number).key(), address(number), None);
+        refusals.note("address", &address(number).key(), address(number), None);
     }
 
     #[test]
@@ -228,7 +234,7 @@ mod tests {
         let actor = Actor { issuer: "https://issuer.example", subject: "alice", client: "cli" };
         let key = Key::Client(actor.issuer, actor.client);
         for _ in 0..8 {
-            refusals.note(&key, address(2), Some(actor));
+            refusals.note("client", &key, address(2), Some(actor));
         }
         refused(&refusals, 1);
         assert_eq!(log.counts(), [1, 1]);
@@ -238,7 +244,7 @@ mod tests {
             "issuer": "https://issuer.example", "subject": "alice", "client": "cli"});
         assert_eq!(log.events(), [told]);
         // It was an event like any other: a second passes until the next.
-        refusals.note(&key, address(2), Some(actor));
+        refusals.note("client", &key, address(2), Some(actor));
         assert_eq!(log.counts(), [0_u64; 0]);
         refusals.tell_all();
         assert_eq!(log.counts(), [1]);

@@ -17,6 +17,7 @@ use super::{
     documents::json_response,
     error::{PARSE_ERROR, REFUSED, Refusal},
     in_flight::held_until_sent,
+    listener::Connection,
     listing::{excuse, is_shown},
 };
 use crate::{
@@ -68,7 +69,8 @@ pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Resp
     }
     let tools = app.tools.list();
     let shown = tools.iter().filter(|tool| is_shown(tool, &principal, app.show_locked));
-    private(&json!({"tools": shown.map(|tool| listed(tool)).collect::<Vec<_>>()}))
+    let response = private(&json!({"tools": shown.map(|tool| listed(tool)).collect::<Vec<_>>()}));
+    app.unread.count(response, &principal, Connection::of(&parts.extensions).cloned())
 }
 
 /// `POST /api/v1/tools/{name}`: the body is the arguments.
@@ -116,7 +118,8 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response<Body>, 
         }
         Ok(output) => {
             let (user, client) = (principal.display_name(), principal.client_id.as_deref());
-            Ok(private(&Called { tool: name, result: output.into_value(), user, client }))
+            let response = private(&Called { tool: name, result: output.into_value(), user, client });
+            Ok(app.unread.count(response, &principal, Connection::of(&parts.extensions).cloned()))
         }
         Err(error) => Err(failed(app, name, error)),
     }

@@ -56,7 +56,7 @@ pub enum Event<'a> {
     /// A request was refused since there were too many before it. Once a second for each bucket: the request that it is about,
     /// or the latest of those that had no event.
     RateLimited {
-        /// Whose: `address`, `client` or `user`.
+        /// Whose: `address`, `client` or `user`; `unread` for a caller who has to read first.
         scope: &'a str,
         /// Where the request came from.
         address: &'a str,

@@ -162,7 +162,7 @@ impl Metrics {
         }
     }
 
-    /// A request came too soon after others of the same `address`, `client` or `user`.
+    /// A request came too soon after others of the same `address`, `client` or `user`, or of who has not read what there is (`unread`).
     pub(crate) fn rate_limited(&self, scope: &'static str) {
         if let Some(counted) = &self.0 {
             counted.rate_limited.get_or_create(&[("scope", scope)]).inc();
@@ -207,7 +207,7 @@ impl Counted {
         for (family, name, values) in [
             (&counted.key_fetches, "outcome", ["ok", "error"].as_slice()),
             (&counted.introspections, "outcome", &["active", "inactive", "error"]),
-            (&counted.rate_limited, "scope", &["address", "client", "user"]),
+            (&counted.rate_limited, "scope", &["address", "client", "user", "unread"]),
         ] {
             for value in values {
                 drop(family.get_or_create(&[(name, *value)]));

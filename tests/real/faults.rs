@@ -4,10 +4,11 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    thread,
+    slice, thread,
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, net::TcpSocket, task::JoinSet};
@@ -96,15 +97,52 @@ impl Desk {
         stream
     }
 
+    /// A call that was answered, with which status, and is not read.
+    async fn unread(&self, call: &[u8]) -> (u16, tokio::net::TcpStream) {
+        let stream = self.narrow_connection(call).await;
+        let mut head = [0; 12];
+        while stream.peek(&mut head).await.expect("an answer") < head.len() {
+            stream.readable().await.expect("an answer");
+        }
+        (std::str::from_utf8(&head[9..]).expect("digits").parse().expect("a status"), stream)
+    }
+
+    /// The token of a client that was registered for it.
+    async fn another_client(&self) -> String {
+        let opener = self.account.home().join("state/securemcp/initial-access-token");
+        let opener = std::fs::read_to_string(opener).expect("the server has made one");
+        let metadata = json!({"client_name": "Reader", "grant_types": ["client_credentials"], "response_types": [],
+            "token_endpoint_auth_method": "client_secret_post"});
+        let request = self.http.post(format!("{}/register", self.server.origin())).bearer_auth(opener.trim());
+        let registered = request.json(&metadata).send().await.expect("an answer");
+        assert_eq!(registered.status(), 201);
+        let registered: Value = registered.json().await.expect("JSON");
+        let of = |answer: &Value, name: &str| answer[name].as_str().expect("a text").to_owned();
+        let form = [
+            ("grant_type", "client_credentials".to_owned()),
+            ("client_id", of(&registered, "client_id")),
+            ("client_secret", of(&registered, "client_secret")),
+            ("resource", self.server.url()),
+            ("scope", "mcp:read".to_owned()),
+        ];
+        let granted = self.http.post(format!("{}/token", self.server.origin())).form(&form).send().await;
+        let granted = granted.expect("an answer");
+        assert_eq!(granted.status(), 200);
+        of(&granted.json().await.expect("JSON"), "access_token")
+    }
+
     /// A call of `echo` as bytes.
     fn raw_call(&self, message: &str) -> Vec<u8> {
+        self.raw_call_with(&self.token, message)
+    }
+
+    fn raw_call_with(&self, token: &str, message: &str) -> Vec<u8> {
         let body = echo(message);
         format!(
-            "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+            "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
              accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\n\
              mcp-name: echo\r\ncontent-length: {}\r\n\r\n{body}",
             self.server.port,
-            self.token,
             body.len()
         )
         .into_bytes()
@@ -228,28 +266,47 @@ async fn r19_idle_streams_cost_little_and_disturb_nobody() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r20_who_does_not_read_holds_nothing_up() {
-    let readers = many(20, 1_000);
+    let readers = many(100, 900);
     let desk = Desk::start(&[]);
-    let call = desk.raw_call(&"x".repeat(1024 * 1024));
-    let before = desk.server.usage();
-    let mut open = Vec::new();
-    for _ in 0..readers {
-        open.push(desk.narrow_connection(&call).await);
-        // One after the other: it is about those that do not read, not about many calls at once.
-        let called = || desk.server.log().matches("\"message\":\"tool_called\"").count();
-        eventually("it is answered", || Some(()).filter(|()| called() >= open.len()));
-    }
-    let full = desk.server.usage();
+    let message = "x".repeat(1024 * 1024);
+    let greedy = desk.another_client().await;
+    // More would not be registered in a minute.
+    let others = join_all((0..19).map(|_| desk.another_client())).await;
     let load = desk.load();
     load.more(200).await;
-    let good = load.end().await.all_good();
+    let before = desk.server.usage();
+    let mut open = Vec::new();
+    let mut more = Vec::new();
+    for callers in [slice::from_ref(&greedy), &others] {
+        let calls: Vec<_> = callers.iter().map(|token| desk.raw_call_with(token, &message)).collect();
+        let mut refused = 0;
+        // One after the other: it is about those that do not read, not about many calls at once.
+        for number in 0..readers {
+            let (status, stream) = desk.unread(&calls[number % calls.len()]).await;
+            assert!([200, 429].contains(&status), "{status}");
+            refused += usize::from(status == 429);
+            open.push(stream);
+        }
+        more.push((refused, grown(before, desk.server.usage()) / 1024));
+        load.more(200).await;
+    }
+    let calls = load.end().await;
+    let good = calls.all_good();
     drop(open);
     let after = desk.has_let_go(before);
     figure(&format!(
-        "R20, {readers} callers do not read 2 MiB: {} MiB more, {} MiB when they went; 0 of {good} other calls failed",
-        grown(before, full) / 1024,
-        grown(before, after) / 1024
+        "R20, {readers} calls and nobody reads 2 MiB: of one client {} refused, {} MiB more; as many of 19 others {} \
+         refused, {} MiB more; {} MiB when all went; 0 of {good} other calls failed, 99 of 100 within {} ms",
+        more[0].0,
+        more[0].1,
+        more[1].0,
+        more[1].1,
+        grown(before, after) / 1024,
+        calls.p99()
     ));
+    for (refused, mib) in more {
+        assert!(refused > 0 && mib < 200, "it is bounded: {refused} refused, {mib} MiB");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
