@@ -246,6 +246,8 @@ pub struct Limits {
     pub sessions: usize,
     /// A session unused for this long is closed.
     pub session_idle: Duration,
+    /// Answers that wait to be read, in bytes, before users who have their share of them are refused.
+    pub unread_bytes: usize,
 }
 
 /// What the log says and how.

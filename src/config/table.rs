@@ -386,6 +386,13 @@ pub(super) const KEYS: &[Key] = &[
         ..PLAIN
     },
     Key {
+        path: "limits.unread_bytes",
+        variable: Some("SECUREMCP_LIMITS_UNREAD_BYTES"),
+        default: Fallback::Value("100663296"),
+        doc: "bytes of answers that wait to be read; above, a user who has its share of them is refused until it has read",
+        ..PLAIN
+    },
+    Key {
         path: "log.level",
         variable: Some("SECUREMCP_LOG_LEVEL"),
         original: &["LOG_LEVEL"],

@@ -169,6 +169,7 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         sessions_per_principal: reader.required("limits.sessions_per_principal", values::number_from_1),
         sessions: reader.required("limits.sessions", values::number_from_1),
         session_idle: reader.required("limits.session_idle", values::duration_from_1s),
+        unread_bytes: reader.required("limits.unread_bytes", values::number_from_1),
     }
 }
 

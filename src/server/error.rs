@@ -189,10 +189,10 @@ impl Refusal {
         Self { retry_after_seconds: Some(retry_after_seconds), ..refusal }
     }
 
-    /// 429: answers to this caller hold all the memory that there is for it.
+    /// 429: answers to this user hold all the memory that there is for it.
     pub(super) fn too_much_unread() -> Self {
         let message =
-            "too many answers to this caller wait to be read; read them or close their connections, and try again";
+            "too many answers to this user wait to be read; read them or close their connections, and try again";
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, REFUSED, message);
         Self { retry_after_seconds: Some(1), ..refusal }
     }

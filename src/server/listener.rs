@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,7 +14,10 @@ use axum::{
     body::Body,
     http::{Extensions, Request},
 };
-use futures_util::FutureExt as _;
+use futures_util::{
+    FutureExt as _,
+    future::{AbortHandle, Abortable},
+};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -25,7 +28,6 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::AbortHandle,
     time::Instant,
 };
 use tokio_util::{either::Either, sync::CancellationToken};
@@ -48,8 +50,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Connection {
     /// Who is at the other end: a client, or a proxy in front.
     pub(super) peer: SocketAddr,
-    /// What serves it.
-    pub(super) task: OnceLock<AbortHandle>,
+    /// Ends what serves it.
+    pub(super) ender: AbortHandle,
 }
 
 impl Connection {
@@ -60,9 +62,7 @@ impl Connection {
 
     /// Closes it as it is, in the middle of whatever is under way.
     pub(super) fn end(&self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
+        self.ender.abort();
     }
 }
 
@@ -77,7 +77,6 @@ struct Shared {
 pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: CancellationToken) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let shared = Arc::new(Shared { builder: builder(), running, stop: stop.clone() });
-    keep_unsent_here(&listener);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
@@ -97,15 +96,6 @@ pub(super) async fn accept(listener: TcpListener, running: Arc<Running>, stop: C
         }
     }
     connections
-}
-
-/// Has Linux take of an answer only what is soon on its way: the rest waits in this process, where it is counted. Every
-/// connection has it from its listener.
-fn keep_unsent_here(listener: &TcpListener) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(128 * 1024) {
-        tracing::debug!(%error, "cannot set TCP_NOTSENT_LOWAT");
-    }
 }
 
 /// Waits until a proxy has closed its connections, but not for ever.
@@ -133,9 +123,9 @@ pub(super) async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 fn begin(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections: Watcher) {
-    let connection = Arc::new(Connection { peer, task: OnceLock::new() });
-    let serving = tokio::spawn(serve(stream, Arc::clone(&connection), Arc::clone(shared), connections));
-    connection.task.get_or_init(|| serving.abort_handle());
+    let (ender, registration) = AbortHandle::new_pair();
+    let connection = Arc::new(Connection { peer, ender });
+    tokio::spawn(Abortable::new(serve(stream, connection, Arc::clone(shared), connections), registration));
 }
 
 async fn serve(stream: TcpStream, connection: Arc<Connection>, shared: Arc<Shared>, connections: Watcher) {

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 
 use super::{
     App,
+    address::Address,
     authn::{self, Needed},
     body::read_json,
     envelope::{Envelope, Target},
@@ -21,10 +22,10 @@ use super::{
     gather::gathered,
     handler::LetGo,
     in_flight::{held_until_sent, holding},
-    listener::Connection,
     session::{self, SESSION_ID, Session},
     sessions::{Asking, Reservation},
     shared_sessions::{Told, told},
+    unread::Way,
 };
 use crate::{
     auth::Principal,
@@ -48,7 +49,7 @@ const ACCEPT_BOTH: HeaderValue = HeaderValue::from_static("application/json, tex
 pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let in_flight = (parts.method != Method::GET).then(|| app.in_flight.enter());
-    let connection = Connection::of(&parts.extensions).cloned();
+    let way = Way::of(&parts);
     let principal = match authn::authenticate(&app, &parts).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.with_id(None),
@@ -67,7 +68,7 @@ pub(super) async fn endpoint(State(app): State<Arc<App>>, request: Request<Body>
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // A listening stream is no work under way: a drain ends it instead of waiting for it.
     let listens = response.extensions_mut().remove::<Listening>().is_some();
-    let response = app.unread.count(response, &principal, connection);
+    let response = app.unread.count(response, &principal, way);
     match in_flight.filter(|_| !listens) {
         Some(guard) => held_until_sent(&app, response, guard),
         None => response,
@@ -83,6 +84,13 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
         Ok(envelope) => envelope,
         Err(refusal) => return refusal.with_id(None),
     };
+    // What ends or goes on with something is taken.
+    if envelope.id.is_some()
+        && envelope.method.is_some()
+        && let Err(refusal) = app.rates.admit_more(principal, Address::of_request(&parts))
+    {
+        return refusal.with_id(envelope.id);
+    }
     let (parts, admitted) = match admit(app, parts, &envelope, principal).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.with_id(envelope.id),

@@ -330,7 +330,7 @@ impl Server {
             redis,
             limiter: Arc::new(Limiter::new(config.redis.is_some())),
             refusals,
-            unread: Unread::default(),
+            unread: Unread::new(config.limits.unread_bytes),
             metrics,
             trust,
             proofs,
@@ -459,7 +459,17 @@ async fn listen(address: SocketAddr, flag: &'static str) -> Result<(TcpListener,
     let error = |source| StartError::Listen { address, flag, source };
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let real = listener.local_addr().map_err(error)?;
+    keep_unsent_here(&listener);
     Ok((listener, real))
+}
+
+/// Has Linux take of an answer only what is soon on its way: the rest waits in this process, where it is counted. Every
+/// connection has it from its listener.
+fn keep_unsent_here(listener: &TcpListener) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_notsent_lowat(128 * 1024) {
+        tracing::debug!(%error, "cannot set TCP_NOTSENT_LOWAT");
+    }
 }
 
 impl Lasting {

@@ -260,7 +260,11 @@ fn refusals() -> Map<String, Value> {
         ("TooLarge", "The body is too large", None),
         ("NotJson", "The body is not said to be `application/json`", None),
         ("Unfit", "The arguments do not fit the tool, or it has to ask its caller, which only MCP can do", None),
-        ("TooMany", "The address, the client or the user comes too often", Some("Retry-After")),
+        (
+            "TooMany",
+            "The address, the client or the user comes too often, or has too many answers to read",
+            Some("Retry-After"),
+        ),
         ("Unavailable", "Tokens cannot be checked at the moment; keep yours and try again", Some("Retry-After")),
     ];
     refusals.into_iter().map(|(name, description, header)| (name.to_owned(), problem(description, header))).collect()

@@ -1,4 +1,4 @@
-//! What the limiter counts, and at which rates; and who has to read first.
+//! What the limiter counts, and at which rates; and which users have to read first.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     telemetry::{audit::Actor, metrics::Metrics},
 };
 
-/// What the log and the metrics call it when a caller does not read.
+/// What the log and the metrics call it when a user does not read.
 const UNREAD: &str = "unread";
 /// What a token that is refused costs its sender besides the request, so that guessing is slow.
 const PRICE_OF_A_REFUSED_TOKEN: u32 = 10;
@@ -70,13 +70,20 @@ impl Rates {
         if let Some(client) = &principal.client_id {
             self.take(&Key::Client(issuer, client), self.per_client, actor, address)?;
         }
-        let user = Key::User(issuer, &principal.subject);
-        self.take(&user, self.per_client, actor, address)?;
-        if self.unread.is_full_for(principal) {
-            self.note(UNREAD, &user, actor, address);
-            return Err(Refusal::too_much_unread());
+        self.take(&Key::User(issuer, &principal.subject), self.per_client, actor, address)
+    }
+
+    /// Lets this user ask for more unless there is too much that it has not read.
+    ///
+    /// # Errors
+    /// 429.
+    pub(super) fn admit_more(&self, principal: &Principal, address: Address) -> Result<(), Refusal> {
+        if !self.unread.is_full_for(principal) {
+            return Ok(());
         }
-        Ok(())
+        let user = Key::User(principal.issuer.as_str(), &principal.subject);
+        self.note(UNREAD, &user, Some(principal.actor()), address);
+        Err(Refusal::too_much_unread())
     }
 
     /// A token from this address was no good.

@@ -12,15 +12,17 @@ use serde_json::{Value, json};
 
 use super::{
     App,
+    address::Address,
     authn::{self, Needed},
     body::read_json,
     documents::json_response,
     error::{PARSE_ERROR, REFUSED, Refusal},
     in_flight::held_until_sent,
-    listener::Connection,
     listing::{excuse, is_shown},
+    unread::Way,
 };
 use crate::{
+    auth::Principal,
     call::Kind,
     json::is_deeper_than,
     tools::{CallContext, CallError, Definition, JsonObject},
@@ -64,20 +66,28 @@ pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Resp
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_problem(),
     };
+    if let Err(refusal) = app.rates.admit_more(&principal, Address::of_request(&parts)) {
+        return refusal.into_problem();
+    }
     if let Some(excuse) = excuse(&app.tools, app.upstream.as_deref()) {
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, excuse).into_problem();
     }
     let tools = app.tools.list();
     let shown = tools.iter().filter(|tool| is_shown(tool, &principal, app.show_locked));
     let response = private(&json!({"tools": shown.map(|tool| listed(tool)).collect::<Vec<_>>()}));
-    app.unread.count(response, &principal, Connection::of(&parts.extensions).cloned())
+    app.unread.count(response, &principal, Way::of(&parts))
 }
 
 /// `POST /api/v1/tools/{name}`: the body is the arguments.
 pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let guard = app.in_flight.enter();
     let (parts, body) = request.into_parts();
-    let response = answer(&app, &parts, body).await.unwrap_or_else(Refusal::into_problem);
+    let principal = match authn::authenticate(&app, &parts).await {
+        Ok(principal) => principal,
+        Err(refusal) => return refusal.into_problem(),
+    };
+    let response = answer(&app, &parts, body, &principal).await.unwrap_or_else(Refusal::into_problem);
+    let response = app.unread.count(response, &principal, Way::of(&parts));
     held_until_sent(&app, response, guard)
 }
 
@@ -91,17 +101,17 @@ pub(super) fn endpoint(definition: &Definition) -> String {
     format!("{TOOLS}{}", definition.name)
 }
 
-/// Token, tool, scope, body, arguments: each refusal is final and costs no more than it must.
-async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response<Body>, Refusal> {
-    let principal = authn::authenticate(app, parts).await?;
+/// Tool, scope, body, arguments: each refusal is final and costs no more than it must.
+async fn answer(app: &App, parts: &Parts, body: Body, principal: &Arc<Principal>) -> Result<Response<Body>, Refusal> {
+    app.rates.admit_more(principal, Address::of_request(parts))?;
     // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
     let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
-    let mut context = CallContext::new(Arc::clone(&principal), Arc::clone(&app.clock));
+    let mut context = CallContext::new(Arc::clone(principal), Arc::clone(&app.clock));
     context.metrics = app.metrics.clone();
     let arguments = match app.tools.find(name) {
         Some(definition) => {
             let needed = Needed { kind: Kind::Tool, name: name.into(), scopes: definition.scopes.clone() };
-            authn::authorize(app, parts, &[needed], &principal)?;
+            authn::authorize(app, parts, &[needed], principal)?;
             arguments(&read_json(&parts.headers, body, app.max_body_bytes).await?)?
         }
         // The call says so, and is audited.
@@ -118,8 +128,7 @@ async fn answer(app: &App, parts: &Parts, body: Body) -> Result<Response<Body>, 
         }
         Ok(output) => {
             let (user, client) = (principal.display_name(), principal.client_id.as_deref());
-            let response = private(&Called { tool: name, result: output.into_value(), user, client });
-            Ok(app.unread.count(response, &principal, Connection::of(&parts.extensions).cloned()))
+            Ok(private(&Called { tool: name, result: output.into_value(), user, client }))
         }
         Err(error) => Err(failed(app, name, error)),
     }

@@ -333,6 +333,7 @@ mod tests {
             sessions_per_principal: per_principal,
             sessions: total,
             session_idle: Duration::from_mins(30),
+            unread_bytes: 1,
         };
         Sessions::new(limits, Metrics::default(), None)
     }

@@ -1,8 +1,7 @@
 //! Answers that nobody has taken yet: what they may hold of memory, and who has to give way.
 //!
-//! A caller whose answers hold more than its share of what there is for all is refused before anything is done for it. Many
-//! such callers together still hold more than there is: then whoever holds the most loses the oldest answer, with its
-//! connection. Whoever reads what it asks for hears nothing of either.
+//! A user whose answers hold its share of what there is for all is refused before anything more is done for it. Many such
+//! users together still come to more than there is: then whoever holds the most loses its oldest answer, with the connection.
 
 use std::{
     cmp::Reverse,
@@ -18,26 +17,29 @@ use std::{
 
 use axum::{
     body::{Body, Bytes, HttpBody},
-    http::Response,
+    http::{Response, Version, request::Parts},
 };
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, SizeHint};
+use tokio::sync::mpsc;
 
 use super::listener::Connection;
 use crate::auth::Principal;
 
-/// An answer below it does not count, in bytes.
+/// Over HTTP/1.1 an answer below it does not count, in bytes: a connection has one at a time.
 const SMALL: usize = 16 * 1024;
-/// With so much of it there, in bytes, callers above their share are refused.
-const SHARED: usize = 96 * 1024 * 1024;
-/// With more, in bytes, answers are given up. The difference is for calls that were let in before.
-const MAX: usize = 112 * 1024 * 1024;
+/// Over HTTP/2, where one connection has hundreds, every piece counts, and as so many bytes at least.
+const LEAST: usize = 4 * 1024;
 
 /// The answers of this process that wait to be taken.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Unread(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// With so many bytes of them, users who have their share are refused.
+    limit: usize,
     hasher: RandomState,
     /// Of all answers in the table; changed under its lock.
     bytes: AtomicUsize,
@@ -48,12 +50,13 @@ struct Shared {
 struct Table {
     next: u64,
     /// Whose answers wait, by a hash of who it is.
-    callers: HashMap<u64, Waiting>,
+    users: HashMap<u64, Waiting>,
 }
 
-/// What waits for one caller.
-#[derive(Debug, Default)]
+/// What waits for one user.
+#[derive(Debug)]
 struct Waiting {
+    principal: Arc<Principal>,
     bytes: usize,
     /// The oldest first.
     answers: BTreeMap<u64, Answer>,
@@ -62,58 +65,82 @@ struct Waiting {
 #[derive(Debug)]
 struct Answer {
     bytes: usize,
-    /// By which connection it goes; `None` where nothing is known of connections.
     connection: Option<Arc<Connection>>,
 }
 
-/// One answer's room, until it is dropped.
+/// What has to go.
+struct GivenUp {
+    principal: Arc<Principal>,
+    bytes: usize,
+    connection: Option<Arc<Connection>>,
+}
+
+/// The room of an answer, or of a piece of one, until it is dropped.
 #[derive(Debug)]
 struct Held {
     unread: Unread,
-    caller: u64,
+    user: u64,
     number: u64,
 }
 
+/// By which way an answer goes.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    /// `None` where nothing is known of connections.
+    connection: Option<Arc<Connection>>,
+    /// HTTP/2: a peer can have answers wait while the connection goes on.
+    is_multiplexed: bool,
+}
+
+impl Way {
+    /// Back to where this request came from.
+    pub(super) fn of(parts: &Parts) -> Self {
+        let connection = Connection::of(&parts.extensions).cloned();
+        Self { connection, is_multiplexed: parts.version >= Version::HTTP_2 }
+    }
+}
+
 impl Unread {
-    /// Whether this caller has to read before it may ask for more.
+    pub(super) fn new(limit: usize) -> Self {
+        let (bytes, table) = (AtomicUsize::new(0), Mutex::default());
+        Self(Arc::new(Shared { limit, hasher: RandomState::new(), bytes, table }))
+    }
+
+    /// Whether this user has to read before it may ask for more.
     pub(super) fn is_full_for(&self, principal: &Principal) -> bool {
-        if self.0.bytes.load(Ordering::Relaxed) < SHARED {
+        if self.0.bytes.load(Ordering::Relaxed) < self.0.limit {
             return false;
         }
-        let caller = self.caller(principal);
+        let user = self.user(principal);
         let table = self.table();
-        table.callers.get(&caller).is_some_and(|waiting| waiting.bytes >= SHARED / table.callers.len())
+        table.users.get(&user).is_some_and(|waiting| waiting.bytes >= self.0.limit / table.users.len())
     }
 
     /// Counts an answer until it is written, or given up.
-    pub(super) fn count(
-        &self,
-        response: Response<Body>,
-        principal: &Principal,
-        connection: Option<Arc<Connection>>,
-    ) -> Response<Body> {
+    pub(super) fn count(&self, response: Response<Body>, principal: &Arc<Principal>, way: Way) -> Response<Body> {
         let known = response.body().size_hint().exact();
-        if known.is_some_and(|bytes| bytes < SMALL as u64) {
+        if !way.is_multiplexed && known.is_some_and(|bytes| bytes < SMALL as u64) {
             return response;
         }
-        let caller = self.caller(principal);
-        // An answer of HTTP/2 may wait here for long, until its peer wants any of it.
-        let held =
-            known.map(|bytes| self.hold(caller, usize::try_from(bytes).unwrap_or(usize::MAX), connection.clone()));
-        let unread = self.clone();
-        response.map(|body| Body::new(Counted { body, held, unread, caller, connection }))
+        let is_read_ahead = way.is_multiplexed && known.is_none();
+        response.map(|body| {
+            let counted = Counted { body, unread: self.clone(), principal: Arc::clone(principal), way };
+            if is_read_ahead { ahead(counted) } else { Body::new(counted) }
+        })
     }
 
-    fn hold(&self, caller: u64, bytes: usize, connection: Option<Arc<Connection>>) -> Held {
+    fn hold(&self, principal: &Arc<Principal>, bytes: usize, connection: Option<Arc<Connection>>) -> Held {
+        let user = self.user(principal);
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
-        let waiting = table.callers.entry(caller).or_default();
+        let nothing = || Waiting { principal: Arc::clone(principal), bytes: 0, answers: BTreeMap::new() };
+        let waiting = table.users.entry(user).or_insert_with(nothing);
         waiting.bytes += bytes;
         waiting.answers.insert(number, Answer { bytes, connection });
         let mut all = self.0.bytes.load(Ordering::Relaxed) + bytes;
         let mut given_up = Vec::new();
-        while all > MAX
+        while all > self.max()
             && let Some(answer) = table.give_up(number)
         {
             all -= answer.bytes;
@@ -121,13 +148,17 @@ impl Unread {
         }
         self.0.bytes.store(all, Ordering::Relaxed);
         drop(table);
-        given_up.into_iter().for_each(Answer::end);
-        Held { unread: self.clone(), caller, number }
+        given_up.into_iter().for_each(GivenUp::end);
+        Held { unread: self.clone(), user, number }
     }
 
-    fn caller(&self, principal: &Principal) -> u64 {
-        let Principal { issuer, subject, client_id, .. } = principal;
-        self.0.hasher.hash_one((issuer.as_str(), subject, client_id))
+    /// With more, in bytes, answers are given up. A sixth above the limit is for calls that were let in before.
+    fn max(&self) -> usize {
+        self.0.limit + self.0.limit / 6
+    }
+
+    fn user(&self, principal: &Principal) -> u64 {
+        self.0.hasher.hash_one((principal.issuer.as_str(), &principal.subject))
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -136,40 +167,52 @@ impl Unread {
 }
 
 impl Table {
-    /// The oldest answer to whoever has the most (of several, who has waited for longest), unless that is the newest of all.
-    fn give_up(&mut self, newest: u64) -> Option<Answer> {
-        let oldest = |waiting: &Waiting| waiting.answers.keys().next().copied();
-        let most = self.callers.iter().max_by_key(|(_, waiting)| (waiting.bytes, Reverse(oldest(waiting))));
-        let (&caller, waiting) = most?;
-        self.remove(caller, oldest(waiting).filter(|number| *number != newest)?)
+    /// The oldest answer to whoever has the most, or has waited for longest among those, and whatever else goes to them by
+    /// the same connection. The newest answer of all is nobody's oldest.
+    fn give_up(&mut self, newest: u64) -> Option<GivenUp> {
+        let oldest = |waiting: &Waiting| waiting.answers.keys().next().copied().filter(|number| *number != newest);
+        let users = self.users.iter().filter_map(|(user, waiting)| Some((*user, waiting.bytes, oldest(waiting)?)));
+        let (user, _, number) = users.max_by_key(|(_, bytes, oldest)| (*bytes, Reverse(*oldest)))?;
+        let principal = Arc::clone(&self.users.get(&user)?.principal);
+        let Answer { mut bytes, connection } = self.remove(user, number)?;
+        if let (Some(connection), Some(waiting)) = (&connection, self.users.get(&user)) {
+            let is_same = |answer: &Answer| answer.connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, connection));
+            let others = waiting.answers.iter().filter(|(_, answer)| is_same(answer));
+            let others: Vec<_> = others.map(|(number, _)| *number).collect();
+            bytes += others
+                .into_iter()
+                .filter_map(|number| self.remove(user, number))
+                .map(|other| other.bytes)
+                .sum::<usize>();
+        }
+        Some(GivenUp { principal, bytes, connection })
     }
 
-    fn remove(&mut self, caller: u64, number: u64) -> Option<Answer> {
-        let waiting = self.callers.get_mut(&caller)?;
+    fn remove(&mut self, user: u64, number: u64) -> Option<Answer> {
+        let waiting = self.users.get_mut(&user)?;
         let answer = waiting.answers.remove(&number)?;
         waiting.bytes -= answer.bytes;
         if waiting.answers.is_empty() {
-            self.callers.remove(&caller);
+            self.users.remove(&user);
         }
         Some(answer)
     }
 }
 
-impl Answer {
-    /// What hyper has of it can be had back only with the whole connection.
+impl GivenUp {
+    /// What hyper has of an answer can be had back only with the whole connection.
     fn end(self) {
-        if let Some(connection) = self.connection {
-            let (peer, bytes) = (connection.peer, self.bytes);
-            tracing::warn!(%peer, bytes, "closing a connection: too much memory holds answers that are not read");
-            connection.end();
-        }
+        let Some(connection) = self.connection else { return };
+        let (peer, user, bytes) = (connection.peer, &*self.principal.subject, self.bytes);
+        tracing::warn!(%peer, user, bytes, "closed a connection: too many answers wait to be read, most of them by this user");
+        connection.end();
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         let mut table = self.unread.table();
-        if let Some(answer) = table.remove(self.caller, self.number) {
+        if let Some(answer) = table.remove(self.user, self.number) {
             self.unread.0.bytes.fetch_sub(answer.bytes, Ordering::Relaxed);
         }
     }
@@ -178,17 +221,16 @@ impl Drop for Held {
 /// A body whose pieces hold room for as long as they are anywhere.
 struct Counted {
     body: Body,
-    /// Of a body whose length is known: for all of it, with its first piece.
-    held: Option<Held>,
     unread: Unread,
-    caller: u64,
-    connection: Option<Arc<Connection>>,
+    principal: Arc<Principal>,
+    way: Way,
 }
 
 impl HttpBody for Counted {
     type Data = Bytes;
     type Error = axum::Error;
 
+    /// Whoever writes it asks for the first piece at once, whether it can be written or not.
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -207,13 +249,14 @@ impl HttpBody for Counted {
 }
 
 impl Counted {
-    fn counted(&mut self, bytes: Bytes) -> Bytes {
-        let is_large = bytes.len() >= SMALL;
-        let fresh = || is_large.then(|| self.unread.hold(self.caller, bytes.len(), self.connection.clone()));
-        match self.held.take().or_else(fresh) {
-            Some(held) => Bytes::from_owner(Piece { bytes, _held: held }),
-            None => bytes,
-        }
+    fn counted(&self, bytes: Bytes) -> Bytes {
+        let room = match bytes.len() {
+            length if self.way.is_multiplexed => length.max(LEAST),
+            length if length < SMALL => return bytes,
+            length => length,
+        };
+        let held = self.unread.hold(&self.principal, room, self.way.connection.clone());
+        Bytes::from_owner(Piece { bytes, _held: held })
     }
 }
 
@@ -229,109 +272,193 @@ impl AsRef<[u8]> for Piece {
     }
 }
 
+/// The same body, taken from its source as it comes: while a peer of HTTP/2 has the first event of a stream wait, those behind
+/// it would wait where nobody counts them.
+fn ahead(mut body: Counted) -> Body {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = sender.closed() => return,
+                frame = body.frame() => match frame {
+                    // It is closed as soon as nobody is there to take it.
+                    Some(frame) => drop(sender.send(frame)),
+                    None => return,
+                },
+            }
+        }
+    });
+    let frames = stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    Body::new(StreamBody::new(Box::pin(frames)))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{future, sync::OnceLock};
+    use std::convert::Infallible;
 
-    use http_body_util::BodyExt as _;
-    use tokio::task::JoinHandle;
+    use futures_util::future::AbortHandle;
 
     use super::*;
 
-    const MIB: usize = 1024 * 1024;
+    const LIMIT: usize = 6000 * SMALL;
 
-    fn caller(number: usize) -> Principal {
-        Principal::for_tests(&format!("user {number}"), "cli", "mcp:tools")
+    fn user(number: usize) -> Arc<Principal> {
+        Arc::new(Principal::for_tests(&format!("user {number}"), "cli", "mcp:tools"))
     }
 
-    fn answer(bytes: usize) -> Response<Body> {
-        Response::new(Body::from(vec![b'x'; bytes]))
+    fn way(is_multiplexed: bool) -> Way {
+        let (ender, _) = AbortHandle::new_pair();
+        Way { connection: Some(Arc::new(Connection { peer: ([127, 0, 0, 1], 1).into(), ender })), is_multiplexed }
     }
 
-    /// A connection that is open until somebody ends it.
-    fn connection() -> (Arc<Connection>, JoinHandle<()>) {
-        let task = tokio::spawn(future::pending());
-        (Arc::new(Connection { peer: ([127, 0, 0, 1], 1).into(), task: OnceLock::from(task.abort_handle()) }), task)
+    impl Way {
+        fn is_open(&self) -> bool {
+            self.connection.as_ref().is_some_and(|connection| !connection.ender.is_aborted())
+        }
     }
 
-    fn bytes(unread: &Unread) -> usize {
-        unread.0.bytes.load(Ordering::Relaxed)
+    impl Unread {
+        /// An answer to this user that waits.
+        fn keep(&self, number: usize, bytes: usize, way: &Way) -> Held {
+            self.hold(&user(number), bytes, way.connection.clone())
+        }
+
+        fn bytes(&self) -> usize {
+            self.0.bytes.load(Ordering::Relaxed)
+        }
+
+        #[track_caller]
+        fn is_empty(&self) {
+            assert_eq!((self.bytes(), self.table().users.len()), (0, 0));
+        }
     }
 
     #[test]
     fn r20_who_has_all_that_there_is_must_read_and_others_need_not() {
-        let unread = Unread::default();
-        let mut waiting: Vec<_> = (0..95).map(|_| unread.count(answer(MIB), &caller(1), None)).collect();
-        assert!(!unread.is_full_for(&caller(1)), "there is room");
-        waiting.push(unread.count(answer(MIB), &caller(1), None));
-        assert!(unread.is_full_for(&caller(1)));
-        assert!(!unread.is_full_for(&caller(2)), "it has nothing");
+        let (unread, way) = (Unread::new(LIMIT), way(false));
+        let most = unread.keep(1, LIMIT - 1, &way);
+        assert!(!unread.is_full_for(&user(1)), "there is room");
+        let last = unread.keep(1, 1, &way);
+        assert!(unread.is_full_for(&user(1)));
+        assert!(unread.is_full_for(&Principal::for_tests("user 1", "another client", "")), "it is the same user");
+        assert!(!unread.is_full_for(&user(2)), "it has nothing");
         // A third of what there is would be its share now.
-        let theirs =
-            [(2, 31 * MIB), (3, MIB)].map(|(number, bytes)| unread.count(answer(bytes), &caller(number), None));
-        assert!(!unread.is_full_for(&caller(2)));
-        let more = unread.count(answer(MIB), &caller(2), None);
-        assert!(unread.is_full_for(&caller(2)));
-        drop((theirs, more));
-        waiting.pop();
-        assert!(!unread.is_full_for(&caller(1)), "it has read one");
-        drop(waiting);
-        assert_eq!((bytes(&unread), unread.table().callers.len()), (0, 0));
+        let theirs = [(2, LIMIT / 3 - 1), (3, 1)].map(|(number, bytes)| unread.keep(number, bytes / 3, &way));
+        assert!(!unread.is_full_for(&user(2)));
+        drop(last);
+        drop(most);
+        let all = [(1, LIMIT / 3), (2, LIMIT / 3), (3, LIMIT / 3)];
+        let all = all.map(|(number, bytes)| unread.keep(number, bytes, &way));
+        assert!([1, 2, 3].iter().all(|number| unread.is_full_for(&user(*number))));
+        drop((theirs, all));
+        unread.is_empty();
+        assert!(!unread.is_full_for(&user(1)), "it has read");
+    }
+
+    #[test]
+    fn r20_the_oldest_of_whoever_has_most_goes() {
+        let unread = Unread::new(LIMIT);
+        let ways: Vec<_> = (0..5).map(|_| way(false)).collect();
+        let quarter = unread.max() / 4;
+        let held: Vec<_> =
+            [1, 2, 2, 2].iter().zip(&ways).map(|(number, way)| unread.keep(*number, quarter, way)).collect();
+        assert!(ways.iter().all(Way::is_open), "there is just enough");
+        let newest = unread.keep(3, SMALL, &ways[4]);
+        assert_eq!(ways.iter().map(Way::is_open).collect::<Vec<_>>(), [true, false, true, true, true]);
+        assert_eq!(unread.bytes(), 3 * quarter + SMALL);
+        drop((held, newest));
+        unread.is_empty();
+    }
+
+    #[test]
+    fn r20_nobody_comes_round_it_with_answers_that_grow() {
+        let unread = Unread::new(LIMIT);
+        let mut held = Vec::new();
+        let mut ways = Vec::new();
+        for number in 0..200 {
+            ways.push(way(false));
+            held.push(unread.keep(number, LIMIT / 20 + number, &ways[number]));
+            assert!(unread.bytes() <= unread.max());
+        }
+        assert_eq!(ways.iter().filter(|way| way.is_open()).count(), 23);
+        drop(held);
+        unread.is_empty();
+    }
+
+    #[test]
+    fn r20_a_connection_that_goes_takes_all_of_its_answers_along() {
+        let unread = Unread::new(LIMIT);
+        let (one, other) = (way(true), way(true));
+        let half = unread.max() / 4;
+        let held = [(1, &one), (1, &other), (1, &one), (2, &other)].map(|(number, way)| unread.keep(number, half, way));
+        let newest = unread.keep(2, SMALL, &other);
+        assert_eq!((one.is_open(), other.is_open()), (false, true));
+        assert_eq!(unread.bytes(), 2 * half + SMALL, "one was enough");
+        drop((held, newest));
+        unread.is_empty();
+    }
+
+    #[test]
+    fn one_answer_of_any_size_is_nobodys_fault() {
+        let (unread, way) = (Unread::new(LIMIT), way(false));
+        let held = unread.keep(1, LIMIT * 2, &way);
+        assert!(way.is_open());
+        drop(held);
+        unread.is_empty();
+    }
+
+    fn streamed(pieces: Vec<usize>) -> Response<Body> {
+        let pieces = pieces.into_iter().map(|bytes| Ok::<_, Infallible>(vec![b'x'; bytes]));
+        Response::new(Body::from_stream(stream::iter(pieces)))
+    }
+
+    async fn next(body: &mut Body) -> Bytes {
+        body.frame().await.unwrap().unwrap().into_data().unwrap()
     }
 
     #[tokio::test]
-    async fn r20_an_answer_counts_wherever_it_is() {
-        let unread = Unread::default();
-        let mut waits = unread.count(answer(MIB), &caller(1), None).into_body();
-        assert_eq!(bytes(&unread), MIB, "not even begun");
-        assert_eq!(waits.size_hint().exact(), Some(MIB as u64), "it goes out with its length");
-        let piece = waits.frame().await.unwrap().unwrap().into_data().unwrap();
+    async fn r20_an_answer_counts_until_nobody_has_any_of_it() {
+        let unread = Unread::new(LIMIT);
+        let whole = Response::new(Body::from(vec![b'x'; SMALL]));
+        let mut waits = unread.count(whole, &user(1), way(false)).into_body();
+        assert_eq!(waits.size_hint().exact(), Some(SMALL as u64), "it goes out with its length");
+        let piece = next(&mut waits).await;
         assert!(waits.is_end_stream());
         drop(waits);
-        assert_eq!((bytes(&unread), piece.len()), (MIB, MIB), "it is about to be written");
+        assert_eq!((unread.bytes(), piece.len()), (SMALL, SMALL), "it is about to be written");
         drop(piece);
-        assert_eq!(bytes(&unread), 0);
-        // In pieces, of which each counts from when it is there.
-        let pieces = [SMALL, SMALL - 1].map(|bytes| Ok::<_, std::convert::Infallible>(vec![b'x'; bytes]));
-        let stream = Response::new(Body::from_stream(futures_util::stream::iter(pieces)));
-        let mut stream = unread.count(stream, &caller(1), None).into_body();
-        assert_eq!(bytes(&unread), 0);
-        let first = stream.frame().await.unwrap().unwrap();
-        let second = stream.frame().await.unwrap().unwrap();
-        assert_eq!((bytes(&unread), second.data_ref().unwrap().len()), (SMALL, SMALL - 1));
-        drop(first);
-        assert_eq!(bytes(&unread), 0);
-        let small = unread.count(answer(SMALL - 1), &caller(1), None);
-        assert_eq!((bytes(&unread), small.into_body().collect().await.unwrap().to_bytes().len()), (0, SMALL - 1));
+        let mut pieces = unread.count(streamed(vec![SMALL, SMALL - 1]), &user(1), way(false)).into_body();
+        let first = next(&mut pieces).await;
+        let second = next(&mut pieces).await;
+        assert_eq!((unread.bytes(), second.len()), (SMALL, SMALL - 1), "a small one waits for no other");
+        drop((first, second));
+        let small = unread.count(Response::new(Body::from(vec![b'x'; SMALL - 1])), &user(1), way(false));
+        let small = next(&mut small.into_body()).await;
+        assert_eq!((unread.bytes(), small.len()), (0, SMALL - 1));
     }
 
     #[tokio::test]
-    async fn r20_above_all_that_there_is_the_oldest_of_whoever_has_most_goes() {
-        let unread = Unread::default();
-        let mut open = Vec::new();
-        for number in [1, 2, 2, 2] {
-            let (connection, task) = connection();
-            open.push((unread.count(answer(28 * MIB), &caller(number), Some(connection)), task));
+    async fn r20_over_http2_everything_counts_and_events_do_before_they_are_asked_for() {
+        let unread = Unread::new(LIMIT);
+        let small = unread.count(Response::new(Body::from("x")), &user(1), way(true));
+        let small = next(&mut small.into_body()).await;
+        assert_eq!((unread.bytes(), small.len()), (LEAST, 1));
+        drop(small);
+        let mut events = unread.count(streamed(vec![1, SMALL, SMALL]), &user(1), way(true)).into_body();
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
         }
-        assert_eq!(bytes(&unread), MAX, "there is just enough");
-        let newest = connection();
-        let newest = (unread.count(answer(MIB), &caller(3), Some(newest.0)), newest.1);
-        let (_, oldest) = open.remove(1);
-        assert!(oldest.await.unwrap_err().is_cancelled());
-        assert_eq!(bytes(&unread), MAX - 27 * MIB);
-        assert!(open.iter().chain([&newest]).all(|(_, task)| !task.is_finished()), "the others are open");
-        drop((open, newest));
-        assert_eq!((bytes(&unread), unread.table().callers.len()), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn one_answer_of_any_size_is_nobodys_fault() {
-        let unread = Unread::default();
-        let (connection, task) = connection();
-        let held = unread.hold(1, MAX * 2, Some(connection));
-        tokio::task::yield_now().await;
-        assert!(!task.is_finished());
-        drop(held);
-        assert_eq!(bytes(&unread), 0);
+        assert_eq!(unread.bytes(), LEAST + 2 * SMALL);
+        let pieces = [next(&mut events).await, next(&mut events).await, next(&mut events).await];
+        assert_eq!(pieces.map(|piece| piece.len()), [1, SMALL, SMALL]);
+        assert!(events.frame().await.is_none());
+        unread.is_empty();
+        // Nobody takes it any more.
+        let endless = Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>("x")));
+        let endless = unread.count(Response::new(endless), &user(1), way(true));
+        drop(endless);
+        while !unread.table().users.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 }
