@@ -71,6 +71,9 @@ impl fmt::Debug for Authenticator {
 /// Why a token does not open the door.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Denied {
+    /// What came for a token has characters that none has: 401.
+    #[error("malformed Authorization header")]
+    Malformed,
     /// The token itself is not good: 401.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -153,6 +156,18 @@ impl Authenticator {
         Ok(principal)
     }
 
+    /// Whether it could be a token (RFC 6750 section 2.1): `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. What is remembered has
+    /// passed it.
+    ///
+    /// # Errors
+    /// [`Denied::Malformed`].
+    pub fn check_characters(token: &str) -> Result<(), Denied> {
+        let body = token.trim_end_matches('=');
+        let is_allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        if body.is_empty() || !body.bytes().all(is_allowed) { Err(Denied::Malformed) } else { Ok(()) }
+    }
+
     async fn whoever_holds(&self, token: &str) -> Result<Arc<Principal>, Denied> {
         let hash = TokenHash::of(token);
         let (keys, generation) = match &self.keys {
@@ -169,6 +184,7 @@ impl Authenticator {
         if let Some(principal) = self.good.get(hash, |holds| holds == Holds::WithKeys(generation)) {
             return self.still_good(hash, principal);
         }
+        Self::check_characters(token)?;
         let (claims, generation) = Box::pin(self.verify(token, &keys, generation)).await?;
         let principal = self.principal(claims);
         self.good.insert(hash, Arc::clone(&principal), Holds::WithKeys(generation));
@@ -205,6 +221,7 @@ impl Authenticator {
         if let Some(refused) = self.told_bad.get(hash, still_holds) {
             return Err(refused.into());
         }
+        Self::check_characters(token)?;
         self.questions.join(hash, self.ask(introspection, token, hash)).await
     }
 
@@ -363,6 +380,29 @@ mod tests {
         let claims = json!({"iss": "https://issuer.example", "aud": "https://mcp.example/mcp", "sub": "alice",
             "exp": NOW + 60, "client_id": client, "jti": "token-1"});
         key.sign("at+jwt", &claims).expose().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_token_has_the_characters_of_one() {
+        let (judge, key, _) = judge(rules());
+        let good = token(&key, "cli");
+        assert!(judge.authenticate(&good, None).await.is_ok());
+        for odd in [
+            "x y",
+            "x,y",
+            "x, Bearer y",
+            "x\ty",
+            "=",
+            "<script>",
+            "x=y",
+            "\u{e9}",
+            &format!(" {good}"),
+            &format!("{good} "),
+        ] {
+            assert!(matches!(judge.authenticate(odd, None).await, Err(Denied::Malformed)), "{odd}");
+        }
+        let of_these = "a.b-c_d~e+f/g==";
+        assert!(matches!(judge.authenticate(of_these, None).await, Err(Denied::Refused(Refused::Malformed(_)))));
     }
 
     #[tokio::test]

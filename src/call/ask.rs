@@ -1,7 +1,11 @@
 //! What a call may ask of its caller while it runs.
 #![expect(deprecated, reason = "sampling and roots are deprecated by SEP-2577, and the supported revisions have them")]
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use rmcp::model::{
     CreateMessageRequest, CreateMessageRequestParams, CreateMessageResult, ElicitRequest, ElicitRequestParams,
@@ -227,6 +231,14 @@ const fn missing(capability: Capability) -> &'static str {
 /// Nobody to ask: for REST, and for tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoAsk;
+
+impl NoAsk {
+    /// As a context has it.
+    pub fn shared() -> Arc<dyn Ask> {
+        static NOBODY: LazyLock<Arc<NoAsk>> = LazyLock::new(Arc::default);
+        Arc::clone(&*NOBODY) as _
+    }
+}
 
 impl Ask for NoAsk {
     fn can(&self, _: Capability) -> bool {

@@ -35,7 +35,7 @@ impl CallContext {
         Self {
             principal,
             cancel: CancellationToken::new(),
-            ask: Arc::new(NoAsk),
+            ask: NoAsk::shared(),
             tell: NoTell::shared(),
             task: None,
             clock,

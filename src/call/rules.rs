@@ -1,6 +1,8 @@
 //! The rules around every call, of whatever kind: scopes, time, audit, metrics.
 
-use std::{borrow::Cow, fmt, time::Duration};
+use std::{borrow::Cow, fmt, pin::pin, task::Poll, time::Duration};
+
+use futures_util::poll;
 
 use super::{AskError, CallContext, CallError};
 use crate::{
@@ -52,8 +54,11 @@ impl Kind {
     }
 
     /// A name or URI that may be nobody's, cut off where no good one goes on.
-    pub(crate) fn shortened(self, name: &str) -> String {
-        name.chars().take(if self == Self::Resource { MAX_URI } else { MAX_NAME }).collect()
+    pub(crate) fn shortened(self, name: &str) -> &str {
+        let most = if self == Self::Resource { MAX_URI } else { MAX_NAME };
+        // No character takes less than a byte.
+        let end = if name.len() <= most { None } else { name.char_indices().nth(most) };
+        end.map_or(name, |(end, _)| &name[..end])
     }
 }
 
@@ -138,6 +143,14 @@ impl Call<'_> {
     }
 
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
+        if self.context.cancel.is_cancelled() {
+            return Err(CallError::Cancelled);
+        }
+        let mut work = pin!(work);
+        // What is done at once needs nobody to watch it.
+        if let Poll::Ready(result) = poll!(&mut work) {
+            return result;
+        }
         let bounded = tokio::time::timeout(self.timeout, work);
         match self.context.cancel.run_until_cancelled(bounded).await {
             Some(Ok(result)) => result,
@@ -150,9 +163,9 @@ impl Call<'_> {
 /// There is nothing of this name, and that is audited.
 pub(crate) fn none_of(kind: Kind, name: &str, context: &CallContext) -> CallError {
     let name = kind.shortened(name);
-    record(context.principal.actor(), kind, &name, "", unknown(kind));
+    record(context.principal.actor(), kind, name, "", unknown(kind));
     count(context, kind, None, unknown(kind));
-    CallError::Unknown { kind, name }
+    CallError::Unknown { kind, name: name.to_owned() }
 }
 
 /// Records that a caller may not use something.
@@ -170,7 +183,7 @@ const fn unknown(kind: Kind) -> &'static str {
 }
 
 fn record(actor: Actor<'_>, kind: Kind, name: &str, upstream: &str, outcome: &str) {
-    let name = &*kind.shortened(name);
+    let name = kind.shortened(name);
     audit::record(match kind {
         Kind::Tool => Event::ToolCalled { actor, tool: name, upstream, outcome },
         Kind::Resource => Event::ResourceRead { actor, uri: name, upstream, outcome },

@@ -1,7 +1,7 @@
 //! What a call may tell its caller while it runs.
 #![expect(deprecated, reason = "logging is deprecated by SEP-2577, and it is what the supported revisions have")]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rmcp::model::LoggingLevel;
 use serde_json::Value;
@@ -87,7 +87,8 @@ pub struct NoTell;
 impl NoTell {
     /// As a context has it.
     pub fn shared() -> Arc<dyn Tell> {
-        Arc::new(Self)
+        static NOBODY: LazyLock<Arc<NoTell>> = LazyLock::new(Arc::default);
+        Arc::clone(&*NOBODY) as _
     }
 }
 

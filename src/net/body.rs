@@ -1,8 +1,9 @@
 //! Reading the body of a request: its size, and how long it may take.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
+use futures_util::poll;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -37,8 +38,13 @@ where
     if declared.is_some_and(|length| length > max_bytes) {
         return Err(BodyError::TooLarge);
     }
-    let reading = Limited::new(body, max_bytes).collect();
-    match tokio::time::timeout(TIMEOUT, reading).await {
+    let mut reading = pin!(Limited::new(body, max_bytes).collect());
+    // As a rule it is there, and nobody has to watch the clock.
+    let read = match poll!(&mut reading) {
+        Poll::Ready(read) => Ok(read),
+        Poll::Pending => tokio::time::timeout(TIMEOUT, reading).await,
+    };
+    match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
         Ok(Err(_)) => Err(BodyError::BrokenOff),

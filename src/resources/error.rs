@@ -20,7 +20,9 @@ impl ResourceError {
     /// The error of a read of this URI.
     pub(super) fn of(self, uri: &str) -> CallError {
         match self {
-            Self::NotFound => CallError::Unknown { kind: Kind::Resource, name: Kind::Resource.shortened(uri) },
+            Self::NotFound => {
+                CallError::Unknown { kind: Kind::Resource, name: Kind::Resource.shortened(uri).to_owned() }
+            }
             Self::Failed(message) => CallError::Failed(message),
             Self::Ask(error) => CallError::Ask(error),
         }

@@ -13,7 +13,7 @@ use super::{
     layers::ResourceIndex,
 };
 use crate::{
-    auth::{Denied, Principal},
+    auth::{Authenticator, Denied, Principal},
     call::{Kind, rules},
     jose::dpop::{self, Proof},
     oauth::{Scheme, Scopes},
@@ -109,6 +109,8 @@ async fn judge(
         }
         return Ok((app.authenticator.authenticate(token, None).await?, None));
     }
+    // Before the proof, which is for this token.
+    Authenticator::check_characters(token)?;
     // By the names that are configured and never by `Host`, which a proxy, or an attacker, may have written.
     let url = app.names.url_of(ResourceIndex::of(parts), parts.uri.path());
     let request = dpop::Request { method: parts.method.as_str(), url: &url, access_token: Some(token) };
@@ -181,7 +183,7 @@ enum Presented<'a> {
     Malformed(Scheme),
     /// More than one way at once, or a query parameter besides a header: RFC 6750 section 2 forbids it.
     Ambiguous,
-    /// Exactly one, of the right characters. Not yet believed.
+    /// Exactly one. Not yet believed.
     Token(Scheme, &'a str),
 }
 
@@ -204,18 +206,10 @@ impl<'a> Presented<'a> {
         let schemes = [Scheme::Bearer, Scheme::Dpop];
         match schemes.into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.as_str())) {
             None => Self::Absent,
-            Some(scheme) if is_b64token(token) => Self::Token(scheme, token),
-            Some(scheme) => Self::Malformed(scheme),
+            Some(scheme) if token.is_empty() => Self::Malformed(scheme),
+            Some(scheme) => Self::Token(scheme, token),
         }
     }
-}
-
-/// RFC 6750 section 2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn is_b64token(token: &str) -> bool {
-    let body = token.trim_end_matches('=');
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-    // Without an early end it is checked sixteen bytes at a time.
-    !body.is_empty() && body.bytes().fold(true, |so_far, byte| so_far & is_allowed(byte))
 }
 
 fn has_token_in_query(uri: &Uri) -> bool {
@@ -241,21 +235,11 @@ mod tests {
         for good in ["Bearer a.b-c_d~e+f/g==", "bearer a.b-c_d~e+f/g==", "BEARER a.b-c_d~e+f/g=="] {
             assert_eq!(presented(&[good], "/mcp"), r#"Token(Bearer, "a.b-c_d~e+f/g==")"#);
         }
-        for bad in [
-            "Bearer  x y",
-            "Bearer  x",
-            "Bearer",
-            "Bearer ",
-            "Bearer x,y",
-            "Bearer x, Bearer y",
-            "Bearer x\ty",
-            "Bearer =",
-            "Bearer <script>",
-        ] {
+        for bad in ["Bearer", "Bearer "] {
             assert_eq!(presented(&[bad], "/mcp"), "Malformed(Bearer)", "{bad}");
         }
         assert_eq!(presented(&["dpop a.b"], "/mcp"), r#"Token(Dpop, "a.b")"#);
-        for bad in ["DPoP", "DPoP ", "DPoP x y"] {
+        for bad in ["DPoP", "DPoP "] {
             assert_eq!(presented(&[bad], "/mcp"), "Malformed(Dpop)", "{bad}");
         }
         for other in ["", "Token x", "Basic eDp5", "x.y.z", "none"] {

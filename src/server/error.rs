@@ -138,7 +138,7 @@ impl Refusal {
     /// What a refused token becomes.
     pub(super) fn denied(denied: &Denied, wanted: Wanted<'_>) -> Self {
         match denied {
-            Denied::Refused(_) | Denied::Revoked => Self::unauthorized(wanted),
+            Denied::Malformed | Denied::Refused(_) | Denied::Revoked => Self::unauthorized(wanted),
             Denied::ProofNeeded => Self::proof_needed("this server", wanted),
             Denied::BadProof(_) | Denied::ProofReplayed => {
                 let message = "the DPoP proof is not good for this request; each request needs one of its own";

@@ -82,6 +82,9 @@ impl Names {
 
     /// Whether a request may name this host. A default port may be written or left out.
     pub(super) fn allows_host(&self, host: &str) -> bool {
+        if self.hosts.contains(host) {
+            return true;
+        }
         let host = host.to_ascii_lowercase();
         let bare = host.strip_suffix(":443").or_else(|| host.strip_suffix(":80")).unwrap_or(&host);
         self.hosts.contains(&host) || self.hosts.contains(bare)

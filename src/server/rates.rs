@@ -57,7 +57,7 @@ impl Rates {
     /// # Errors
     /// 429.
     pub(super) fn admit(&self, address: Address) -> Result<(), Refusal> {
-        self.take(&address.key(), self.per_address, None, address)
+        self.take(&address.key(), self.per_address, self.clock.monotonic(), None, address)
     }
 
     /// Counts a request of this client and of this user.
@@ -66,11 +66,11 @@ impl Rates {
     /// 429.
     pub(super) fn admit_principal(&self, principal: &Principal, address: Address) -> Result<(), Refusal> {
         let issuer = principal.issuer.as_str();
-        let actor = Some(principal.actor());
+        let (actor, now) = (Some(principal.actor()), self.clock.monotonic());
         if let Some(client) = &principal.client_id {
-            self.take(&Key::Client(issuer, client), self.per_client, actor, address)?;
+            self.take(&Key::Client(issuer, client), self.per_client, now, actor, address)?;
         }
-        self.take(&Key::User(issuer, &principal.subject), self.per_client, actor, address)
+        self.take(&Key::User(issuer, &principal.subject), self.per_client, now, actor, address)
     }
 
     /// Lets this user ask for more unless there is too much that it has not read.
@@ -92,8 +92,15 @@ impl Rates {
         self.limiter.charge(&address.key(), PRICE_OF_A_REFUSED_TOKEN, self.per_address, now);
     }
 
-    fn take(&self, key: &Key<'_>, rate: u32, actor: Option<Actor<'_>>, address: Address) -> Result<(), Refusal> {
-        self.limiter.take(key, rate, self.clock.monotonic()).map_err(|wait| {
+    fn take(
+        &self,
+        key: &Key<'_>,
+        rate: u32,
+        now: Duration,
+        actor: Option<Actor<'_>>,
+        address: Address,
+    ) -> Result<(), Refusal> {
+        self.limiter.take(key, rate, now).map_err(|wait| {
             self.note(key.scope(), key, actor, address);
             Refusal::too_many_requests(key.scope(), whole_seconds(wait))
         })

@@ -60,7 +60,7 @@ impl Handler {
         let is_stateless = capabilities.is_some();
         let mut asking = None;
         let ask: Arc<dyn Ask> = match capabilities {
-            _ if !asked.asks && asked.state.is_none() => Arc::new(NoAsk),
+            _ if !asked.asks && asked.state.is_none() => NoAsk::shared(),
             None => Arc::new(SessionAsk::new(context.peer)),
             Some(capabilities) => {
                 let binding = binding(&principal, &asked);

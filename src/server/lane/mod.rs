@@ -22,6 +22,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    documents::json_response,
     envelope::{Envelope, Target},
     handler::{Handler, unless_it_panics},
 };
@@ -126,10 +127,7 @@ impl Lane {
         // An answer is seldom much longer than what was asked.
         let mut answer = Vec::with_capacity(body.len() + 256);
         serde_json::to_writer(&mut answer, &message).expect("texts and JSON values");
-        let mut response = Response::new(Body::from(answer));
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Some(response)
+        Some(json_response(status, answer.into()))
     }
 }
 
