@@ -1,6 +1,12 @@
 //! The one judge of access tokens.
 
-use std::{collections::BTreeSet, fmt, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    future::pending,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tokio::sync::watch;
 use tracing::info;
@@ -149,26 +155,31 @@ impl Authenticator {
     ///
     /// # Errors
     /// See [`Denied`]. An unknown `kid` may cost one fetch of the key set, at most one in a cool-down (`jwks`).
-    pub async fn authenticate(&self, token: &str, shown: Option<&str>) -> Result<Arc<Principal>, Denied> {
-        let principal = self.whoever_holds(token).await?;
+    pub async fn authenticate(
+        &self,
+        token: &(impl AsRef<[u8]> + ?Sized),
+        shown: Option<&str>,
+    ) -> Result<Arc<Principal>, Denied> {
+        let principal = self.whoever_holds(token.as_ref()).await?;
         check_possession(&principal, shown)?;
         self.check_client(&principal)?;
         Ok(principal)
     }
 
-    /// Whether it could be a token (RFC 6750 section 2.1): `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. What is remembered has
+    /// The text, if it could be a token (RFC 6750 section 2.1): `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. What is remembered has
     /// passed it.
     ///
     /// # Errors
     /// [`Denied::Malformed`].
-    pub fn check_characters(token: &str) -> Result<(), Denied> {
+    pub fn checked(token: &[u8]) -> Result<&str, Denied> {
+        let token = std::str::from_utf8(token).map_err(|_| Denied::Malformed)?;
         let body = token.trim_end_matches('=');
         let is_allowed =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-        if body.is_empty() || !body.bytes().all(is_allowed) { Err(Denied::Malformed) } else { Ok(()) }
+        if body.is_empty() || !body.bytes().all(is_allowed) { Err(Denied::Malformed) } else { Ok(token) }
     }
 
-    async fn whoever_holds(&self, token: &str) -> Result<Arc<Principal>, Denied> {
+    async fn whoever_holds(&self, token: &[u8]) -> Result<Arc<Principal>, Denied> {
         let hash = TokenHash::of(token);
         let (keys, generation) = match &self.keys {
             Keys::Fixed(keys) => (Known::Fixed(keys), 0),
@@ -184,7 +195,7 @@ impl Authenticator {
         if let Some(principal) = self.good.get(hash, |holds| holds == Holds::WithKeys(generation)) {
             return self.still_good(hash, principal);
         }
-        Self::check_characters(token)?;
+        let token = Self::checked(token)?;
         let (claims, generation) = Box::pin(self.verify(token, &keys, generation)).await?;
         let principal = self.principal(claims);
         self.good.insert(hash, Arc::clone(&principal), Holds::WithKeys(generation));
@@ -210,7 +221,7 @@ impl Authenticator {
     async fn authenticate_by_word(
         &self,
         introspection: &Introspection,
-        token: &str,
+        token: &[u8],
         hash: TokenHash,
     ) -> Result<Arc<Principal>, Denied> {
         let now = self.clock.monotonic();
@@ -221,7 +232,7 @@ impl Authenticator {
         if let Some(refused) = self.told_bad.get(hash, still_holds) {
             return Err(refused.into());
         }
-        Self::check_characters(token)?;
+        let token = Self::checked(token)?;
         self.questions.join(hash, self.ask(introspection, token, hash)).await
     }
 
@@ -251,6 +262,7 @@ impl Authenticator {
             expires_at: claims.expires_at,
             token_id: claims.token_id,
             bound_to: claims.bound_to,
+            buckets: OnceLock::new(),
         })
     }
 

@@ -48,9 +48,9 @@ pub(super) enum Holds {
 pub(super) struct TokenHash(Key);
 
 impl TokenHash {
-    pub(super) fn of(token: &str) -> Self {
+    pub(super) fn of(token: impl AsRef<[u8]>) -> Self {
         let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
+        key.copy_from_slice(digest(&SHA256, token.as_ref()).as_ref());
         Self(key)
     }
 }

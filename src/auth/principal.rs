@@ -1,6 +1,6 @@
 //! Who a verified token speaks for.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use crate::{
     oauth::{Issuer, Scopes},
@@ -28,6 +28,8 @@ pub struct Principal {
     pub token_id: Option<String>,
     /// `cnf.jkt`: the thumbprint of the key that whoever sent the token has proved to hold; `None` for a bearer token.
     pub bound_to: Option<String>,
+    /// Where requests of its client and of its user are counted, once that was worked out.
+    pub(crate) buckets: OnceLock<[u64; 2]>,
 }
 
 impl Principal {
@@ -56,6 +58,7 @@ impl Principal {
             expires_at: None,
             token_id: None,
             bound_to: None,
+            buckets: OnceLock::new(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Principal {
             expires_at: None,
             token_id: None,
             bound_to: None,
+            buckets: OnceLock::new(),
         }
     }
 }

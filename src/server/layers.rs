@@ -26,7 +26,6 @@ use crate::{
 
 /// What to put into the next proof (RFC 9449 section 8).
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// Headers that decide something, besides `Host` and `Authorization`, which have answers of their own.
 static DECIDING: [HeaderName; 4] = [
     header::ORIGIN,
@@ -69,8 +68,8 @@ pub(super) fn around(routes: Router, app: &Arc<App>) -> Layered {
 impl Layered {
     /// Answers a request: an id in every line that it logs, Host and Origin, the routes, security headers, and a debug line.
     pub(super) async fn answer(self, request: Request) -> Response<Body> {
-        let id = request_id::of(request.headers());
-        let correlation = request_id::valid(request.headers().get(&CORRELATION_ID)).cloned();
+        let correlation = request_id::correlation(request.headers()).cloned();
+        let id = request_id::of(request.headers(), correlation.as_ref());
         let ids = Ids { request: id.clone(), correlation: correlation.clone() };
         let asked = tracing::enabled!(tracing::Level::DEBUG)
             .then(|| (request.method().clone(), request.uri().path().to_owned(), peer_of(&request)));
@@ -98,7 +97,7 @@ impl Layered {
             add_security_headers(headers, hsts);
             headers.insert(request_id::HEADER, id);
             if let Some(correlation) = correlation {
-                headers.insert(CORRELATION_ID, correlation);
+                headers.insert(request_id::CORRELATION, correlation);
             }
             response
         })
@@ -264,7 +263,7 @@ fn cors(app: Arc<App>) -> CorsLayer {
             name("mcp-name"),
             name("last-event-id"),
             request_id::HEADER,
-            CORRELATION_ID,
+            request_id::CORRELATION,
         ])
         .expose_headers([
             header::WWW_AUTHENTICATE,

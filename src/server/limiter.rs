@@ -122,32 +122,30 @@ impl Limiter {
         Self { is_shared, hasher: RandomState::new(), tables: [table(), table(), table()] }
     }
 
-    /// Takes one from the key's bucket, which holds `per_second` and gets as many in a second.
+    /// Takes one from the bucket of a key with this [`hash`](Self::hash), which holds `per_second` and gets as many in a
+    /// second.
     ///
     /// # Errors
     /// It is empty; for how long.
-    pub(super) fn take(&self, key: &Key<'_>, per_second: u32, now: Duration) -> Result<(), Duration> {
-        let price = price(1, per_second);
-        self.with_bucket(key, |shard, hash| {
-            let now = nanoseconds(now);
-            let bucket = shard.bucket(hash, now);
-            let next = *bucket + price;
-            match next.checked_sub(now + PERIOD) {
-                None | Some(0) => *bucket = next,
-                Some(missing) => return Err(Duration::from_nanos(missing)),
-            }
-            self.remember(shard, hash, key, price);
-            Ok(())
-        })
+    pub(super) fn take(&self, hash: u64, key: &Key<'_>, per_second: u32, now: Duration) -> Result<(), Duration> {
+        let (price, now) = (price(1, per_second), nanoseconds(now));
+        let mut shard = self.shard(table(key), hash);
+        let bucket = shard.bucket(hash, now);
+        let next = *bucket + price;
+        match next.checked_sub(now + PERIOD) {
+            None | Some(0) => *bucket = next,
+            Some(missing) => return Err(Duration::from_nanos(missing)),
+        }
+        self.remember(&mut shard, hash, key, price);
+        Ok(())
     }
 
     /// Takes so many more, also what is not there: the next [`take`](Self::take) waits for it.
     pub(super) fn charge(&self, key: &Key<'_>, tokens: u32, per_second: u32, now: Duration) {
-        let price = price(tokens, per_second);
-        self.with_bucket(key, |shard, hash| {
-            *shard.bucket(hash, nanoseconds(now)) += price;
-            self.remember(shard, hash, key, price);
-        });
+        let (hash, price) = (self.hash(key), price(tokens, per_second));
+        let mut shard = self.shard(table(key), hash);
+        *shard.bucket(hash, nanoseconds(now)) += price;
+        self.remember(&mut shard, hash, key, price);
     }
 
     /// What was taken since this was asked last.
@@ -176,19 +174,23 @@ impl Limiter {
         }
     }
 
-    fn with_bucket<T>(&self, key: &Key<'_>, change: impl FnOnce(&mut Shard, u64) -> T) -> T {
-        let table = match key {
-            Key::Address(_) => 0,
-            Key::Client(..) => 1,
-            Key::User(..) => 2,
-        };
-        let hash = self.hasher.hash_one(key);
-        change(&mut self.shard(table, hash), hash)
+    /// By what a key is kept for as long as this process lives.
+    pub(super) fn hash(&self, key: &Key<'_>) -> u64 {
+        self.hasher.hash_one(key)
     }
 
     fn shard(&self, table: usize, hash: u64) -> MutexGuard<'_, Shard> {
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or_default();
         self.tables[table][index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where buckets of its kind are.
+const fn table(key: &Key<'_>) -> usize {
+    match key {
+        Key::Address(_) => 0,
+        Key::Client(..) => 1,
+        Key::User(..) => 2,
     }
 }
 
@@ -230,13 +232,19 @@ mod tests {
 
     const START: Duration = Duration::from_secs(7);
 
+    impl Limiter {
+        fn take_one(&self, key: &Key<'_>, per_second: u32, now: Duration) -> Result<(), Duration> {
+            self.take(self.hash(key), key, per_second, now)
+        }
+    }
+
     fn address(number: u32) -> Key<'static> {
         Key::Address(IpAddr::V4(number.into()))
     }
 
     /// How many are let through at once.
     fn passed(limiter: &Limiter, key: &Key<'_>, per_second: u32, now: Duration) -> usize {
-        std::iter::from_fn(|| limiter.take(key, per_second, now).ok()).take(10_000).count()
+        std::iter::from_fn(|| limiter.take_one(key, per_second, now).ok()).take(10_000).count()
     }
 
     fn kept(limiter: &Limiter) -> usize {
@@ -258,10 +266,10 @@ mod tests {
     fn h26_the_wait_that_is_named_is_enough_and_not_too_long() {
         let limiter = Limiter::new(false);
         assert_eq!(passed(&limiter, &address(1), 4, START), 4);
-        let wait = limiter.take(&address(1), 4, START).unwrap_err();
+        let wait = limiter.take_one(&address(1), 4, START).unwrap_err();
         assert_eq!(wait, Duration::from_millis(250));
-        assert!(limiter.take(&address(1), 4, START + Duration::from_nanos(249_999_999)).is_err());
-        assert!(limiter.take(&address(1), 4, START + wait).is_ok());
+        assert!(limiter.take_one(&address(1), 4, START + Duration::from_nanos(249_999_999)).is_err());
+        assert!(limiter.take_one(&address(1), 4, START + wait).is_ok());
     }
 
     #[test]
@@ -279,10 +287,10 @@ mod tests {
     #[test]
     fn h26_a_debt_is_paid_before_the_next_is_let_through() {
         let limiter = Limiter::new(false);
-        limiter.take(&address(1), 10, START).unwrap();
+        limiter.take_one(&address(1), 10, START).unwrap();
         limiter.charge(&address(1), 20, 10, START);
-        assert_eq!(limiter.take(&address(1), 10, START), Err(Duration::from_millis(1200)));
-        assert!(limiter.take(&address(1), 10, START + Duration::from_millis(1200)).is_ok());
+        assert_eq!(limiter.take_one(&address(1), 10, START), Err(Duration::from_millis(1200)));
+        assert!(limiter.take_one(&address(1), 10, START + Duration::from_millis(1200)).is_ok());
     }
 
     #[test]
@@ -296,18 +304,18 @@ mod tests {
         let alone = Limiter::new(false);
         assert_eq!((passed(&alone, &address(1), 4, START), alone.untold().len()), (4, 0));
         // The other replica let one through; together they are a second ahead, and a quarter.
-        other.take(&address(1), 4, START).unwrap();
+        other.take_one(&address(1), 4, START).unwrap();
         let (bucket, own) = other.untold().pop().unwrap();
         assert_eq!(own, Untold { name: told[0].1.name.clone(), price: PERIOD / 4 });
         other.learn(bucket, Duration::from_millis(1250), START);
-        assert_eq!(other.take(&address(1), 4, START), Err(Duration::from_millis(500)));
+        assert_eq!(other.take_one(&address(1), 4, START), Err(Duration::from_millis(500)));
         // What one knows already is not forgotten for what others know.
         other.learn(bucket, Duration::from_millis(250), START);
-        assert_eq!(other.take(&address(1), 4, START), Err(Duration::from_millis(500)));
+        assert_eq!(other.take_one(&address(1), 4, START), Err(Duration::from_millis(500)));
         // Nor is nonsense believed.
         other.learn(bucket, Duration::MAX, START);
-        assert!(other.take(&address(1), 4, START).is_err());
-        assert!(other.take(&address(1), 4, START + MAX_DEBT).is_ok());
+        assert!(other.take_one(&address(1), 4, START).is_err());
+        assert!(other.take_one(&address(1), 4, START + MAX_DEBT).is_ok());
     }
 
     #[test]
@@ -315,9 +323,9 @@ mod tests {
         let limiter = Limiter::new(true);
         let known = Key::User("issuer", "alice");
         for number in 0..50_000 {
-            limiter.take(&address(number), 2, START).unwrap();
+            limiter.take_one(&address(number), 2, START).unwrap();
         }
-        limiter.take(&known, 2, START).unwrap();
+        limiter.take_one(&known, 2, START).unwrap();
         let told = limiter.untold();
         assert_eq!(told.len(), SHARDS * MAX_UNTOLD + 1);
         assert_eq!(told.iter().filter(|(_, untold)| untold.name == known.name()).count(), 1);
@@ -330,7 +338,7 @@ mod tests {
         let known = Key::User("issuer", "alice");
         assert_eq!(passed(&limiter, &known, 2, START), 2);
         let flood = u32::try_from(cap).unwrap() * 2;
-        let admitted = (0..flood).filter(|number| limiter.take(&address(*number), 2, START).is_ok()).count();
+        let admitted = (0..flood).filter(|number| limiter.take_one(&address(*number), 2, START).is_ok()).count();
         assert_eq!(kept(&limiter), cap + 1);
         // Whoever finds no room shares a bucket with the others in the shard.
         assert_eq!(admitted, cap + SHARDS * 2);

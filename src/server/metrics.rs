@@ -84,7 +84,8 @@ impl Page {
         let headers = response.headers_mut();
         layers::add_security_headers(headers, None);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(request_id::HEADER, request_id::of(request.headers()));
+        headers
+            .insert(request_id::HEADER, request_id::of(request.headers(), request_id::correlation(request.headers())));
         response
     }
 

@@ -57,7 +57,8 @@ impl Rates {
     /// # Errors
     /// 429.
     pub(super) fn admit(&self, address: Address) -> Result<(), Refusal> {
-        self.take(&address.key(), self.per_address, self.clock.monotonic(), None, address)
+        let key = address.key();
+        self.take(self.limiter.hash(&key), &key, self.per_address, self.clock.monotonic(), None, address)
     }
 
     /// Counts a request of this client and of this user.
@@ -67,10 +68,14 @@ impl Rates {
     pub(super) fn admit_principal(&self, principal: &Principal, address: Address) -> Result<(), Refusal> {
         let issuer = principal.issuer.as_str();
         let (actor, now) = (Some(principal.actor()), self.clock.monotonic());
-        if let Some(client) = &principal.client_id {
-            self.take(&Key::Client(issuer, client), self.per_client, now, actor, address)?;
-        }
-        self.take(&Key::User(issuer, &principal.subject), self.per_client, now, actor, address)
+        let client = principal.client_id.as_deref().map(|client| Key::Client(issuer, client));
+        let user = Key::User(issuer, &principal.subject);
+        let hash = |key: &Key<'_>| self.limiter.hash(key);
+        let buckets = || [client.as_ref().map_or(0, hash), hash(&user)];
+        let [of_client, of_user] = *principal.buckets.get_or_init(buckets);
+        let take = |bucket, key| self.take(bucket, key, self.per_client, now, actor, address);
+        client.iter().try_for_each(|client| take(of_client, client))?;
+        take(of_user, &user)
     }
 
     /// Lets this user ask for more unless there is too much that it has not read.
@@ -94,13 +99,14 @@ impl Rates {
 
     fn take(
         &self,
+        bucket: u64,
         key: &Key<'_>,
         rate: u32,
         now: Duration,
         actor: Option<Actor<'_>>,
         address: Address,
     ) -> Result<(), Refusal> {
-        self.limiter.take(key, rate, now).map_err(|wait| {
+        self.limiter.take(bucket, key, rate, now).map_err(|wait| {
             self.note(key.scope(), key, actor, address);
             Refusal::too_many_requests(key.scope(), whole_seconds(wait))
         })

@@ -11,7 +11,8 @@ use crate::secret::Secret;
 
 /// On every response; kept from the request if it is sane.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
+/// On the response if it is on the request and sane.
+pub(super) const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 const MAX_BYTES: usize = 64;
 
 /// Distinguishes processes; a counter distinguishes requests.
@@ -19,8 +20,8 @@ static PREFIX: LazyLock<String> = LazyLock::new(|| Secret::random().expose().rep
 static COUNTER: AtomicU64 = AtomicU64::new(1);
 
 /// The request's own id, else its correlation id, else a new one.
-pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
-    valid(headers.get(&HEADER)).or_else(|| valid(headers.get(&CORRELATION))).cloned().unwrap_or_else(|| {
+pub(super) fn of(headers: &HeaderMap, correlation: Option<&HeaderValue>) -> HeaderValue {
+    valid(headers.get(&HEADER)).or(correlation).cloned().unwrap_or_else(|| {
         let id = new(COUNTER.fetch_add(1, Ordering::Relaxed));
         HeaderValue::try_from(id).expect("base64url and hexadecimal digits")
     })
@@ -37,8 +38,13 @@ fn new(number: u64) -> String {
     id
 }
 
+/// What the request says that it belongs to.
+pub(super) fn correlation(headers: &HeaderMap) -> Option<&HeaderValue> {
+    valid(headers.get(&CORRELATION))
+}
+
 /// The value if it may stand in a log and a header as it is: `[A-Za-z0-9._-]{1,64}`.
-pub(super) fn valid(value: Option<&HeaderValue>) -> Option<&HeaderValue> {
+fn valid(value: Option<&HeaderValue>) -> Option<&HeaderValue> {
     let is_sane = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     value.filter(|value| (1..=MAX_BYTES).contains(&value.len()) && value.as_bytes().iter().all(is_sane))
 }
@@ -50,7 +56,7 @@ mod tests {
     fn of_header(name: &'static str, value: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_str(value).unwrap());
-        of(&headers).to_str().unwrap().to_owned()
+        of(&headers, correlation(&headers)).to_str().unwrap().to_owned()
     }
 
     #[test]
@@ -73,6 +79,6 @@ mod tests {
     #[test]
     fn new_ids_differ() {
         let headers = HeaderMap::new();
-        assert_ne!(of(&headers), of(&headers));
+        assert_ne!(of(&headers, None), of(&headers, None));
     }
 }
