@@ -166,8 +166,9 @@ impl Authenticator {
         Ok(principal)
     }
 
-    /// The text, if it could be a token (RFC 6750 section 2.1): `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`. What is remembered has
-    /// passed it.
+    /// The text, if it could be a token. What is remembered has passed it.
+    ///
+    /// RFC 6750 section 2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
     ///
     /// # Errors
     /// [`Denied::Malformed`].
@@ -184,7 +185,10 @@ impl Authenticator {
         let (keys, generation) = match &self.keys {
             Keys::Fixed(keys) => (Known::Fixed(keys), 0),
             Keys::Remote(jwks) => {
-                let snapshot = jwks.current_or_first().await.ok_or(Denied::KeysUnavailable)?;
+                let Some(snapshot) = jwks.current_or_first().await else {
+                    Self::checked(token)?;
+                    return Err(Denied::KeysUnavailable);
+                };
                 let generation = snapshot.generation;
                 (Known::Shared(snapshot), generation)
             }

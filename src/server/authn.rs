@@ -41,8 +41,8 @@ pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Princip
             return admit(app, parts, scheme, token, address).await.map_err(|denied| match denied {
                 NotAdmitted::TooOften(refusal) => refusal,
                 NotAdmitted::Denied(denied) => {
-                    // Whoever sends a proof the first time cannot have the nonce yet: that is no guess.
-                    if denied.is_of_credentials() && !matches!(denied, Denied::NonceNeeded) {
+                    // Whoever sends a proof the first time cannot have the nonce yet, and what is no token guesses none.
+                    if denied.is_of_credentials() && !matches!(denied, Denied::NonceNeeded | Denied::Malformed) {
                         app.rates.charge_refused_token(address);
                     }
                     record_denied(&denied, address);
@@ -170,7 +170,7 @@ pub(super) fn authorize(app: &App, parts: &Parts, needed: &[Needed<'_>], princip
     Err(if lacks_proof {
         Refusal::proof_needed(&format!("`{name}`"), wanted)
     } else {
-        Refusal::insufficient_scope(&name, wanted)
+        Refusal::insufficient_scope(name, wanted)
     })
 }
 

@@ -15,6 +15,9 @@ use crate::{
     oauth::{Issuer, Resource, ResourceMetadata, Scopes},
 };
 
+/// How many headers an answer has room for without being moved.
+const HEADERS: usize = 12;
+
 /// Documents made with the settings, and not for each request: one for each name of the server.
 #[derive(Debug)]
 pub(super) struct Documents {
@@ -138,9 +141,6 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Response<Body> {
     }
     json_response(code, body.to_string().into())
 }
-
-/// How many headers an answer has room for without being moved.
-const HEADERS: usize = 12;
 
 pub(super) fn json_response(status: StatusCode, body: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(body));

@@ -84,7 +84,7 @@ async fn post(app: &Arc<App>, parts: Parts, body: Body, principal: &Arc<Principa
         Ok(envelope) => envelope,
         Err(refusal) => return refusal.with_id(None),
     };
-    // What ends or goes on with something is taken.
+    // Notifications, and answers to our questions, belong to what was let in before.
     if envelope.id.is_some()
         && envelope.method.is_some()
         && let Err(refusal) = app.rates.admit_more(principal, Address::of_request(&parts))

@@ -33,8 +33,8 @@ fn new(number: u64) -> String {
     id.push_str(&PREFIX);
     id.push('-');
     let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    let digits = (0..digits).rev().map(|place| char::from_digit((number >> (4 * place)) as u32 & 0xf, 16));
-    id.extend(digits.map(|digit| digit.expect("four bits")));
+    let digit = |place| u32::try_from(number >> (4 * place) & 0xf).ok().and_then(|digit| char::from_digit(digit, 16));
+    id.extend((0..digits).rev().filter_map(digit));
     id
 }
 

@@ -49,14 +49,18 @@ pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Respons
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_problem(),
     };
-    private(&json!({
+    if let Err(refusal) = app.rates.admit_more(&principal, Address::of_request(&parts)) {
+        return refusal.into_problem();
+    }
+    let response = private(&json!({
         "sub": principal.subject,
         "user": principal.display_name(),
         "client": principal.client_id,
         "issuer": principal.issuer,
         "scopes": principal.scopes.iter().collect::<Vec<_>>(),
         "exp": principal.expires_at.map(|at| at.as_secs()),
-    }))
+    }));
+    app.unread.count(response, &principal, Way::of(&parts))
 }
 
 /// `GET /api/v1/tools`: every tool, what it takes, and what it needs.

@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 use super::listener::Connection;
 use crate::auth::Principal;
 
-/// Over HTTP/1.1 an answer below it does not count, in bytes: a connection has one at a time.
+/// Over HTTP/1.1 a piece below it does not count, in bytes: a connection has one answer at a time, and little of a stream.
 const SMALL: usize = 16 * 1024;
 /// Over HTTP/2, where one connection has hundreds, every piece counts, and as so many bytes at least.
 const LEAST: usize = 4 * 1024;
@@ -154,7 +154,7 @@ impl Unread {
 
     /// With more, in bytes, answers are given up. A sixth above the limit is for calls that were let in before.
     fn max(&self) -> usize {
-        self.0.limit + self.0.limit / 6
+        self.0.limit.saturating_add(self.0.limit / 6)
     }
 
     fn user(&self, principal: &Principal) -> u64 {

@@ -53,10 +53,10 @@ pub enum Event<'a> {
         /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,
     },
-    /// A request was refused since there were too many before it. Once a second for each bucket: the request that it is about,
+    /// A request was refused since there were too many before it, or too much that its user has not read. Once a second for each bucket: the request that it is about,
     /// or the latest of those that had no event.
     RateLimited {
-        /// Whose: `address`, `client` or `user`; `unread` for a caller who has to read first.
+        /// Whose: `address`, `client` or `user`; `unread` for a user who has to read first.
         scope: &'a str,
         /// Where the request came from.
         address: &'a str,

@@ -100,6 +100,7 @@ async fn k03_starts_without_the_issuer_and_recovers() {
     assert_eq!(body["failing"], json!(["issuer_keys"]), "names the part, never a URL");
     let good = token(&key, "k1", &url, &server);
     assert_eq!(server.status_with(&good).await, 503, "never open, and not 401");
+    assert_eq!(server.status_with("no token").await, 401, "for which nobody needs keys");
     let listener = TcpListener::bind(&address).await.expect("the port is free still");
     let _issuer = LyingIssuer::start_on(listener, Behaviour::Keys(vec![key.jwk("k1")]));
     server.until_ready().await;

@@ -117,6 +117,9 @@ async fn h26_a_refused_token_costs_its_address_more() {
 
     let twin = Guarded::start_with(Key::ec(), &[(PER_ADDRESS, "13/s")]).await;
     assert_eq!(statuses(&twin.server, &twin.token(&json!({})), 14).await, [vec![200; 13], vec![429]].concat());
+    // What is no token guesses none.
+    let clumsy = Guarded::start_with(Key::ec(), &[(PER_ADDRESS, "13/s")]).await;
+    assert_eq!(statuses(&clumsy.server, "no token", 14).await, [vec![401; 13], vec![429]].concat());
 }
 
 #[tokio::test]
