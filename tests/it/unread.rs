@@ -180,6 +180,33 @@ async fn r20_who_does_not_read_is_refused_and_others_are_not() {
     }
 }
 
+/// Fails, and says much of it.
+struct Fails;
+
+impl Tool for Fails {
+    type Input = Nothing;
+    type Output = Said;
+
+    const NAME: &'static str = "fails";
+    const DESCRIPTION: &'static str = "Fails.";
+    const SCOPES: &'static [&'static str] = &[];
+
+    async fn call(&self, _: Nothing, _: &CallContext) -> Result<Said, ToolError> {
+        Err(ToolError::Failed("x".repeat(MESSAGE)))
+    }
+}
+
+#[tokio::test]
+async fn r20_what_a_failed_call_says_counts_over_rest() {
+    let guarded = start_with(Tools::builtin().with(Fails), MESSAGE).await;
+    let token = guarded.token(&json!({}));
+    let failed = Unread::post(&guarded, &token, "/api/v1/tools/fails HTTP/1.1", "{}").await;
+    assert!(failed.status == 500 && failed.length > MESSAGE, "{}", failed.head);
+    assert_eq!(guarded.server.status_with(&token).await, 429);
+    assert!(failed.read().await);
+    until("there is room", async || guarded.server.status_with(&token).await == 200).await;
+}
+
 #[tokio::test]
 async fn r20_many_who_do_not_read_lose_their_oldest_answers() {
     let (log, _guard) = Log::start();
