@@ -51,7 +51,6 @@ pub(super) async fn authenticate(app: &App, parts: &Parts) -> Result<Arc<Princip
             });
         }
         Presented::Absent => ("no token", Refusal::unauthorized(wanted(None))),
-        Presented::Malformed(scheme) => ("malformed Authorization header", Refusal::unauthorized(wanted(Some(scheme)))),
         Presented::Ambiguous => ("more than one token", Refusal::ambiguous_token(wanted(None).resource_metadata)),
     };
     audit::record(Event::AuthenticationFailed { address: &address.to_string(), reason });
@@ -179,11 +178,9 @@ pub(super) fn authorize(app: &App, parts: &Parts, needed: &[Needed<'_>], princip
 enum Presented<'a> {
     /// Nothing that looks like an access token.
     Absent,
-    /// A header that starts like one and is none.
-    Malformed(Scheme),
     /// More than one way at once, or a query parameter besides a header: RFC 6750 section 2 forbids it.
     Ambiguous,
-    /// Exactly one. Not yet believed.
+    /// Exactly one. Not yet believed; it may be none at all.
     Token(Scheme, &'a [u8]),
 }
 
@@ -204,7 +201,6 @@ impl<'a> Presented<'a> {
         let schemes = [Scheme::Bearer, Scheme::Dpop];
         match schemes.into_iter().find(|scheme| name.eq_ignore_ascii_case(scheme.as_str().as_bytes())) {
             None => Self::Absent,
-            Some(scheme) if token.is_empty() => Self::Malformed(scheme),
             Some(scheme) => Self::Token(scheme, token),
         }
     }
@@ -237,11 +233,11 @@ mod tests {
             assert_eq!(presented(&[good], "/mcp"), "Bearer a.b-c_d~e+f/g==");
         }
         for bad in ["Bearer", "Bearer "] {
-            assert_eq!(presented(&[bad], "/mcp"), "Malformed(Bearer)", "{bad}");
+            assert_eq!(presented(&[bad], "/mcp"), "Bearer ", "{bad}");
         }
         assert_eq!(presented(&["dpop a.b"], "/mcp"), "Dpop a.b");
         for bad in ["DPoP", "DPoP "] {
-            assert_eq!(presented(&[bad], "/mcp"), "Malformed(Dpop)", "{bad}");
+            assert_eq!(presented(&[bad], "/mcp"), "Dpop ", "{bad}");
         }
         for other in ["", "Token x", "Basic eDp5", "x.y.z", "none"] {
             assert_eq!(presented(&[other], "/mcp"), "Absent", "{other}");

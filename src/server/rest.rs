@@ -45,13 +45,10 @@ struct Called<'a> {
 /// `GET /api/v1/me`, also `/api/v1/user`: who the token says you are.
 pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, _) = request.into_parts();
-    let principal = match authn::authenticate(&app, &parts).await {
+    let principal = match caller(&app, &parts).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_problem(),
     };
-    if let Err(refusal) = app.rates.admit_more(&principal, Address::of_request(&parts)) {
-        return refusal.into_problem();
-    }
     let response = private(&json!({
         "sub": principal.subject,
         "user": principal.display_name(),
@@ -66,13 +63,10 @@ pub(super) async fn me(State(app): State<Arc<App>>, request: Request) -> Respons
 /// `GET /api/v1/tools`: every tool, what it takes, and what it needs.
 pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let (parts, _) = request.into_parts();
-    let principal = match authn::authenticate(&app, &parts).await {
+    let principal = match caller(&app, &parts).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_problem(),
     };
-    if let Err(refusal) = app.rates.admit_more(&principal, Address::of_request(&parts)) {
-        return refusal.into_problem();
-    }
     if let Some(excuse) = excuse(&app.tools, app.upstream.as_deref()) {
         return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, REFUSED, excuse).into_problem();
     }
@@ -86,7 +80,7 @@ pub(super) async fn tools(State(app): State<Arc<App>>, request: Request) -> Resp
 pub(super) async fn call(State(app): State<Arc<App>>, request: Request) -> Response<Body> {
     let guard = app.in_flight.enter();
     let (parts, body) = request.into_parts();
-    let principal = match authn::authenticate(&app, &parts).await {
+    let principal = match caller(&app, &parts).await {
         Ok(principal) => principal,
         Err(refusal) => return refusal.into_problem(),
     };
@@ -105,9 +99,15 @@ pub(super) fn endpoint(definition: &Definition) -> String {
     format!("{TOOLS}{}", definition.name)
 }
 
+/// Whoever asks, and may ask for more.
+async fn caller(app: &App, parts: &Parts) -> Result<Arc<Principal>, Refusal> {
+    let principal = authn::authenticate(app, parts).await?;
+    app.rates.admit_more(&principal, Address::of_request(parts))?;
+    Ok(principal)
+}
+
 /// Tool, scope, body, arguments: each refusal is final and costs no more than it must.
 async fn answer(app: &App, parts: &Parts, body: Body, principal: &Arc<Principal>) -> Result<Response<Body>, Refusal> {
-    app.rates.admit_more(principal, Address::of_request(parts))?;
     // The segment as it was sent: names need no escapes, so one with an escape is nobody's.
     let name = parts.uri.path().strip_prefix(TOOLS).unwrap_or_default();
     let mut context = CallContext::new(Arc::clone(principal), Arc::clone(&app.clock));

@@ -53,8 +53,8 @@ pub enum Event<'a> {
         /// Why: a client that is not listed, missing scopes, another owner's session, too many of them, a foreign state.
         reason: &'a str,
     },
-    /// A request was refused since there were too many before it, or too much that its user has not read. Once a second for each bucket: the request that it is about,
-    /// or the latest of those that had no event.
+    /// A request was refused since there were too many before it, or too much that its user has not read. Once a second for
+    /// each bucket: the request that it is about, or the latest of those that had no event.
     RateLimited {
         /// Whose: `address`, `client` or `user`; `unread` for a user who has to read first.
         scope: &'a str,

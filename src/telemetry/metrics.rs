@@ -162,7 +162,8 @@ impl Metrics {
         }
     }
 
-    /// A request came too soon after others of the same `address`, `client` or `user`, or of who has not read what there is (`unread`).
+    /// A request came too soon after others of the same `address`, `client` or `user`, or its user has to read first
+    /// (`unread`).
     pub(crate) fn rate_limited(&self, scope: &'static str) {
         if let Some(counted) = &self.0 {
             counted.rate_limited.get_or_create(&[("scope", scope)]).inc();

@@ -264,6 +264,13 @@ async fn r19_idle_streams_cost_little_and_disturb_nobody() {
     ));
 }
 
+/// What became of calls whose answers nobody reads.
+struct Unread {
+    refused: usize,
+    closed: usize,
+    mib: i64,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r20_who_does_not_read_holds_nothing_up() {
     let readers = many(100, 900);
@@ -288,30 +295,30 @@ async fn r20_who_does_not_read_holds_nothing_up() {
             open.push(stream);
         }
         let closed = desk.server.log().matches("closed a connection: too many answers wait to be read").count();
-        found.push((refused, closed, grown(before, desk.server.usage()) / 1024));
+        found.push(Unread { refused, closed, mib: grown(before, desk.server.usage()) / 1024 });
         load.more(200).await;
     }
     let calls = load.end().await;
     let good = calls.all_good();
     drop(open);
     let after = desk.has_let_go(before);
-    let [of_one, of_many] = [found[0], found[1]];
+    let (of_one, of_many) = (&found[0], &found[1]);
     figure(&format!(
         "R20, {readers} calls and nobody reads 2 MiB: of one client {} refused, {} closed, {} MiB more; as many of 19 \
          others {} refused, {} closed, {} MiB more; {} MiB when all went; 0 of {good} other calls failed, 99 of 100 \
          within {} ms",
-        of_one.0,
-        of_one.1,
-        of_one.2,
-        of_many.0,
-        of_many.1,
-        of_many.2,
+        of_one.refused,
+        of_one.closed,
+        of_one.mib,
+        of_many.refused,
+        of_many.closed,
+        of_many.mib,
         grown(before, after) / 1024,
         calls.p99()
     ));
-    assert!(of_one.0 > 0 && of_one.1 == 0, "who comes alone is refused");
-    assert!(of_many.1 > 0, "the oldest answers of many give way");
-    assert!(of_one.2 < 200 && of_many.2 < 200, "it is bounded");
+    assert!(of_one.refused > 0 && of_one.closed == 0, "who comes alone is refused");
+    assert!(of_many.closed > 0, "the oldest answers of many give way");
+    assert!(of_one.mib < 200 && of_many.mib < 200, "it is bounded");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -40,8 +40,9 @@ fn verification(criterion: &mut Criterion) {
     let (token, judge) = token_and_judge();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let knows = judge();
-    let verify =
-        |judge: &Authenticator| runtime.block_on(judge.authenticate(token.expose(), None)).expect("a good token");
+    let verify = |judge: &Authenticator| {
+        runtime.block_on(judge.authenticate(token.expose().as_bytes(), None)).expect("a good token")
+    };
     criterion.bench_function("a token seen before", |bench| bench.iter(|| verify(black_box(&knows))));
     criterion.bench_function("a token's first sight, ES256", |bench| {
         bench.iter_batched_ref(&judge, |judge| verify(judge), criterion::BatchSize::SmallInput);
@@ -54,9 +55,9 @@ fn challenge(criterion: &mut Criterion) {
         bench.iter(|| {
             let challenge = Challenge {
                 error: Some("invalid_token".to_owned()),
-                error_description: None,
                 scope: Some(black_box(&scope).clone()),
                 resource_metadata: Some("https://mcp.example/.well-known/oauth-protected-resource/mcp".to_owned()),
+                ..Challenge::default()
             };
             challenge.to_string()
         });
