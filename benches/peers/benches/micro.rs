@@ -9,6 +9,7 @@ use securemcp::{
     jose::{Expect, KeySet, SigningKey, algorithm_named},
     oauth::{Challenge, Issuer, Scopes},
     secret::Secret,
+    server::fuzz::read_envelope,
 };
 use serde_json::json;
 
@@ -49,6 +50,16 @@ fn verification(criterion: &mut Criterion) {
     });
 }
 
+fn decode(criterion: &mut Criterion) {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                      "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = json!({"name": "echo", "arguments": {"message": "hi"}, "_meta": meta});
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+    criterion.bench_function("what a message is and wants", |bench| {
+        bench.iter(|| read_envelope(black_box(body.as_bytes())).expect("a good message"));
+    });
+}
+
 fn challenge(criterion: &mut Criterion) {
     let scope = Scopes::parse("mcp:read mcp:write").expect("a literal");
     criterion.bench_function("a challenge", |bench| {
@@ -72,5 +83,5 @@ fn policy(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(steps, verification, challenge, policy);
+criterion_group!(steps, verification, decode, challenge, policy);
 criterion_main!(steps);
